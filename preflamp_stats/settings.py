@@ -1,0 +1,138 @@
+"""The choices of an analysis, checked once, recorded in every output."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["Average", "Resample", "Scoring", "Settings", "Ties", "Variant"]
+
+Average = Literal["micro", "macro"]
+Resample = Literal["users", "examples", "methods", "both"]
+Scoring = Literal["sequence", "accumulated", "renormalised", "stored"]
+Ties = Literal["half", "strict", "drop"]
+Variant = Literal["a", "b", "c", "weighted"]
+Format = Literal["csv", "md", "tex", "html"]
+
+_CHOICES: dict[str, Any] = {
+    "resample": Resample,
+    "scoring": Scoring,
+    "ties": Ties,
+    "average": Average,
+    "variant": Variant,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Choices of an analysis; the defaults are those that a referee would ask for.
+
+    Parameters
+    ----------
+    resamples : int
+        Bootstrap resamples.
+    seed : int
+        Seed of every random number of the analysis.
+    level : float
+        Confidence level of every interval, in (0, 1).
+    resample : {"users", "examples", "methods", "both"}
+        Unit that is drawn with replacement. "users" keeps all examples of a user together; "both"
+        draws users and methods.
+    scoring : {"sequence", "accumulated", "renormalised", "stored"}
+        Score of the guided policy that policy accuracy compares.
+    weight : float
+        Weight w of the reward in the guided policy; 0 is the base model, ``inf`` the reward alone.
+    length_normalise : bool
+        Divide the policy's score by the number of tokens.
+    ties : {"half", "strict", "drop"}
+        Credit of a pair with equal scores: a half, none, or the pair is left out.
+    average : {"micro", "macro"}
+        Mean over examples, or mean of the users' means.
+    variant : {"a", "b", "c", "weighted"}
+        Kendall's tau.
+    interval : str, optional
+        Interval of tau; None takes the default of :func:`preflamp_stats.tau_test`.
+    margin : float
+        Equivalence margin of generation quality (F1 in [0, 1] for ROUGE).
+    discrimination_margin : float
+        Least difference in discrimination that counts, as a share of pairs in [0, 1].
+    upstream : tuple of str
+        Metrics that are asked to predict.
+    downstream : tuple of str
+        Metrics that are to be predicted; those a dataset lacks are skipped with a note.
+    formats : tuple of {"csv", "md", "tex", "html"}
+        What is written. CSV and analysis.json are written always.
+
+    Raises
+    ------
+    InputError
+        For a value outside its range, naming the setting and what is allowed.
+
+    Examples
+    --------
+    >>> Settings(weight=2.0).scoring
+    'sequence'
+    >>> Settings(ties="third")
+    Traceback (most recent call last):
+    ...
+    preflamp_stats.errors.InputError: variable ties: is 'third'; choose one of half, strict, drop
+    """
+
+    resamples: int = 10_000
+    seed: int = 0
+    level: float = 0.95
+    resample: Resample = "users"
+    scoring: Scoring = "sequence"
+    weight: float = 1.0
+    length_normalise: bool = False
+    ties: Ties = "half"
+    average: Average = "micro"
+    variant: Variant = "b"
+    interval: str | None = None
+    margin: float = 0.01
+    discrimination_margin: float = 0.05
+    upstream: tuple[str, ...] = ("rm_accuracy",)
+    downstream: tuple[str, ...] = ("policy_accuracy", "rouge1")
+    formats: tuple[Format, ...] = ("tex", "md", "csv", "html")
+
+    def __post_init__(self) -> None:
+        problems = [
+            Problem(f"is {getattr(self, name)!r}", f"choose one of {', '.join(allowed)}", variable=name)
+            for name, allowed in ((name, get_args(kind)) for name, kind in _CHOICES.items())
+            if getattr(self, name) not in allowed
+        ]
+        numbers = [
+            ("resamples", self.resamples >= 1, "take at least 1; 10000 gives stable 95 % limits"),
+            ("seed", self.seed >= 0, "take a whole number from 0"),
+            ("level", 0 < self.level < 1, "take a share between 0 and 1, such as 0.95"),
+            ("weight", self.weight >= 0, "take 0 (base model) or more; inf is the reward alone"),
+            ("margin", 0 < self.margin < math.inf, "take a positive number in the metric's units"),
+            ("discrimination_margin", 0 < self.discrimination_margin < 1, "take a share in (0, 1)"),
+        ]
+        problems += [
+            Problem(f"is {getattr(self, name)!r}", mend, variable=name)
+            for name, good, mend in numbers
+            if not good
+        ]
+        problems += [
+            Problem(f"has {value!r}", "choose among csv, md, tex, html", variable="formats")
+            for value in self.formats
+            if value not in get_args(Format)
+        ]
+        problems += [
+            Problem("is empty", "name at least one metric", variable=name)
+            for name in ("upstream", "downstream")
+            if not getattr(self, name)
+        ]
+        if problems:
+            raise InputError(problems)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Settings as JSON-ready values; an infinite weight becomes the text ``"inf"``."""
+        values = asdict(self)
+        if math.isinf(self.weight):
+            values["weight"] = "inf"
+        return {field.name: values[field.name] for field in fields(self)}
