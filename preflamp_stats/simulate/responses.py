@@ -13,9 +13,7 @@ Integers = NDArray[np.int64]
 _TYPICAL_LENGTH = 80
 
 
-def response_lengths(
-    stream: np.random.SeedSequence, n_examples: int, longest: int
-) -> NDArray[np.int64]:
+def response_lengths(stream: np.random.SeedSequence, n_examples: int, longest: int) -> Integers:
     """Tokens of the chosen and the rejected response; shape (example, candidate).
 
     Log-normal where there is no `longest`, else uniform from a quarter of it.
@@ -25,7 +23,8 @@ def response_lengths(
     if longest:
         return np.asarray(rng.integers(max(1, longest // 4), longest, shape, endpoint=True))
     drawn = _TYPICAL_LENGTH * np.exp(0.5 * rng.standard_normal(shape))
-    return np.maximum(1, np.rint(drawn)).astype(np.int64)
+    lengths: Integers = np.maximum(1, np.rint(drawn)).astype(np.int64)
+    return lengths
 
 
 def split_logprob(

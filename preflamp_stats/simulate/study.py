@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import kendalltau
 
+from preflamp_stats.schema import SCHEMA_VERSION, annotated
 from preflamp_stats.simulate.design import StudyDesign
 from preflamp_stats.simulate.draws import Study
 from preflamp_stats.simulate.variables import (
@@ -25,7 +26,6 @@ __all__ = ["simulate", "simulate_dataset"]
 
 Floats = NDArray[np.float64]
 
-_SCHEMA_VERSION = 1
 _CANDIDATES = ("chosen", "rejected")
 
 
@@ -63,7 +63,7 @@ def simulate(*, datasets: Sequence[str] = (), seed: int = 0, **options: Any) -> 
     """
     design = StudyDesign(**options)
     attributes = {
-        "preflamp_schema": _SCHEMA_VERSION,
+        "preflamp_schema": SCHEMA_VERSION,
         "title": "Simulated study with known truth",
         "simulation_seed": seed,
         "simulation_design": design.as_json(),
@@ -122,7 +122,7 @@ def simulate_dataset(design: StudyDesign, *, seed: int | np.random.SeedSequence 
         **generation_variables(study),
         **_truth_variables(study),
     }
-    return xr.Dataset(variables, coords=_coordinates(study))
+    return annotated(xr.Dataset(variables, coords=_coordinates(study)))
 
 
 def _coordinates(study: Study) -> dict[str, Any]:
@@ -140,15 +140,11 @@ def _coordinates(study: Study) -> dict[str, Any]:
     ]
     coords: dict[str, Any] = {
         "example": ("example", examples, {"long_name": "preference pair"}),
-        "candidate": ("candidate", list(_CANDIDATES), {"long_name": "response of a pair"}),
-        "model": ("model", list(design.sizes), {"long_name": "base model"}),
-        "method": ("method", guided + icl, {"long_name": "personalisation method"}),
-        "method_family": ("method", families, {"long_name": "family of the method"}),
-        "parameters": (
-            "model",
-            np.fromiter(design.sizes.values(), dtype=np.int64),
-            {"long_name": "parameter count of the base model", "units": "1"},
-        ),
+        "candidate": ("candidate", list(_CANDIDATES)),
+        "model": ("model", list(design.sizes)),
+        "method": ("method", guided + icl),
+        "method_family": ("method", families),
+        "parameters": ("model", np.fromiter(design.sizes.values(), dtype=np.int64)),
     }
     if design.n_seeds:
         coords["seed"] = ("seed", np.arange(design.n_seeds), {"long_name": "training seed"})

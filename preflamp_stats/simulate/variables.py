@@ -39,19 +39,17 @@ def user_labels(study: Study) -> NDArray[np.str_]:
 def input_variables(study: Study) -> dict[str, xr.Variable]:
     """Users, response lengths and, where asked for, toy texts."""
     found = {
-        "user": _variable(("example",), user_labels(study), "who preferred"),
-        "n_tokens": _variable(
-            ("example", "candidate"), study.n_tokens, "response length", "tokens"
-        ),
+        "user": xr.Variable(("example",), user_labels(study)),
+        "n_tokens": xr.Variable(("example", "candidate"), study.n_tokens),
     }
     if study.design.texts:
         words, prompts, rejected = write_references(study.streams["references"], study.user.size)
         references = join_words(words)
         pair = np.stack([references, rejected], axis=-1)
         found |= {
-            "prompt": _variable(("example",), prompts, "input"),
-            "reference": _variable(("example",), references, "the user's own completion"),
-            "candidate_text": _variable(("example", "candidate"), pair, "response"),
+            "prompt": xr.Variable(("example",), prompts),
+            "reference": xr.Variable(("example",), references),
+            "candidate_text": xr.Variable(("example", "candidate"), pair),
         }
     return found
 
@@ -66,10 +64,8 @@ def logprob_variables(study: Study) -> dict[str, xr.Variable]:
         tokens = split_logprob(study.streams["token_logprob"], logprob, study.n_tokens, longest)
         # Summed after rounding, so that the tokens add up to the whole.
         logprob = np.asarray(np.nansum(tokens, axis=-1, dtype=np.float64))
-        name = "log-probability of each token under the base model"
-        found["token_logprob"] = _variable((*dims, "token"), tokens, name, "nats")
-    name = "log-probability under the base model"
-    return {"logprob": _variable(dims, logprob, name, "nats"), **found}
+        found["token_logprob"] = xr.Variable((*dims, "token"), tokens)
+    return {"logprob": xr.Variable(dims, logprob), **found}
 
 
 def reward_variables(study: Study) -> dict[str, xr.Variable]:
@@ -92,14 +88,12 @@ def reward_variables(study: Study) -> dict[str, xr.Variable]:
     level = level_rng.standard_normal(margin.shape, dtype=np.float32)
     reward = _pair(level, margin)
     dims = ("method", "model", "seed", "example", "candidate")
-    found = {"reward": _guided(study, dims, reward, "reward of the response", modelled=False)}
+    found = {"reward": _guided(study, dims, reward, modelled=False)}
     if design.tokens:
         traces = trace_reward(
             study.streams["reward_trace"], reward, study.n_tokens, design.tokens, scale
         )
-        found["reward_trace"] = _guided(
-            study, (*dims, "token"), traces, "reward of each prefix of the response", modelled=False
-        )
+        found["reward_trace"] = _guided(study, (*dims, "token"), traces, modelled=False)
     if stored:
         own = own_effects(
             study.streams["own_policy"], study.reward_latent.shape[:3], study.user, design
@@ -109,21 +103,19 @@ def reward_variables(study: Study) -> dict[str, xr.Variable]:
         latent += planted.policy[:, :, None, None].astype(np.float32)
         level = study.logprob_level[None, :, None].astype(np.float32)
         score = _pair(level, np.float32(LOGPROB_SD) * latent)
-        found["policy_score"] = _guided(
-            study, dims, score, "score of the guided policy", modelled=True
-        )
+        found["policy_score"] = _guided(study, dims, score, modelled=True)
     return found
 
 
 def _guided(
-    study: Study, dims: tuple[str, ...], values: Floats32, long_name: str, *, modelled: bool
+    study: Study, dims: tuple[str, ...], values: Floats32, *, modelled: bool
 ) -> xr.Variable:
     """Append NaN rows for the methods without reward, and drop dims that the file lacks."""
     n_guided = study.design.n_methods
     full = np.full((study.absent.shape[0], *values.shape[1:]), np.nan, dtype=np.float32)
     full[:n_guided] = values
     full[study.absent] = np.nan
-    variable = _variable(dims, full, long_name)
+    variable = xr.Variable(dims, full)
     if not modelled and len(study.design.sizes) == 1:
         variable = variable.isel(model=0)
     return variable if study.design.n_seeds else variable.isel(seed=0)
@@ -168,15 +160,7 @@ def generation_variables(study: Study) -> dict[str, xr.Variable]:
         "rouge2": 0.9 + 0.2 * noise[..., 0],
         "rougeL": 0.2 + 0.1 * noise[..., 1],
     }
-    return {
-        name: _generated(
-            study,
-            ndtr(probit - loss),
-            f"ROUGE-{name[5:]} F1 against the reference",
-            "1",
-        )
-        for name, loss in below.items()
-    }
+    return {name: _generated(study, ndtr(probit - loss)) for name, loss in below.items()}
 
 
 def _texts(study: Study, quality: Floats32) -> dict[str, xr.Variable]:
@@ -186,11 +170,11 @@ def _texts(study: Study, quality: Floats32) -> dict[str, xr.Variable]:
     texts = np.concatenate(
         [write_generations(study.streams[name], words, part) for name, part in parts if part.size]
     )
-    return {"generation": _generated(study, texts, "what the model wrote")}
+    return {"generation": _generated(study, texts)}
 
 
-def _generated(study: Study, values: NDArray[Any], long_name: str, units: str = "") -> xr.Variable:
-    variable = _variable(("method", "model", "seed", "example"), values, long_name, units)
+def _generated(study: Study, values: NDArray[Any]) -> xr.Variable:
+    variable = xr.Variable(("method", "model", "seed", "example"), values)
     return variable if study.design.n_seeds else variable.isel(seed=0)
 
 
@@ -198,10 +182,3 @@ def _pair(level: NDArray[Any], margin: NDArray[Any]) -> NDArray[Any]:
     """Values of the chosen and the rejected response, as a last axis."""
     half = margin / 2
     return np.stack([level + half, level - half], axis=-1)
-
-
-def _variable(
-    dims: tuple[str, ...], values: NDArray[Any], long_name: str, units: str = ""
-) -> xr.Variable:
-    attributes = {"long_name": long_name} | ({"units": units} if units else {})
-    return xr.Variable(dims, values, attributes)
