@@ -69,8 +69,10 @@ def logprob_variables(study: Study) -> dict[str, xr.Variable]:
 
 
 def reward_variables(study: Study) -> dict[str, xr.Variable]:
-    """Rewards and, where asked for, their traces and a stored policy score."""
+    """Rewards and, where asked for, traces and a stored policy score; none without guidance."""
     design, planted = study.design, study.planted
+    if study.absent[: design.n_methods].all():
+        return {}
     stored = design.scoring == "stored"
     asymmetry = (
         np.ones_like(planted.rm)
