@@ -380,7 +380,7 @@ def _fixed(frame: pd.DataFrame, keys: Sequence[str], varying: Sequence[str]) -> 
 
 
 def _level(frame: pd.DataFrame, cells: Sequence[Cell]) -> list[str]:
-    levels = frame["level"].dropna().unique() if "level" in frame else []
+    levels: list[float] = sorted(set(frame["level"].dropna())) if "level" in frame else []
     if len(levels) == 1 and any(cell.interval for cell in cells):
         return [f"Brackets: {float(levels[0]) * 100:g} % interval"]
     return []
