@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from preflamp_stats.choices import Average, Format, Resample, Scoring, Ties, Variant
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = ["Settings"]
 
@@ -125,6 +126,17 @@ class Settings:
         ]
         if problems:
             raise InputError(problems)
+
+    @property
+    def metric_options(self) -> MetricOptions:
+        """Settings that define a metric's value."""
+        return MetricOptions(
+            weight=self.weight,
+            scoring=self.scoring,
+            length_normalise=self.length_normalise,
+            ties=self.ties,
+            average=self.average,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; an infinite weight becomes the text ``"inf"``."""
