@@ -115,7 +115,7 @@ def simulate_command(out: Path, **options: object) -> None:
     """
     # Imported when called, so that --help stays quick.
     from preflamp_stats.io.files import write_results
-    from preflamp_stats.simulate import simulate
+    from preflamp_stats.simulation import simulate
 
     write_results(simulate(**options), out)  # type: ignore[arg-type]
     click.echo(f"wrote {out}")

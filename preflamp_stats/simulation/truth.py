@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.simulate.design import MethodEffects, StudyDesign
+from preflamp_stats.simulation.design import MethodEffects, StudyDesign
 
 __all__ = ["PlantedTruth", "plant_asymmetry", "plant_truth", "scale_margin", "tilted_accuracy"]
 

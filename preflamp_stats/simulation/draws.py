@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from preflamp_stats.simulate.design import StudyDesign
-from preflamp_stats.simulate.latent import own_effects, shared_effects, user_of_example
-from preflamp_stats.simulate.responses import response_lengths
-from preflamp_stats.simulate.truth import PlantedTruth, plant_truth
+from preflamp_stats.simulation.design import StudyDesign
+from preflamp_stats.simulation.latent import own_effects, shared_effects, user_of_example
+from preflamp_stats.simulation.responses import response_lengths
+from preflamp_stats.simulation.truth import PlantedTruth, plant_truth
 
 __all__ = ["LOGPROB_SD", "Study"]
 

@@ -9,11 +9,11 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from preflamp_stats.simulate.draws import LOGPROB_SD, Study
-from preflamp_stats.simulate.latent import own_effects, shared_effects
-from preflamp_stats.simulate.responses import split_logprob, trace_reward
-from preflamp_stats.simulate.texts import join_words, write_generations, write_references
-from preflamp_stats.simulate.truth import plant_asymmetry, scale_margin
+from preflamp_stats.simulation.draws import LOGPROB_SD, Study
+from preflamp_stats.simulation.latent import own_effects, shared_effects
+from preflamp_stats.simulation.responses import split_logprob, trace_reward
+from preflamp_stats.simulation.texts import join_words, write_generations, write_references
+from preflamp_stats.simulation.truth import plant_asymmetry, scale_margin
 
 __all__ = [
     "generation_variables",

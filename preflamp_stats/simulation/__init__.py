@@ -3,7 +3,7 @@
 Used by the demonstration, the tests and the calibration of the intervals.
 """
 
-from preflamp_stats.simulate.design import StudyDesign
-from preflamp_stats.simulate.study import simulate, simulate_dataset
+from preflamp_stats.simulation.design import StudyDesign
+from preflamp_stats.simulation.study import simulate, simulate_dataset
 
 __all__ = ["StudyDesign", "simulate", "simulate_dataset"]

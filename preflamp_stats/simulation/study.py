@@ -12,9 +12,9 @@ from scipy.special import ndtr
 from scipy.stats import kendalltau
 
 from preflamp_stats.schema import SCHEMA_VERSION, annotated
-from preflamp_stats.simulate.design import StudyDesign
-from preflamp_stats.simulate.draws import Study
-from preflamp_stats.simulate.variables import (
+from preflamp_stats.simulation.design import StudyDesign
+from preflamp_stats.simulation.draws import Study
+from preflamp_stats.simulation.variables import (
     generation_variables,
     input_variables,
     logprob_variables,
@@ -86,7 +86,7 @@ def simulate_dataset(design: StudyDesign, *, seed: int | np.random.SeedSequence 
     RM accuracy is thus Φ of the probit, in the population of users, examples and seeds. Reward
     margins are stretched where positive and shrunk where negative (or the reverse) so that
     log-probability plus w times reward has exactly the planted policy accuracy
-    (:func:`preflamp_stats.simulate.truth.plant_asymmetry`).
+    (:func:`preflamp_stats.simulation.truth.plant_asymmetry`).
 
     Parameters
     ----------

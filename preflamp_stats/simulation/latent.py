@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from preflamp_stats.simulate.design import StudyDesign
+from preflamp_stats.simulation.design import StudyDesign
 
 __all__ = ["own_effects", "shared_effects", "user_of_example"]
 
