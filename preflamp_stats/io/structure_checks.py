@@ -47,8 +47,8 @@ def structure_problems(ds: xr.Dataset) -> Iterator[Problem]:
     if "method_family" in ds.variables:
         yield from _family_problems(ds)
     metrics, per_method = generation_metrics(ds), method_metrics(ds)
-    for name, variable in ds.data_vars.items():
-        if str(name) not in (*metrics, *per_method):
+    for variable in ds.data_vars.values():
+        if variable.name not in (*metrics, *per_method):
             yield from _role_problems(variable)
     if "generation" in ds and "reference" not in ds and not metrics:
         yield Problem(
