@@ -97,6 +97,7 @@ def test_truth_holds_on_average_over_training_seeds() -> None:
     assert ds["rouge1"].dims == ("method", "model", "seed", "example")
 
 
+@settings(deadline=None)
 @given(rm=st.floats(-1.0, 1.5), base=st.floats(0.3, 0.7), share=st.floats(0.05, 0.95))
 def test_asymmetry_hits_any_policy_accuracy_between_both_and_either(
     rm: float, base: float, share: float
@@ -290,7 +291,7 @@ def test_example_correlation_ties_ranking_to_writing() -> None:
 
 
 @given(seed=st.integers(0, 2**63), correlation=st.floats(-1, 1), spread=st.floats(0, 0.15))
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_rouge_and_truth_stay_in_bounds(seed: int, correlation: float, spread: float) -> None:
     design = StudyDesign(n_users=4, correlation=correlation, spread=spread, scoring="stored")
     ds = simulate_dataset(design, seed=seed)
