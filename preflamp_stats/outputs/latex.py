@@ -224,8 +224,12 @@ def _width(grid: Grid, fit: _Fit) -> float:
 
 def _text_width(text: str, points: float) -> float:
     """Width of text in Computer Modern, which is wider than Times: em shares by kind of letter."""
-    shares = (
-        0.28 if c in " .,:;|![]()'ijl" else 0.75 if c.isupper() or c in "mw%&@<>|" else 0.52
-        for c in text
-    )
-    return points * sum(shares)
+    return points * sum(map(_em, text))
+
+
+def _em(character: str) -> float:
+    if not character.isascii() and "Umathchar" in escape_latex(character):
+        return 3.8  # stands as "U+65E5" in a typewriter face
+    if character in " .,:;|![]()'ijl":
+        return 0.28
+    return 0.75 if character.isupper() or character in "mw%&@<>" else 0.52

@@ -19,12 +19,16 @@ __all__ = ["to_html"]
 _MOST_ROWS_OPEN = 60
 """A longer table starts folded, so that the report can be read from top to bottom."""
 
+_PIXELS_PER_INCH = 130
+"""Figures are larger on a screen than in print."""
+
 
 @dataclass(frozen=True)
 class _Picture:
     source: str
     alt: str
     title: str
+    width: int
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,12 @@ def to_html(analysis: Analysis, figures: Mapping[str, Figure] | None = None) -> 
 def _section(analysis: Analysis, name: str, figures: Mapping[str, Figure]) -> _Section:
     table = analysis.tables[name]
     pictures = tuple(
-        _Picture(_data_uri(figures[key]), spec.alt(analysis), spec.title)
+        _Picture(
+            source=_data_uri(figures[key]),
+            alt=spec.alt(analysis),
+            title=spec.title if spec.title != table.title else "",
+            width=round(figures[key].get_figwidth() * _PIXELS_PER_INCH),
+        )
         for key, spec in FIGURES.items()
         if spec.table == name and key in figures
     )

@@ -141,7 +141,7 @@ def _table(console: Console) -> Table:
         box=box.SIMPLE_HEAD if console.is_terminal else None,
         show_edge=False,
         pad_edge=False,
-        padding=(0, 1),
+        padding=(0, 1, 0, 0) if console.is_terminal else (0, 2, 0, 0),
         header_style="bold",
     )
 

@@ -155,7 +155,7 @@ def text(label: object, longest: int = 26) -> str:
     Examples
     --------
     >>> text("a$b$ " + "x" * 30, longest=8)
-    'a\\$b\\$…'
+    'a\\$b\\$ x…'
     """
     plain = one_line(label)
     short = plain if len(plain) <= longest else f"{plain[: longest - 2].rstrip()}…"
