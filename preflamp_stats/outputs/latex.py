@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from preflamp_stats.outputs.formatting import sentence
+from preflamp_stats.outputs.grid import Block, Cell, Grid, Row
 from preflamp_stats.outputs.latex_text import escape_latex
-from preflamp_stats.outputs.layout import Block, Cell, Grid, Row, lay_out
+from preflamp_stats.outputs.layout import lay_out
 from preflamp_stats.results import ResultTable
 
 __all__ = ["to_latex"]
