@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import xarray as xr
 
+from preflamp_stats import __version__
 from preflamp_stats.analysis import association, captions, estimates
 from preflamp_stats.analysis.evidence import DatasetEvidence, gather
 from preflamp_stats.analysis.sentences import notes, summary
@@ -25,11 +26,8 @@ from preflamp_stats.settings import Settings
 __all__ = ["analyze"]
 
 
-class Progress(Protocol):
-    """Told how far the reading of a dataset has come."""
-
-    def __call__(self, dataset: str, done: int, total: int) -> None:
-        """Take the examples read so far and their number."""
+Progress = Callable[[str, int, int], None]
+"""Told a dataset's name, the examples read so far, and their number."""
 
 
 @dataclass(frozen=True)
@@ -196,5 +194,5 @@ def _fingerprint(path: Path) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    packages = ("preflamp-stats", "numpy", "scipy", "xarray", "netCDF4", "rouge-score")
-    return {package: version(package) for package in packages}
+    packages = ("numpy", "scipy", "xarray", "netCDF4", "rouge-score")
+    return {"preflamp-stats": __version__, **{package: version(package) for package in packages}}

@@ -52,7 +52,7 @@ def tidy(
     columns = [c for c in KEY_COLUMNS if c in frame]
     columns += [str(dim) for dim in order if dim not in columns]
     columns += [c for c in _ESTIMATE_COLUMNS if c in frame]
-    columns += [c for c in frame if c not in columns]
+    columns += [str(c) for c in frame if c not in columns]
     return frame[columns]
 
 
