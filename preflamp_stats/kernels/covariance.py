@@ -208,4 +208,4 @@ def _independent_methods(covariance: Array, *, contrasts: bool) -> Array:
 def _diagonal_blocks(covariance: Array) -> Array:
     n_methods = len(covariance) // 2
     by_metric = covariance.reshape(2, n_methods, 2, n_methods)
-    return np.einsum("ambm->mab", by_metric)
+    return np.asarray(np.einsum("ambm->mab", by_metric))

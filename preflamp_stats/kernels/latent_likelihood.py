@@ -32,6 +32,7 @@ LARGEST_ATANH_RHO = 3.0
 """The prior of ρ is uniform in atanh ρ up to here, |ρ| < 0.995."""
 _TAIL = 1e-3
 _WIDEST = 10.0
+_CACHED = 16_384
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,14 @@ def factored_log_likelihood(model: GroupedModel, points: Hyperparameters) -> Arr
         Up to a constant.
     """
     own = method_blocks(model.covariance)
+    n_points = len(points.rho)
+    # Tables of points × methods that fit in a core's cache: three times as fast.
+    size = max(1, _CACHED // model.estimates.shape[1])
+    chunks = (np.arange(start, min(start + size, n_points)) for start in range(0, n_points, size))
+    return np.concatenate([_factored_chunk(model, own, points.take(chunk)) for chunk in chunks])
+
+
+def _factored_chunk(model: GroupedModel, own: Array, points: Hyperparameters) -> Array:
     x, y = model.estimates - model.estimates.mean(axis=1, keepdims=True)
     variance_x = points.sigma_x[:, None] ** 2 + own[:, 0, 0]
     variance_y = points.sigma_y[:, None] ** 2 + own[:, 1, 1]
@@ -156,18 +165,17 @@ def factored_log_likelihood(model: GroupedModel, points: Hyperparameters) -> Arr
     precision_x, precision_y = variance_y / determinant, variance_x / determinant
     cross = -shared / determinant
     weighted_x, weighted_y = precision_x * x + cross * y, cross * x + precision_y * y
+    log_likelihood = -0.5 * (np.log(determinant).sum(axis=1) + weighted_x @ x + weighted_y @ y)
     # Normal equations of the group means: x's groups first, then y's.
     in_x, in_y = model.indicators
     means = np.hstack([in_x, in_y])
-    split = in_x.shape[1]
-    n_means = means.shape[1]
+    split, n_means = in_x.shape[1], means.shape[1]
     normal = np.zeros((n_means, n_means, len(points.rho)))
     for a in range(n_means):
         for b in range(a, n_means):
             weights = precision_x if b < split else precision_y if a >= split else cross
             normal[a, b] = weights @ (means[:, a] * means[:, b])
     right = np.vstack([(weighted_x @ in_x).T, (weighted_y @ in_y).T])
-    log_likelihood = -0.5 * (np.log(determinant).sum(axis=1) + weighted_x @ x + weighted_y @ y)
     for a in range(n_means):  # eliminate one mean at a time
         pivot = normal[a, a]
         log_likelihood += 0.5 * (right[a] ** 2 / pivot - np.log(pivot))
