@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["Average", "Format", "Resample", "Scoring", "Ties", "Variant"]
+__all__ = ["Average", "Format", "Resample", "Scale", "Scoring", "Ties", "Variant"]
 
 Average = Literal["micro", "macro"]
 Format = Literal["csv", "md", "tex", "html"]
 Resample = Literal["users", "examples", "methods", "both"]
+Scale = Literal["credit", "share", "free"]
+"""Values of a metric: multiples of a half in [0, 1], any number in [0, 1], or any number."""
 Scoring = Literal["sequence", "accumulated", "renormalised", "stored"]
 Ties = Literal["half", "strict", "drop"]
 Variant = Literal["a", "b", "c", "weighted"]

@@ -122,7 +122,7 @@ def metric_quantities(
     """Quantities to be summed for metrics; those known only per method need none."""
     return {
         info.name: ExampleValues(
-            info.needs, partial(example_values, metric=info, options=options), info.unit_interval
+            info.needs, partial(example_values, metric=info, options=options), info.scale
         )
         for info in infos
         if info.kind != "method"
