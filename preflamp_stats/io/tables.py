@@ -180,9 +180,11 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         raise InputError(
             Problem("is not a whole Parquet file", "write it again", str(path))
         ) from error
-    _check_header(table.column_names, path)
+    # What pandas adds for the index of a frame that was filtered or reordered is no column.
+    names = [name for name in table.column_names if not name.startswith("__index_level_")]
+    _check_header(names, path)
     columns = {}
-    for name in table.column_names:
+    for name in names:
         column = table[name]
         if pyarrow.types.is_nested(column.type):
             what, mend = f"holds {column.type}", "write text or a number"
