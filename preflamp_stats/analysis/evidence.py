@@ -95,7 +95,7 @@ def gather(
     edges = _length_edges(ds)
     infos = available_metrics(ds, options)
     curves = _curve_quantities(ds, settings, edges)
-    quantities = {**metric_quantities(infos, options), **curves}
+    quantities = {**metric_quantities(ds, infos, options), **curves}
     sums = collect_sums(ds, quantities, units, average=settings.average, progress=progress)
     infos += [MetricInfo(key, "curve", curve.needs, "credit") for key, curve in curves.items()]
     estimated = {info.name: as_method_metric(ds, info, sums.get(info.name)) for info in infos}

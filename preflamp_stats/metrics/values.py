@@ -105,7 +105,13 @@ def metric_info(ds: xr.Dataset, name: str, options: MetricOptions | None = None)
     raise InputError(Problem("cannot be computed from this dataset", mend, variable=name))
 
 
-def example_values(ds: xr.Dataset, metric: MetricInfo, options: MetricOptions) -> xr.DataArray:
+def example_values(
+    ds: xr.Dataset,
+    metric: MetricInfo,
+    options: MetricOptions,
+    *,
+    absent: xr.DataArray | None = None,
+) -> xr.DataArray:
     """Value of a metric for each example: a credit in {0, ½, 1} or a quality.
 
     Parameters
@@ -116,6 +122,8 @@ def example_values(ds: xr.Dataset, metric: MetricInfo, options: MetricOptions) -
         Of kind "discrimination" or "generation".
     options : MetricOptions
         How it is computed.
+    absent : DataArray of bool, optional
+        Combinations without any text in the whole dataset, where ROUGE is computed from texts.
 
     Returns
     -------
@@ -132,7 +140,9 @@ def example_values(ds: xr.Dataset, metric: MetricInfo, options: MetricOptions) -
             length_normalise=options.length_normalise,
         )
         return score_credit(score, ties=options.ties).reset_coords(drop=True)
-    quality: xr.DataArray = generation_quality(ds, metric.name).astype(np.float64)
+    quality: xr.DataArray = generation_quality(
+        ds, metric.name, tokenizer=options.tokenizer, absent=absent
+    ).astype(np.float64)
     return quality
 
 
