@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.kernels.covariance import method_blocks
+from preflamp_stats.kernels.latent_conditional import draw_true_values
 from preflamp_stats.kernels.latent_likelihood import (
     GroupedModel,
     Hyperparameters,
@@ -185,7 +186,7 @@ def _centred(covariance: Array, observed: Array) -> Array:
 
 
 def _scales(observed: Array, noise: Array) -> Array:
-    """A power of two near each metric's size: dividing by it is exact."""
+    """Each metric's size, so that its unit of measurement changes nothing."""
     n_methods = observed.shape[1]
     variance = np.diagonal(noise).reshape(2, n_methods).mean(axis=1)
     size = np.sqrt(np.maximum(observed.var(axis=1), variance))
@@ -199,7 +200,7 @@ def _scales(observed: Array, noise: Array) -> Array:
                 "tau is undefined; choose a metric that differs between methods",
             )
         )
-    return np.asarray(2.0 ** np.round(np.log2(size)))
+    return np.asarray(size)
 
 
 def _structures(
@@ -241,7 +242,7 @@ def _draw_grouped(
     log_weight = exact_log_likelihood(model, covariance) - approximate[kept]
     picked = _systematic(log_weight, n_draws, rng.random())
     points = points.take(picked)
-    theta = _conditional_draws(model, covariance, points, picked, rng)
+    theta = draw_true_values(model, covariance, points, picked, rng)
     return theta, *_population(model, theta, points)
 
 
@@ -251,44 +252,6 @@ def _systematic(log_weight: Array, n: int, offset: float) -> NDArray[np.intp]:
     where = (np.arange(n) + offset) / n * cumulative[-1]
     found = np.searchsorted(cumulative, where, side="right")
     return np.asarray(np.minimum(found, len(cumulative) - 1))
-
-
-def _conditional_draws(
-    model: GroupedModel,
-    covariance: Array,
-    points: Hyperparameters,
-    picked: NDArray[np.intp],
-    rng: np.random.Generator,
-) -> Array:
-    """True values given a point for each draw; ``picked`` says which covariance is its own."""
-    n_draws, n_methods = len(picked), model.estimates.shape[1]
-    values, vectors = np.linalg.eigh(model.covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    error = rng.standard_normal((n_draws, len(root))) @ root.T
-    first, second = rng.standard_normal((2, n_draws, n_methods))
-    rho = points.rho[:, None]
-    effects = np.hstack(
-        [
-            points.sigma_x[:, None] * first,
-            points.sigma_y[:, None] * (rho * first + np.sqrt(1 - rho**2) * second),
-        ]
-    )
-    missed = (model.estimates.ravel() - effects - error) @ model.basis.T
-    solved = _solve_each(covariance, missed, picked)
-    theta = model.estimates.ravel() - (error + solved @ (model.basis @ model.covariance))
-    return np.asarray(theta.reshape(n_draws, 2, n_methods))
-
-
-def _solve_each(matrices: Array, rows: Array, which: NDArray[np.intp]) -> Array:
-    """Solve matrices[which[i]] v = rows[i] for all i; ``which`` is ascending.
-
-    Rows of one matrix become columns of one right-hand side, padded with zeros.
-    """
-    used, row_of, repeats = np.unique(which, return_inverse=True, return_counts=True)
-    column_of = np.arange(len(which)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    right = np.zeros((len(used), rows.shape[1], repeats.max()))
-    right[row_of, :, column_of] = rows
-    return np.asarray(np.linalg.solve(matrices[used], right)[row_of, :, column_of])
 
 
 def _population(
