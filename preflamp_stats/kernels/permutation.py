@@ -208,10 +208,10 @@ class Cells:
 def common_scale(x: Cells, y: Cells) -> tuple[Cells, Cells]:
     """Standardise two metrics over all their cells, so that swapping values makes sense.
 
-    Each metric loses its mean and is divided by the standard deviation of its cell means (both
-    weighted by the counts), with a rounding of about 10⁻⁶ in the scale and 10⁻⁹ in the sums. That puts
-    every value on one binary grid on which all sums of cells are exact, so that methods that tie
-    before a swap tie after it, and the order of summation cannot matter.
+    Each metric loses its mean and is divided by the standard deviation of its cell means, both
+    weighted by the counts, with a rounding of about 10⁻⁶ in the scale and 10⁻⁹ in the sums. That
+    puts every value on one binary grid on which all sums of cells are exact, so that methods that
+    tie before a swap tie after it, and the order of summation cannot matter.
 
     Parameters
     ----------
