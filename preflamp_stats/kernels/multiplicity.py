@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from statsmodels.stats.multitest import multipletests
 
 __all__ = ["holm", "max_t_critical", "max_t_p_values"]
 
@@ -35,10 +34,11 @@ def holm(p_values: ArrayLike) -> Array:
     array([0.03, 0.06,  nan, 0.06])
     """
     p = np.asarray(p_values, dtype=np.float64)
+    # statsmodels' multipletests collects all garbage at every call, a tenth of a second and more.
     adjusted = np.full_like(p, np.nan)
-    there = ~np.isnan(p)
-    if there.any():
-        adjusted[there] = multipletests(p[there], method="holm")[1]
+    order = np.argsort(p, kind="stable")[: int((~np.isnan(p)).sum())]
+    steps = p[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
 
 

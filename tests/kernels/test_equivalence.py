@@ -94,7 +94,7 @@ def test_unknown_error_gives_no_p_value() -> None:
 
 @pytest.mark.parametrize("margin", [0.0, -1.0, np.inf, np.nan])
 def test_margin_must_be_positive(margin: float) -> None:
-    with pytest.raises(InputError, match="variable margin: .* positive"):
+    with pytest.raises(InputError, match=r"variable margin: .* positive"):
         equivalence_test(0.0, 1.0, 5, margin=margin)
     if margin != 0:
         with pytest.raises(InputError, match="variable margin"):

@@ -1,10 +1,11 @@
 """Adjusted p-values against R's and against their definitions."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
+from statsmodels.stats.multitest import multipletests
 
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical, max_t_p_values
 
@@ -15,6 +16,12 @@ maxima = hnp.arrays(np.float64, st.integers(1, 200), elements=st.integers(0, 30)
 def test_holm_equals_r() -> None:
     # R: p.adjust(c(0.01, 0.02, 0.03, 0.04, 0.05), "holm")
     assert_allclose(holm([0.01, 0.02, 0.03, 0.04, 0.05]), [0.05, 0.08, 0.09, 0.09, 0.09])
+
+
+@settings(max_examples=20)
+@given(p_values)
+def test_holm_equals_statsmodels(p) -> None:
+    assert_allclose(holm(p), multipletests(p, method="holm")[1])
 
 
 @given(p_values)
