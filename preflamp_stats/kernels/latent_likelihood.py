@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, stats
+from scipy import linalg, special
 
 __all__ = [
     "GroupedModel",
@@ -126,14 +126,16 @@ def prior_points(model: GroupedModel, n_points: int) -> Hyperparameters:
     unit = (0.5 + np.arange(1, n_points + 1)[:, None] * steps) % 1.0
     df = model.contrasts.shape[1]
     by_metric = np.diagonal(model.noise).reshape(2, df)
+    least_square = 2 * special.gammaincinv(df / 2, _TAIL)  # χ² limits
+    most_square = 2 * special.gammainccinv(df / 2, _TAIL)
     sigma = []
     for metric in range(2):
         observed = float(np.sum(model.contrasts[metric] ** 2))
         noise = float(by_metric[metric].mean())
         most = max(observed, df * noise)
-        high = np.sqrt(most * min(1 / stats.chi2.ppf(_TAIL, df), _WIDEST**2 / df))
+        high = np.sqrt(most * min(1 / least_square, _WIDEST**2 / df))
         # A third more than the noise, for its estimate may be too small.
-        low = np.sqrt(max(0.0, observed / stats.chi2.isf(_TAIL, df) - 4 / 3 * noise))
+        low = np.sqrt(max(0.0, observed / most_square - 4 / 3 * noise))
         sigma.append(low + unit[:, 1 + metric] * (high - low))
     rho = np.tanh(LARGEST_ATANH_RHO * (2 * unit[:, 0] - 1))
     return Hyperparameters(rho, sigma[0], sigma[1])
