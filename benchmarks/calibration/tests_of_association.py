@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preflamp_stats.inference.regret import choice_regret
-from preflamp_stats.kernels.clustered import clustered_slope, user_products
+from preflamp_stats.kernels.clustered import UserProducts, clustered_slope, user_products
 from preflamp_stats.kernels.permutation import (
     Cells,
     common_scale,
@@ -179,7 +179,7 @@ def example_level_study(rng: np.random.Generator, cell: AssociationCell) -> Outc
     return found | {"within users, rows taken as independent": int(abs(slope) > 1.96 * own)}
 
 
-def _own_standard_error(products: object, n_rows: int, y: Array) -> float:
+def _own_standard_error(products: UserProducts, n_rows: int, y: Array) -> float:
     """Customary standard error within users, which takes residuals as independent."""
     within = products.xx.sum() - (products.x.sum(axis=1) ** 2 / products.n.sum(axis=1)).sum()
     return float(np.sqrt(np.mean((y - y.mean(axis=0)) ** 2) / within * n_rows / (n_rows - 1)))

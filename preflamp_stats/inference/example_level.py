@@ -85,10 +85,10 @@ def example_association(
     -----
     The three ask the same question and differ in how much they trust differences *between* users.
     For all of them the standard error comes from leaving out each user in turn, and limits from
-    Student's t with one degree of freedom fewer than users: examples that all methods share make
-    the errors of a user's rows dependent in ways that a random intercept does not describe, and a
-    model's own standard error would be too small. Where the dataset has no users, an example takes
-    the place of a user.
+    Student's t with the effective number of users, less one, as degrees of freedom: examples that
+    all methods share make the errors of a user's rows dependent in ways that a random intercept
+    does not describe, and a model's own standard error would be too small. Where the dataset has no
+    users, an example takes the place of a user.
 
     Examples
     --------

@@ -80,15 +80,18 @@ class ClusteredFit:
         Standard error, from leaving out each user; NaN where a single user decides.
     n_users : int
         Users with rows.
+    df : float
+        Degrees of freedom: effective number of users less one, 1 at least.
     """
 
     slope: float
     error: float
     n_users: int
+    df: float = 1.0
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Limits from Student's t with one degree of freedom fewer than users."""
-        reach = stats.t.isf((1 - level) / 2, max(self.n_users - 1, 1)) * self.error
+        """Limits from Student's t."""
+        reach = stats.t.isf((1 - level) / 2, self.df) * self.error
         return float(self.slope - reach), float(self.slope + reach)
 
     @property
@@ -96,7 +99,7 @@ class ClusteredFit:
         """Two-sided, of no slope."""
         if not self.error > 0:
             return np.nan
-        return float(2 * stats.t.sf(abs(self.slope / self.error), max(self.n_users - 1, 1)))
+        return float(2 * stats.t.sf(abs(self.slope / self.error), self.df))
 
 
 def clustered_slope(products: UserProducts, variance_ratio: float = np.inf) -> ClusteredFit:
@@ -124,7 +127,8 @@ def clustered_slope(products: UserProducts, variance_ratio: float = np.inf) -> C
     ----------
     Wooldridge (2010), Econometric Analysis of Cross Section and Panel Data, chapter 10; MacKinnon,
     Nielsen and Webb (2023), Cluster-robust inference: a guide to empirical practice, Journal of
-    Econometrics 232:272-299 (the jackknife is their CV3).
+    Econometrics 232:272-299 (the jackknife is their CV3); Carter, Schnepel and Steigerwald (2017),
+    Review of Economics and Statistics 99:698-709 (the effective number of clusters).
 
     Examples
     --------
@@ -180,7 +184,12 @@ def clustered_slope(products: UserProducts, variance_ratio: float = np.inf) -> C
         errors[some] = np.linalg.solve(_ridged(rest), scores[..., None])[:, 0, 0]
     # errors are the full slope less those without a user.
     error = np.sqrt((n_users - 1) / n_users * np.sum(errors**2)) if n_users > 1 else np.nan
-    return ClusteredFit(float(coefficients[0]), float(error), n_users)
+    # Users count by their share of x's variation: a few large ones are few.
+    own_variation = np.maximum(xx.sum(axis=1) - share * totals[:, 0] ** 2, 0.0)
+    effective = own_variation.sum() ** 2 / np.sum(own_variation**2)
+    return ClusteredFit(
+        float(coefficients[0]), float(error), n_users, float(max(1.0, effective - 1))
+    )
 
 
 def _ridged(left: Array) -> Array:
