@@ -84,7 +84,7 @@ class TauEvidence:
         """Why tau or its interval is undefined; empty where both are defined."""
         if self.compared.sum() < 2:
             return "fewer than two methods have both metrics"
-        if np.isnan(self.tau):
+        if any(np.ptp(values[self.compared]) == 0 for values in (self.x, self.y)):
             return "all methods have the same value in one metric"
         if self.picks is None and self.n_units == 0:
             return "no interval: no sampling error is known for either metric; resample methods"
