@@ -138,7 +138,7 @@ def test_order_of_datasets_does_not_matter(two) -> None:
 def test_a_single_user_gives_no_interval(make_study) -> None:
     found = pooled_tau({"one": make_study(n_users=1)}, "rm_accuracy", "rouge1", n_resamples=20)
     assert found["low"].isnull()
-    assert "fewer than two units" in found["note"].item()
+    assert "single unit" in found["note"].item()
 
 
 def test_bad_input(two) -> None:
