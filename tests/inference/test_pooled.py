@@ -149,5 +149,5 @@ def test_bad_input(two) -> None:
         pooled_tau({})
     with pytest.raises(InputError, match="rouge9"):
         pooled_tau(two, "rm_accuracy", "rouge9")
-    with pytest.raises(InputError, match="choose one of .*percentile"):
+    with pytest.raises(InputError, match=r"choose one of .*percentile"):
         pooled_tau(two, "rm_accuracy", "rouge1", n_resamples=5, interval="exact")
