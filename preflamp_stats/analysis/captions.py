@@ -99,8 +99,7 @@ def pooled_tau(settings: Settings, frame: pd.DataFrame) -> str:
     """Caption of the table of taus pooled over datasets and models."""
     return (
         f"Kendall's tau-{settings.variant} over all pairs of methods of one dataset and model, "
-        "those of different datasets or models never compared. "
-        f"{interval_words(settings, frame)}"
+        f"those of different datasets or models never compared. Intervals: {_percent(settings)}."
     )
 
 

@@ -12,6 +12,7 @@ from preflamp_stats.analysis.verdicts import (
     decoupling_sentences,
     in_context_sentences,
     regret_sentences,
+    slope_sentences,
 )
 from preflamp_stats.analysis.words import Names, by_dataset, counted, listed, members, span
 from preflamp_stats.quantities import (
@@ -52,7 +53,9 @@ def summary(tables: Mapping[str, ResultTable], settings: Settings) -> list[str]:
     names = Names.of(frames.values())
     sentences: list[str] = []
     tellers = {
+        "pooled_tau": _pooled_sentences,
         "tau": tau_sentences,
+        "slope": slope_sentences,
         "decoupling": decoupling_sentences,
         "in_context": in_context_sentences,
         "regret": regret_sentences,
@@ -109,6 +112,16 @@ def tau_sentences(frame: pd.DataFrame, names: Names) -> Iterator[str]:
             else:
                 between = f"between {names[first['upstream']]} and {below}"
             yield f"{dataset}Kendall's tau {between} {_tau_verdict(group, names)}"
+
+
+def _pooled_sentences(frame: pd.DataFrame, names: Names) -> Iterator[str]:
+    """Say for each pair of metrics whether the rankings agree over all datasets and models."""
+    for _, row in frame.iterrows():
+        pair = f"{names[row['upstream']]} and {names[row['downstream']]}"
+        one = frame.loc[[row.name]].drop(columns="n_methods", errors="ignore")
+        strata = f"{counted(int(row['n_strata']), 'pair')} of dataset and model"
+        verdict = _tau_verdict(one, names)
+        yield f"Pooled over {strata}, Kendall's tau between {pair} {verdict}"
 
 
 def _tau_verdict(group: pd.DataFrame, names: Names) -> str:

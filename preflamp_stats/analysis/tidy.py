@@ -16,6 +16,7 @@ from preflamp_stats.results import KEY_COLUMNS
 
 __all__ = ["metric_rows", "tidy"]
 
+_PAIR = ("method_a", "method_b")
 _ESTIMATE_COLUMNS = ("estimate", "low", "high", "level", "n_examples", "n_users", "n_seeds")
 
 
@@ -57,6 +58,8 @@ def tidy(
         Further columns, constant over the rows.
     """
     family = evidence.ds.coords.get("method_family")
+    # Pairs of methods have two labels each; their running number says nothing.
+    found = found.reset_coords([name for name in _PAIR if name in found.coords])
     found = found.drop_vars([c for c in found.coords if c not in found.dims])
     if "method" in found.dims and family is not None:
         found = found.assign(method_family=family.load().reset_coords(drop=True))
@@ -64,6 +67,9 @@ def tidy(
     order: list[Hashable] = [*leading, *(dim for dim in found.dims if dim not in leading)]
     frame = found.to_dataframe(dim_order=order).reset_index() if order else _single_row(found)
     frame = frame.assign(dataset=evidence.name, level=evidence.settings.level, **(keys or {}))
+    if set(_PAIR) <= set(frame):
+        frame = frame.drop(columns="pair")
+        order.remove("pair")
     columns = [c for c in KEY_COLUMNS if c in frame]
     columns += [str(dim) for dim in order if dim not in columns]
     columns += [c for c in _ESTIMATE_COLUMNS if c in frame]

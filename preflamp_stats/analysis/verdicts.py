@@ -7,9 +7,14 @@ from collections.abc import Iterator
 import pandas as pd
 
 from preflamp_stats.analysis.words import Names, by_dataset, counted, listed, members, span
-from preflamp_stats.quantities import metric_quantity
+from preflamp_stats.quantities import metric_quantity, number
 
-__all__ = ["decoupling_sentences", "in_context_sentences", "regret_sentences"]
+__all__ = [
+    "decoupling_sentences",
+    "in_context_sentences",
+    "regret_sentences",
+    "slope_sentences",
+]
 
 
 def decoupling_sentences(frame: pd.DataFrame, names: Names) -> Iterator[str]:
@@ -64,7 +69,7 @@ def _shown(side: str, some: pd.DataFrame, group: pd.DataFrame, names: Names) -> 
 
 def regret_sentences(frame: pd.DataFrame, names: Names) -> Iterator[str]:
     """Say what choosing a method by a metric costs, beside picking one at random."""
-    for dataset, rows in by_dataset(frame[frame["estimate"].notna()]):
+    for dataset, rows in by_dataset(_deployed(frame[frame["estimate"].notna()])):
         for (above, below), group in rows.groupby(["upstream", "downstream"], sort=False):
             scale = metric_quantity(str(below), group).scale
             unit = f" {scale.unit}" if scale.unit else ""
@@ -77,3 +82,29 @@ def regret_sentences(frame: pd.DataFrame, names: Names) -> Iterator[str]:
             if "random" in group and group["random"].notna().any():
                 text += f", picking one at random {span(group['random'].dropna(), scale)}"
             yield f"{text}."
+
+
+def slope_sentences(frame: pd.DataFrame, names: Names) -> Iterator[str]:
+    """Say what a step of the upstream accuracy goes with downstream, over the models."""
+    for dataset, rows in by_dataset(_deployed(frame[frame["estimate"].notna()])):
+        for (above, below), group in rows.groupby(["upstream", "downstream"], sort=False):
+            scale = metric_quantity(str(below), group).scale
+            unit = f" {scale.unit}" if scale.unit else ""
+            step = f"{100 * group['step'].iloc[0]:g} points"
+            values = span(group["estimate"], scale)
+            text = f"{dataset}{step} of {names[str(above)]} go with {values}"
+            if len(group) == 1:
+                low, high = (number(group[end].iloc[0], scale) for end in ("low", "high"))
+                text += f" [{low}, {high}]"
+            text += f"{unit} of {names[str(below)]}"
+            if len(group) > 1:
+                text += f" over {counted(len(group), 'model')}"
+                away = group[(group["low"] > 0) | (group["high"] < 0)]
+                text += f"; {len(away)} of {len(group)} intervals exclude 0"
+            yield f"{text}."
+
+
+def _deployed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose downstream metric is what users get, where there are any, rather than accuracy."""
+    accuracy = frame["downstream"].astype(str).str.endswith("accuracy")
+    return frame[~accuracy] if (~accuracy).any() else frame

@@ -171,4 +171,6 @@ def level_remarks(frame: pd.DataFrame, cells: Sequence[Cell]) -> list[str]:
 def column_label(column: str) -> str:
     """Name of a column as a heading."""
     text = label(column)
-    return text if text != column else column.replace("_", " ").strip().capitalize()
+    return (
+        text if text != column else column.removeprefix("n_").replace("_", " ").strip().capitalize()
+    )

@@ -35,13 +35,17 @@ _COUNTS = {"n_examples", "n_users", "n_methods"}
 _IN_CSV_ONLY = {
     "bin_high", "bin_low", "df", "dominates", "gain", "gain_high", "gain_low", "higher_is_better",
     "level", "long_name", "n_guided", "naive", "naive_estimate", "note", "p_coupled",
-    "p_decoupled", "p_reversed", "parameters", "relative", "se", "units",
+    "p_decoupled", "n_rows", "p_reversed", "parameters", "relative", "se", "step", "units",
+    "user_share",
 }  # fmt: skip
 """Columns that a reader of the table can do without."""
 _OF_TAU = {
     "ceiling", "population_tau", "reliability_downstream", "reliability_upstream", "tau_corrected",
 }  # fmt: skip
-_FIRST = ("chosen", "best", "random")
+_ORDER = (
+    "chosen", "best", "random",
+    "upstream_difference", "upstream_p_adjusted", "downstream_difference", "downstream_p_adjusted",
+)  # fmt: skip
 _LAST = ("verdict", "dominates_from")
 
 
@@ -118,6 +122,8 @@ def _groups(
 def _columns(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[list[str], list[str]]:
     """Columns of values, in the order of reading, and those that are the same throughout."""
     others = [c for c in frame.columns if c not in keys and c not in _IN_CSV_ONLY]
+    if "p_adjusted" in others:
+        others = [c for c in others if c != "p_value"]
     ends = {end for c in others for end in _ends(frame.columns, c) or ()} | {"low", "high"}
     others = [c for c in others if c not in ends and c != "estimate"]
     constant = [
@@ -130,8 +136,15 @@ def _columns(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[list[str], list[
     shown = [c for c in others if c not in constant and not frame[c].isna().all()]
     if "verdict" in others and "verdict" not in shown:
         shown, constant = [*shown, "verdict"], [c for c in constant if c != "verdict"]
-    shown.sort(key=lambda c: (c not in _FIRST) + (c in _LAST))
+    shown.sort(key=_reading_order)
     return shown, constant
+
+
+def _reading_order(column: str) -> int:
+    """Place of a column: those that a reader looks for first, and what follows from them last."""
+    if column in _LAST:
+        return len(_ORDER) + 1
+    return _ORDER.index(column) if column in _ORDER else len(_ORDER)
 
 
 def _ends(columns: Collection[Hashable], column: str) -> tuple[str, str] | None:
@@ -200,5 +213,5 @@ def _title(column: str, frame: pd.DataFrame) -> str:
             name = label(metrics[0]) if len(metrics) == 1 else side.capitalize()
             return f"{name}, A − B"
         if column == f"{side}_p_adjusted":
-            return "Adj. p"
+            return "p, differs" if side == "upstream" else "p, equivalent"
     return column_label(column)

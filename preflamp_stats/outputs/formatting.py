@@ -53,6 +53,7 @@ _LABELS = {
     "users_needed": "Users needed",
     "best_guided": "Best guided",
     "random": "At random",
+    "p_equivalence": "p, equivalence",
     "weight": "Weight w",
     "share": "Share of the response read",
     "bin": "Tokens, chosen − rejected",
@@ -167,6 +168,7 @@ def value_text(value: object) -> str:
     return "" if math.isnan(as_float) else f"{as_float:.4g}"
 
 
+_IN_UNITS_OF_DOWNSTREAM = {"example_level", "regret", "slope"}
 _METRIC_OF_TABLE = {
     "weight_curve": "policy_accuracy",
     "prefix_accuracy": "rm_accuracy",
@@ -202,7 +204,7 @@ def row_scales(table: ResultTable) -> list[Scale]:
     frame, fallback = table.frame, metric_of(table.name)
     if fallback == "tau":
         return [COEFFICIENT] * len(frame)
-    if table.name == "regret" and "downstream" in frame:
+    if table.name in _IN_UNITS_OF_DOWNSTREAM and "downstream" in frame:
         frame = frame.assign(metric=frame["downstream"])
     found = quantities(frame, fallback)
     names = frame["metric"].fillna(fallback) if "metric" in frame else [fallback] * len(frame)

@@ -233,4 +233,6 @@ def _em(character: str) -> float:
         return 3.8  # stands as "U+65E5" in a typewriter face
     if character in " .,:;|![]()'ijl":
         return 0.28
+    if character in "-−–":
+        return 0.78
     return 0.75 if character.isupper() or character in "mw%&@<>" else 0.52

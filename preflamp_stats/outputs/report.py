@@ -23,7 +23,7 @@ _PIXELS_PER_INCH = 130
 """Figures are larger on a screen than in print."""
 
 _QUESTIONS = {
-    "Does accuracy predict?": ("tau", "pooled_tau", "decoupling"),
+    "Does accuracy predict?": ("tau", "pooled_tau", "slope", "decoupling", "example_level"),
     "Does the policy discriminate?": (
         "rm_accuracy",
         "policy_accuracy",

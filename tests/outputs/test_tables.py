@@ -218,7 +218,13 @@ def test_a_long_table_of_pairs_shows_what_tells_most(analysis: Analysis) -> None
     assert "32 further rows are in decoupling.csv: 32 inconclusive" in grid.remarks
     assert all(block.rows[0].cells[-1].text == "decoupled" for block in grid.blocks)
     assert grid.stub == ("Method A", "Method B")
-    assert grid.columns == ("RM accuracy, A − B", "Adj. p", "ROUGE-1, A − B", "Adj. p", "Verdict")
+    assert grid.columns == (
+        "RM accuracy, A − B",
+        "p, differs",
+        "ROUGE-1, A − B",
+        "p, equivalent",
+        "Verdict",
+    )
     assert rows[0].cells[0].text == "-25.0"
     assert rows[0].cells[2] == Cell("0.2", "[-0.4, 0.8]")
     assert len(to_csv(result).splitlines()) == 1 + 72

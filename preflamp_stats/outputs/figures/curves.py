@@ -57,9 +57,9 @@ def weight_position(weight: float) -> float:
 def draw_weight_curve(analysis: Analysis) -> Figure | None:
     """Draw policy accuracy over the weight w of the reward, from base model to reward alone."""
 
-    def finish(panel: Axes, frame: pd.DataFrame) -> None:
+    def finish(panel: Axes, rows: pd.DataFrame) -> None:
         positions: dict[float, str] = {}
-        for weight in sorted(frame["weight"].unique()):
+        for weight in sorted(rows["weight"].unique()):
             place = weight_position(weight)
             end = {0.0: "0\nbase\nmodel", 1.0: "∞\nreward\nalone"}.get(place)
             # Labels nearer than this would run into each other; the ends are always named.
@@ -81,7 +81,7 @@ def draw_weight_curve(analysis: Analysis) -> Figure | None:
 def draw_prefix_accuracy(analysis: Analysis) -> Figure | None:
     """Draw the accuracy of the reward of a prefix over the share of the response read."""
 
-    def finish(panel: Axes, frame: pd.DataFrame) -> None:
+    def finish(panel: Axes, rows: pd.DataFrame) -> None:
         panel.set_xlim(0, 102)
         coarse_ticks(panel.xaxis)
 
@@ -94,21 +94,22 @@ def draw_length_difference(analysis: Analysis) -> Figure | None:
     every = table_frame(analysis.tables, "length_difference")
     if every.empty:
         return None
-    bins = sorted(set(zip(every["bin_low"], every["bin_high"], strict=True)))
     methods = curve_selection(analysis, "length_difference").methods
     shifts = np.linspace(-0.28, 0.28, len(methods)) if len(methods) > 1 else [0.0]
     dodge = dict(zip(methods, shifts, strict=True))
 
     def place(rows: pd.DataFrame) -> pd.Series:
-        edges = zip(rows["bin_low"], rows["bin_high"], strict=True)
-        number = pd.Series([bins.index(edge) for edge in edges], index=rows.index)
+        # Each dataset has bins of its own.
+        datasets = rows["dataset"] if "dataset" in rows else pd.Series("", index=rows.index)
+        number = rows.groupby(datasets)["bin_low"].rank(method="dense") - 1
         return number + rows["method"].astype(str).map(dodge)
 
-    def finish(panel: Axes, frame: pd.DataFrame) -> None:
+    def finish(panel: Axes, rows: pd.DataFrame) -> None:
+        bins = sorted(set(zip(rows["bin_low"], rows["bin_high"], strict=True)))
         panel.set_xticks(range(len(bins)), [_bin_label(*edges) for edges in bins], **_SLANTED)
         panel.grid(axis="x", visible=False)
 
-    label = "Difference in length, chosen − rejected (tokens)"
+    label = "Chosen − rejected (tokens)"
     return _curves(analysis, "length_difference", place, finish, label, joined=False)
 
 
@@ -143,8 +144,9 @@ def _curves(
     (quantity,) = quantities(frame, metric_of(table)).values()
     factor = quantity.scale.factor
     across = max(map(len, chosen.rows))
+    shared = True if joined else "row"
     figure, axes = panels(
-        len(chosen.rows), across, row_height=_ROW, extra=0.5, sharex=True, sharey=True
+        len(chosen.rows), across, row_height=_ROW, extra=0.5, sharex=shared, sharey=True
     )
     frame = frame[frame["method"].astype(str).isin(chosen.methods)]
     low, high = limits(frame)
@@ -164,12 +166,12 @@ def _curves(
                 points(panel, here["x"], here["y"], looks, size=3.4)
             panel.axhline(factor / 2, color=GREY, linewidth=0.7, linestyle="--")
             panel.set_title(facet_text(facet, 40 if across < 3 else 30), loc="left")
+            finish(panel, here)
             if number + 1 == len(chosen.rows):
                 panel.set_xlabel(label)
         for panel in axes[number][len(row) :]:
             panel.set_visible(False)
         axes[number][0].set_ylabel(axis_label(quantity))
-    finish(axes[0][0], frame)
     coarse_ticks(axes[0][0].yaxis)
     legend(figure, styles, chosen.methods, lines=joined)
     return figure

@@ -53,18 +53,20 @@ def draw_icl_by_model_size(analysis: Analysis) -> Figure | None:
     groups = [group for _, group in frame.groupby(keys, sort=False)][:_MOST_PANELS]
     styles = method_styles(analysis)
     across = min(len(groups), _MOST_ACROSS)
-    figure, axes = panels(-(-len(groups) // across), across, row_height=1.9, extra=0.45)
-    flat = [panel for row in axes for panel in row]
     metrics = distinct(frame, "metric")
-    for panel, group in zip(flat, groups, strict=False):
+    down = -(-len(groups) // across)
+    same = len(metrics) < 2
+    figure, axes = panels(down, across, row_height=1.9, extra=0.45, sharey=same)
+    flat = [panel for row in axes for panel in row]
+    for place, (panel, group) in enumerate(zip(flat, groups, strict=False)):
         metric = str(group["metric"].iloc[0]) if "metric" in group else ""
         quantity = metric_quantity(metric, frame[frame["metric"] == metric] if metric else group)
         sized = "parameters" in group and bool((group["parameters"] > 0).all())
         models = distinct(group, "model")
-        for place, method in enumerate(methods):
+        for number, method in enumerate(methods):
             own = group[group["method"].astype(str) == method]
             # Beside each other rather than on top: a method's points move by a few per cent.
-            shift = place - (len(methods) - 1) / 2
+            shift = number - (len(methods) - 1) / 2
             x = _places(own, models, sized, shift)
             _series(panel, own.assign(x=x).sort_values("x"), styles[method], quantity.scale.factor)
         panel.axhline(0, color=GREY, linewidth=0.7, linestyle="--")
@@ -84,7 +86,8 @@ def draw_icl_by_model_size(analysis: Analysis) -> Figure | None:
         panel.set_title(text(" · ".join(parts), 34), loc="left")
         panel.set_xlabel("Base model, by parameters" if sized else "Base model")
         unit = f" ({POINTS.unit})" if quantity.scale == POINTS else ""
-        panel.set_ylabel(f"Lead over the best\nreward-guided{unit}")
+        if not same or place % across == 0:
+            panel.set_ylabel(f"Lead over the best\nreward-guided{unit}")
         coarse_ticks(panel.yaxis)
     for panel in flat[len(groups) :]:
         panel.set_visible(False)
