@@ -16,7 +16,8 @@ from scipy import stats
 from scipy.special import ndtr
 
 from preflamp_stats.inference.sampling_error import SamplingError
-from preflamp_stats.inference.tau_intervals import INTERVALS, TauEvidence
+from preflamp_stats.inference.tau_evidence import TauEvidence
+from preflamp_stats.inference.tau_intervals import INTERVALS
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.latent_normal import calibrated_limits
 from preflamp_stats.kernels.reliability import reliability

@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from preflamp_stats import __version__
-from preflamp_stats.analysis import association, captions, estimates
+from preflamp_stats.analysis import association, captions, comparison, estimates
 from preflamp_stats.analysis.evidence import DatasetEvidence, gather
 from preflamp_stats.analysis.sentences import notes, summary
 from preflamp_stats.errors import InputError, Problem
@@ -30,50 +30,102 @@ Progress = Callable[[str, int, int], None]
 """Told a dataset's name, the examples read so far, and their number."""
 
 
+Maker = Callable[[Sequence[DatasetEvidence]], pd.DataFrame]
+
+
 @dataclass(frozen=True)
-class _TableMaker:
+class _Recipe:
     name: str
     title: str
-    make: Callable[[DatasetEvidence], pd.DataFrame]
+    make: Maker
     caption: Callable[[Settings, pd.DataFrame], str]
     higher_is_better: bool = False
 
 
-_MAKERS = (
-    _TableMaker(
-        "rm_accuracy", "Reward model accuracy", estimates.rm_accuracy, captions.rm_accuracy, True
+def _each(make: Callable[[DatasetEvidence], pd.DataFrame]) -> Maker:
+    """Make a table of each dataset and put them one below the other."""
+
+    def joined(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
+        frames = [frame for frame in map(make, evidence) if not frame.empty]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    return joined
+
+
+_RECIPES = (
+    _Recipe("tau", "Does accuracy predict?", _each(association.tau), captions.tau),
+    _Recipe(
+        "pooled_tau",
+        "Does accuracy predict, over all datasets and models?",
+        association.pooled_tau,
+        captions.pooled_tau,
     ),
-    _TableMaker(
+    _Recipe("slope", "What do twenty points buy?", _each(association.slope), captions.slope),
+    _Recipe(
+        "decoupling",
+        "Do gains upstream come with gains downstream?",
+        _each(association.decoupling),
+        captions.decoupling,
+    ),
+    _Recipe(
+        "example_level",
+        "Is the text better where the pair is ranked right?",
+        _each(association.example_level),
+        captions.example_level,
+    ),
+    _Recipe(
+        "rm_accuracy",
+        "Reward model accuracy",
+        _each(estimates.rm_accuracy),
+        captions.rm_accuracy,
+        True,
+    ),
+    _Recipe(
         "policy_accuracy",
         "Policy accuracy",
-        estimates.policy_accuracy,
+        _each(estimates.policy_accuracy),
         captions.policy_accuracy,
         True,
     ),
-    _TableMaker(
-        "generation", "Generation quality", estimates.generation, captions.generation, True
+    _Recipe(
+        "generation", "Generation quality", _each(estimates.generation), captions.generation, True
     ),
-    _TableMaker(
+    _Recipe(
         "method_metrics",
         "Numbers known only per method",
-        estimates.method_metrics,
+        _each(estimates.method_metrics),
         captions.method_metrics,
     ),
-    _TableMaker("tau", "Does accuracy predict?", association.tau, captions.tau),
-    _TableMaker(
+    _Recipe(
+        "in_context",
+        "Does in-context learning win, and from which size?",
+        _each(comparison.in_context),
+        captions.in_context,
+    ),
+    _Recipe(
+        "regret",
+        "What would choosing by the upstream metric cost?",
+        _each(association.regret),
+        captions.regret,
+    ),
+    _Recipe("contrasts", "Methods compared", _each(comparison.contrasts), captions.contrasts),
+    _Recipe(
         "weight_curve",
         "Policy accuracy over the reward weight",
-        estimates.weight_curve,
+        _each(estimates.weight_curve),
         captions.weight_curve,
     ),
-    _TableMaker(
+    _Recipe(
         "prefix_accuracy",
         "When does the reward know?",
-        estimates.prefix_accuracy,
+        _each(estimates.prefix_accuracy),
         captions.prefix_accuracy,
     ),
-    _TableMaker(
-        "length_difference", "Is it only length?", estimates.length_difference, captions.length
+    _Recipe(
+        "length_difference",
+        "Is it only length?",
+        _each(estimates.length_difference),
+        captions.length,
     ),
 )
 
@@ -124,13 +176,15 @@ def analyze(
         for name, ds in found.items()
     ]
     tables = {}
-    for maker in _MAKERS:
-        frames = [frame for frame in map(maker.make, evidence) if not frame.empty]
-        if frames:
-            frame = pd.concat(frames, ignore_index=True)
-            caption = maker.caption(settings, frame)
-            tables[maker.name] = ResultTable(
-                maker.name, frame, maker.title, caption, maker.higher_is_better
+    for recipe in _RECIPES:
+        frame = recipe.make(evidence)
+        if not frame.empty:
+            tables[recipe.name] = ResultTable(
+                recipe.name,
+                frame,
+                recipe.title,
+                recipe.caption(settings, frame),
+                recipe.higher_is_better,
             )
     return Analysis(
         settings,

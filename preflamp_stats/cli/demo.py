@@ -20,8 +20,9 @@ __all__ = ["demo_command"]
 def demo_command(out: Path, seed: int) -> None:
     """Simulate a study, write it as a results file, and analyse it.
 
-    Two benchmark datasets, three base models, eight reward-guided methods and in-context learning;
-    RM accuracy is planted to be nearly unrelated to generation quality.
+    Two benchmark datasets, three base models, eight reward-guided methods and in-context learning.
+    RM accuracy is planted to be nearly unrelated to generation quality, and in-context learning to
+    overtake the guided methods as models grow.
     """
     from preflamp_stats.cli.analyze import run_analysis
     from preflamp_stats.io.files import write_results
@@ -36,6 +37,8 @@ def demo_command(out: Path, seed: int) -> None:
         n_users=120,
         n_examples=15,
         tokens=24,
+        icl_advantage=0.9,
+        icl_crossover=1e9,
         correlation=0.6,
         generation_correlation=0.1,
         seed=seed,

@@ -19,7 +19,8 @@ from preflamp_stats.inference.method_metrics import (
     method_metrics,
     resampling_units,
 )
-from preflamp_stats.inference.tau_intervals import TauEvidence
+from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
+from preflamp_stats.kernels.latent_normal import calibrated_limits
 from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = [
@@ -46,11 +47,14 @@ class StackedEvidence:
         Pairs of methods in each, as shares of all.
     level : float
         Confidence level.
+    datasets : sequence of str
+        Dataset of each stratum.
     """
 
     strata: Sequence[TauEvidence]
     weights: Array
     level: float
+    datasets: Sequence[str] = ()
 
     @property
     def tau(self) -> float:
@@ -96,7 +100,30 @@ def limits_from_draws(draw: Callable[[TauEvidence], Array]) -> PooledLimits:
     return limits
 
 
-POOLED_INTERVALS: dict[str, PooledLimits] = {"percentile": limits_from_draws(TauEvidence.tau_draws)}
+def model(stacked: StackedEvidence) -> tuple[float, float]:
+    """Limits from draws of the true taus of every stratum, their noise taken out.
+
+    Datasets have users of their own and are drawn independently. The models of a dataset share
+    their users, and often their rewards: how their true taus depend on each other is not known, so
+    that they are taken to rise and fall together, which makes the interval wide enough whatever the
+    truth.
+    """
+    pooled = np.zeros(0)
+    for dataset in dict.fromkeys(stacked.datasets):
+        here = [i for i, name in enumerate(stacked.datasets) if name == dataset]
+        together = np.zeros(0)
+        for i in here:
+            draws = np.sort(stacked.strata[i].latent_tau)
+            together = stacked.weights[i] * draws + (together if together.size else 0.0)
+        shuffled = stacked.strata[here[0]].generator(4).permutation(together)
+        pooled = shuffled + (pooled if pooled.size else 0.0)
+    return calibrated_limits(pooled, stacked.level)
+
+
+POOLED_INTERVALS: dict[str, PooledLimits] = {
+    "model": model,
+    "percentile": limits_from_draws(TauEvidence.tau_draws),
+}
 """Kinds of interval of the pooled tau by name."""
 
 
@@ -110,7 +137,7 @@ def pooled_tau(
     seed: int = 0,
     level: float = 0.95,
     variant: Variant = "b",
-    interval: str = "percentile",
+    interval: str = "model",
     options: MetricOptions | None = None,
     include_seeds: bool = True,
 ) -> xr.Dataset:
@@ -131,8 +158,9 @@ def pooled_tau(
         same units, so that what they share is in the interval. ("methods" and "both" mean "users".)
     n_resamples, seed, level, variant, options, include_seeds
         As for :func:`preflamp_stats.tau_test`.
-    interval : {"percentile"}
-        Kind of interval; one of :data:`POOLED_INTERVALS`.
+    interval : {"model", "percentile"}
+        Kind of interval: with the noise taken out, as for :func:`preflamp_stats.tau_test`, or
+        percentiles of the bootstrapped pooled tau.
 
     Returns
     -------
@@ -177,7 +205,14 @@ def pooled_tau(
         raise InputError(
             problems or Problem("there is no dataset", "name at least one", variable="datasets")
         )
-    return pooled_between(pairs, level=level, variant=variant, interval=interval)
+    return pooled_between(
+        pairs,
+        level=level,
+        variant=variant,
+        interval=interval,
+        seed=seed,
+        include_seeds=include_seeds,
+    )
 
 
 def pooled_between(
@@ -185,7 +220,9 @@ def pooled_between(
     *,
     level: float = 0.95,
     variant: Variant = "b",
-    interval: str | PooledLimits = "percentile",
+    interval: str | PooledLimits = "model",
+    seed: int = 0,
+    include_seeds: bool = True,
 ) -> xr.Dataset:
     """Pooled tau between metrics at hand; see :func:`pooled_tau`.
 
@@ -200,6 +237,8 @@ def pooled_between(
         Kendall's tau.
     interval : str or callable
         Kind of interval, or a way of bounding the pooled tau.
+    seed, include_seeds
+        As for :func:`preflamp_stats.tau_test`.
 
     Returns
     -------
@@ -216,11 +255,25 @@ def pooled_between(
             raise ValueError("draw the metrics first (draw_metrics)")
         aligned = align_metrics(dict(zip("xy", pairs[name], strict=True)))
         here = [
-            (name, _label(aligned, at), _evidence(aligned.isel(at), level, variant))
+            (
+                name,
+                _label(aligned, at),
+                model_evidence(
+                    aligned.isel(at),
+                    *pairs[name],
+                    resample="users",
+                    level=level,
+                    variant=variant,
+                    include_seeds=include_seeds,
+                    seed=seed,
+                    dataset=name,
+                ),
+            )
             for at in each_model(aligned)
         ]
         here = [stratum for stratum in here if not np.isnan(stratum[2].tau)]
-        strata += here
+        # By label, so that neither sums nor draws depend on the order of the models in the file.
+        strata += sorted(here, key=lambda stratum: stratum[1])
         if here:
             for size in sizes:
                 sizes[size] += int(aligned[size].max())
@@ -231,7 +284,9 @@ def pooled_between(
     n_methods = np.array([int(e.compared.sum()) for *_, e in strata])
     n_pairs = n_methods * (n_methods - 1) // 2
     weights = n_pairs / n_pairs.sum()
-    stacked = StackedEvidence([e for *_, e in strata], weights, level)
+    stacked = StackedEvidence(
+        [e for *_, e in strata], weights, level, [name for name, *_ in strata]
+    )
     obstacles = sorted({e.obstacle for *_, e in strata} - {""})
     low, high = (np.nan, np.nan) if obstacles else limits(stacked)
     return xr.Dataset(
@@ -261,15 +316,3 @@ def pooled_between(
 
 def _label(aligned: xr.Dataset, at: Mapping[str, int]) -> str:
     return ", ".join(str(aligned[dim].values[place]) for dim, place in at.items())
-
-
-def _evidence(here: xr.Dataset, level: float, variant: Variant) -> TauEvidence:
-    return TauEvidence(
-        here["x"].values,
-        here["y"].values,
-        here["x_draws"].values,
-        here["y_draws"].values,
-        n_units=int(here["n_users"]),
-        level=level,
-        variant=variant,
-    )

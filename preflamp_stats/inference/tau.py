@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from preflamp_stats.choices import Resample, Variant
 from preflamp_stats.errors import InputError, Problem
@@ -18,9 +17,8 @@ from preflamp_stats.inference.method_metrics import (
     method_metrics,
     resampling_units,
 )
-from preflamp_stats.inference.sampling_error import sampling_error
-from preflamp_stats.inference.streams import stream
-from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL, INTERVALS, TauEvidence
+from preflamp_stats.inference.tau_evidence import model_evidence
+from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL, INTERVALS
 from preflamp_stats.inference.tau_noise import TauNoise, tau_noise
 from preflamp_stats.kernels.permutation import tau_permutation_test
 from preflamp_stats.metrics.options import MetricOptions
@@ -155,7 +153,7 @@ def tau_between(
     methods_drawn = resample in ("methods", "both")
     for at in each_model(pair):
         here = pair.isel(at)
-        evidence = _evidence(
+        evidence = model_evidence(
             here,
             x,
             y,
@@ -208,53 +206,3 @@ _COLUMNS: tuple[tuple[str, object, type], ...] = (
     *((field.name, np.nan, float) for field in fields(TauNoise)),
     ("note", "", object),
 )
-
-
-def _evidence(
-    here: xr.Dataset,
-    x: MethodMetric,
-    y: MethodMetric,
-    *,
-    resample: Resample,
-    level: float,
-    variant: Variant,
-    include_seeds: bool,
-    seed: int,
-    dataset: str,
-) -> TauEvidence:
-    """Evidence of one model; ``here`` holds both metrics over the methods that they share."""
-    x_hat, y_hat = here["x"].values, here["y"].values
-    x_draws, y_draws = here["x_draws"].values, here["y_draws"].values
-    there = ~(np.isnan(x_hat) | np.isnan(y_hat))
-    model = here["model"].item() if "model" in here.coords else None
-    if resample == "methods":  # the metrics stay as they are
-        x_draws = np.broadcast_to(x_hat, x_draws.shape)
-        y_draws = np.broadcast_to(y_hat, y_draws.shape)
-        error = None
-    else:
-        methods = here["method"].values[there].tolist()
-        error = sampling_error(x, y, methods, model, include_seeds=include_seeds)
-    picks = None
-    if resample in ("methods", "both"):
-        picks = _picks(there, len(x_draws), stream(seed, dataset, "methods"))
-    return TauEvidence(
-        x_hat,
-        y_hat,
-        x_draws,
-        y_draws,
-        n_units=int(here["n_users"]),
-        level=level,
-        variant=variant,
-        picks=picks,
-        error=error,
-        seed=stream(seed, dataset, "tau", str(model), x.info.name, y.info.name),
-    )
-
-
-def _picks(
-    there: NDArray[np.bool_], n_resamples: int, seed: np.random.SeedSequence
-) -> NDArray[np.intp]:
-    """Methods of each resample, drawn among those that have both metrics."""
-    methods = np.flatnonzero(there)
-    uniforms = np.random.default_rng(seed).random((n_resamples, len(methods)))
-    return methods[(uniforms * len(methods)).astype(np.intp)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from preflamp_stats.inference.tau_intervals import TauEvidence
+from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.latent_normal import calibrated_limits, latent_draws
 from preflamp_stats.kernels.reliability import noise_ceiling, reliability

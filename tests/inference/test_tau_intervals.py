@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL, INTERVALS, TauEvidence
+from preflamp_stats.inference.tau_evidence import TauEvidence
+from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL, INTERVALS
 
 X = np.array([0.1, 0.2, 0.3, np.nan, 0.5])
 Y = np.array([0.2, 0.1, 0.3, 0.4, 0.6])

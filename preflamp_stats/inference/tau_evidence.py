@@ -1,0 +1,185 @@
+"""What is known of two metrics over the same methods, from which every statement on tau is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from preflamp_stats.choices import Resample, Variant
+from preflamp_stats.inference.method_metrics import MethodMetric
+from preflamp_stats.inference.sampling_error import SamplingError, sampling_error
+from preflamp_stats.inference.streams import stream
+from preflamp_stats.kernels.kendall import kendall_tau
+from preflamp_stats.kernels.latent_normal import LatentDraws, latent_draws
+
+__all__ = ["TauEvidence", "model_evidence"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TauEvidence:
+    """What is known of two metrics over the same methods.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (method,)
+        Estimates; NaN where a method lacks the metric.
+    x_draws, y_draws : ndarray, shape (resample, method)
+        Bootstrap draws, paired.
+    n_units : int
+        Units of resampling behind them.
+    level : float
+        Confidence level.
+    variant : {"a", "b", "c", "weighted"}
+        Kendall's tau.
+    picks : ndarray of int, shape (resample, method), optional
+        Methods of each resample, where methods are drawn; the target is then the population of
+        methods.
+    error : SamplingError, optional
+        Of the methods that have both metrics; None where nothing is known of it.
+    seed : numpy.random.SeedSequence, optional
+        Source of the random numbers of the model-based and the guaranteed interval.
+    """
+
+    x: Array
+    y: Array
+    x_draws: Array
+    y_draws: Array
+    n_units: int
+    level: float
+    variant: Variant
+    picks: NDArray[np.intp] | None = None
+    error: SamplingError | None = None
+    seed: np.random.SeedSequence | None = None
+
+    @cached_property
+    def tau(self) -> float:
+        """Tau of the estimates; NaN where undefined."""
+        return float(kendall_tau(self.x, self.y, variant=self.variant))
+
+    @property
+    def compared(self) -> NDArray[np.bool_]:
+        """Methods that have both metrics."""
+        return ~(np.isnan(self.x) | np.isnan(self.y))
+
+    @property
+    def estimates(self) -> Array:
+        """Both metrics of the compared methods, shape (2 × method,)."""
+        return np.concatenate([self.x[self.compared], self.y[self.compared]])
+
+    @property
+    def covariance(self) -> Array:
+        """Sampling covariance of the estimates' contrasts; zeros where no error is known."""
+        size = 2 * int(self.compared.sum())
+        return np.zeros((size, size)) if self.error is None else self.error.of_contrasts.covariance
+
+    @property
+    def obstacle(self) -> str:
+        """Why tau or its interval is undefined; empty where both are defined."""
+        if self.compared.sum() < 2:
+            return "fewer than two methods have both metrics"
+        if any(np.ptp(values[self.compared]) == 0 for values in (self.x, self.y)):
+            return "all methods have the same value in one metric"
+        if self.picks is None and self.n_units == 0:
+            return "no interval: no sampling error is known for either metric; resample methods"
+        if self.picks is None and self.n_units == 1:
+            return "no interval: a single unit to resample"
+        return ""
+
+    @cached_property
+    def latent(self) -> LatentDraws:
+        """Draws of the methods' true values, given the estimates and their sampling error."""
+        return latent_draws(self.estimates, self.covariance, rng=self.generator())
+
+    @cached_property
+    def latent_tau(self) -> Array:
+        """Tau of the true values in each draw."""
+        tau = kendall_tau(self.latent.theta_x, self.latent.theta_y, variant=self.variant)
+        return np.asarray(tau)
+
+    def tau_draws(self) -> Array:
+        """Tau of each bootstrap resample; NaN where a resample leaves it undefined."""
+        x, y = self.x_draws, self.y_draws
+        if self.picks is not None:
+            x = np.take_along_axis(x, self.picks, axis=1)
+            y = np.take_along_axis(y, self.picks, axis=1)
+        return np.asarray(kendall_tau(x, y, variant=self.variant))
+
+    def generator(self, purpose: int = 0) -> np.random.Generator:
+        """Random numbers of a purpose, the same at every call."""
+        root = self.seed or np.random.SeedSequence(0)
+        key = (*root.spawn_key, purpose)
+        return np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=key))
+
+
+def model_evidence(
+    here: xr.Dataset,
+    x: MethodMetric,
+    y: MethodMetric,
+    *,
+    resample: Resample,
+    level: float,
+    variant: Variant,
+    include_seeds: bool,
+    seed: int,
+    dataset: str,
+) -> TauEvidence:
+    """Gather what is known of two metrics for one model.
+
+    Parameters
+    ----------
+    here : Dataset, dims (method), (resample, method)
+        One model of :func:`~preflamp_stats.inference.alignment.align_metrics` of ``x`` and ``y``.
+    x, y : MethodMetric
+        Upstream and downstream metric, drawn.
+    resample : {"users", "examples", "methods", "both"}
+        What is drawn.
+    level, variant, include_seeds
+        As for :func:`preflamp_stats.tau_test`.
+    seed, dataset
+        Name the random streams.
+
+    Returns
+    -------
+    TauEvidence
+    """
+    x_hat, y_hat = here["x"].values, here["y"].values
+    x_draws, y_draws = here["x_draws"].values, here["y_draws"].values
+    there = ~(np.isnan(x_hat) | np.isnan(y_hat))
+    model = here["model"].item() if "model" in here.coords else None
+    if resample == "methods":  # the metrics stay as they are
+        x_draws = np.broadcast_to(x_hat, x_draws.shape)
+        y_draws = np.broadcast_to(y_hat, y_draws.shape)
+        error = None
+    else:
+        methods = here["method"].values[there].tolist()
+        error = sampling_error(x, y, methods, model, include_seeds=include_seeds)
+    picks = None
+    if resample in ("methods", "both"):
+        picks = _picks(there, len(x_draws), stream(seed, dataset, "methods"))
+    return TauEvidence(
+        x_hat,
+        y_hat,
+        x_draws,
+        y_draws,
+        n_units=int(here["n_users"]),
+        level=level,
+        variant=variant,
+        picks=picks,
+        error=error,
+        seed=stream(seed, dataset, "tau", str(model), x.info.name, y.info.name),
+    )
+
+
+def _picks(
+    there: NDArray[np.bool_], n_resamples: int, seed: np.random.SeedSequence
+) -> NDArray[np.intp]:
+    """Methods of each resample, drawn among those that have both metrics."""
+    methods = np.flatnonzero(there)
+    uniforms = np.random.default_rng(seed).random((n_resamples, len(methods)))
+    return methods[(uniforms * len(methods)).astype(np.intp)]
