@@ -9,6 +9,7 @@ from preflamp_stats.errors import Problem
 __all__ = [
     "Average",
     "Format",
+    "Interval",
     "Resample",
     "Scale",
     "Scoring",
@@ -20,6 +21,7 @@ __all__ = [
 
 Average = Literal["micro", "macro"]
 Format = Literal["csv", "md", "tex", "html"]
+Interval = Literal["model", "guaranteed", "percentile"]
 Resample = Literal["users", "examples", "methods", "both"]
 Scale = Literal["credit", "share", "free"]
 """Values of a metric: multiples of a half in [0, 1], any number in [0, 1], or any number."""
@@ -30,6 +32,7 @@ Variant = Literal["a", "b", "c", "weighted"]
 
 _KINDS: dict[str, Any] = {
     "average": Average,
+    "interval": Interval,
     "resample": Resample,
     "scoring": Scoring,
     "ties": Ties,

@@ -27,6 +27,7 @@ __all__ = [
     "SPECS",
     "VariableSpec",
     "annotated",
+    "dataset_name",
     "datasets",
     "find_problems",
     "find_warnings",
@@ -49,7 +50,7 @@ def datasets(tree: xr.DataTree | xr.Dataset) -> dict[str, xr.Dataset]:
     dict of str to xarray.Dataset
         One for each group with data, in the order of the file. A group's name is its path without
         the leading slash; data in the root group go by the root's attribute ``dataset``, or
-        "results" where there is none.
+        "results" where there is none. Each bears its name as attribute ``dataset``.
 
     Examples
     --------
@@ -57,10 +58,17 @@ def datasets(tree: xr.DataTree | xr.Dataset) -> dict[str, xr.Dataset]:
     >>> list(datasets(xr.Dataset({"reward": reward}, attrs={"dataset": "prism"})))
     ['prism']
     """
-    return {
-        node.path.strip("/") or str(node.attrs.get("dataset", "results")): node.to_dataset()
-        for node in _data_nodes(_as_tree(tree))
-    }
+    found = {}
+    for node in _data_nodes(_as_tree(tree)):
+        ds = node.to_dataset()
+        name = node.path.strip("/") or dataset_name(ds)
+        found[name] = ds.assign_attrs(dataset=name)
+    return found
+
+
+def dataset_name(ds: xr.Dataset) -> str:
+    """Name of a benchmark dataset: its attribute ``dataset``, or "results" where it has none."""
+    return str(ds.attrs.get("dataset", "results"))
 
 
 def validate(
@@ -108,7 +116,7 @@ def find_problems(
     found = list(_version_problems(tree))
     if not nodes:
         found.append(Problem("holds no data", "store scores over the dims method and example"))
-    names = Counter(node.path.strip("/") or tree.attrs.get("dataset", "results") for node in nodes)
+    names = Counter(node.path.strip("/") or dataset_name(tree.to_dataset()) for node in nodes)
     found += [
         Problem(f"two groups go by the name {name!r}", "rename one of them", variable="dataset")
         for name, count in names.items()

@@ -128,6 +128,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         problems = choice_problems(**{name: getattr(self, name) for name in _CHOICES})
+        if self.interval is not None:
+            problems += choice_problems(interval=self.interval)
         problems += [
             Problem(f"is {getattr(self, name)!r}", mend, variable=name)
             for name, kind, good, mend in _NUMBERS

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from preflamp_stats.choices import Resample
+from preflamp_stats.inference.checks import check_level
 from preflamp_stats.inference.intervals import percentile_interval
 from preflamp_stats.inference.method_metrics import (
     MethodMetric,
@@ -14,6 +15,7 @@ from preflamp_stats.inference.method_metrics import (
     resampling_units,
 )
 from preflamp_stats.metrics.options import MetricOptions
+from preflamp_stats.schema import dataset_name
 
 __all__ = ["bootstrap", "estimate_with_interval"]
 
@@ -72,7 +74,7 @@ def bootstrap(
     """
     units = resampling_units(ds, resample)
     estimated = method_metrics(ds, [metric], units=units, options=options or MetricOptions())
-    dataset = str(ds.attrs.get("dataset", ""))
+    dataset = dataset_name(ds)
     drawn = draw_metrics(
         estimated, n_resamples=n_resamples, seed=seed, dataset=dataset, include_seeds=include_seeds
     )
@@ -94,6 +96,7 @@ def estimate_with_interval(metric: MethodMetric, level: float) -> xr.Dataset:
     A number known only per method, and one that rests on a single user, get no interval: nothing
     in the file tells how far off they are.
     """
+    check_level(level)
     if metric.draws is None:
         raise ValueError(f"metric {metric.info.name} has not been drawn")
     found = xr.Dataset(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.inference.checks import check_level
 from preflamp_stats.inference.method_metrics import (
     MethodMetric,
     method_metrics,
@@ -22,12 +23,12 @@ from preflamp_stats.kernels.equivalence import minimum_effect_test
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical, max_t_p_values
 from preflamp_stats.kernels.paired import PairedDifferences, paired_differences
 from preflamp_stats.metrics.options import MetricOptions
+from preflamp_stats.schema import dataset_name
 
 __all__ = [
     "Correction",
     "MetricDifferences",
     "check_choice",
-    "check_level",
     "compare_methods",
     "contrasts_between",
     "corrected",
@@ -104,7 +105,7 @@ def compare_methods(
         correction=correction,
         n_resamples=n_resamples,
         seed=seed,
-        dataset=str(ds.attrs.get("dataset", "")),
+        dataset=dataset_name(ds),
         level=level,
         include_seeds=include_seeds,
     )
@@ -300,10 +301,3 @@ def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
         mend = f"choose one of {', '.join(allowed)}"
         raise InputError(Problem(f"is {value!r}", mend, variable=name))
-
-
-def check_level(level: float) -> None:
-    """Refuse a confidence level outside (0, 1)."""
-    if not 0 < level < 1:
-        mend = "take a share between 0 and 1, such as 0.95"
-        raise InputError(Problem(f"is {level!r}", mend, variable="level"))

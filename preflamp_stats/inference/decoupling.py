@@ -9,10 +9,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.inference.checks import check_level
 from preflamp_stats.inference.contrasts import (
     MetricDifferences,
     check_choice,
-    check_level,
     corrected,
     metric_differences,
 )
@@ -22,6 +22,7 @@ from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_
 from preflamp_stats.kernels.multiplicity import holm
 from preflamp_stats.kernels.paired import PairedDifferences
 from preflamp_stats.metrics.options import MetricOptions
+from preflamp_stats.schema import dataset_name
 
 __all__ = ["PairCorrection", "decoupling_between", "decoupling_test", "judge_pairs"]
 
@@ -119,7 +120,7 @@ def decoupling_test(
         correction=correction,
         n_resamples=n_resamples,
         seed=seed,
-        dataset=str(ds.attrs.get("dataset", "")),
+        dataset=dataset_name(ds),
         level=level,
         include_seeds=include_seeds,
     )

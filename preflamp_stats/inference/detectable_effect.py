@@ -11,7 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.contrasts import check_level, metric_differences
+from preflamp_stats.inference.checks import check_level
+from preflamp_stats.inference.contrasts import metric_differences
 from preflamp_stats.inference.method_metrics import method_metrics, resampling_units
 from preflamp_stats.kernels.paired import PairedDifferences
 from preflamp_stats.kernels.power import (

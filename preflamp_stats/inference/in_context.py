@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from scipy import special
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.contrasts import check_level, metric_differences
+from preflamp_stats.inference.checks import check_level
+from preflamp_stats.inference.contrasts import metric_differences
 from preflamp_stats.inference.method_metrics import MethodMetric, method_metrics, resampling_units
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical
 from preflamp_stats.kernels.paired import PairedDifferences
 from preflamp_stats.metrics.options import MetricOptions
+from preflamp_stats.schema import dataset_name
 
 __all__ = ["in_context_between", "in_context_test", "lead_over_best"]
 
@@ -99,7 +101,7 @@ def in_context_test(
         families,
         n_resamples=n_resamples,
         seed=seed,
-        dataset=str(ds.attrs.get("dataset", "")),
+        dataset=dataset_name(ds),
         level=level,
         include_seeds=include_seeds,
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from preflamp_stats.choices import Resample, choice_problems
 from preflamp_stats.errors import InputError
+from preflamp_stats.inference.checks import check_resampling
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.inference.sums import ExampleValues, UserSums, collect_sums, draw_ratios
 from preflamp_stats.inference.units import Units, example_units, user_units
@@ -189,6 +190,7 @@ def draw_metrics(
     dict of str to MethodMetric
         With ``draws``; those of a number known only per method do not vary.
     """
+    check_resampling(n_resamples, seed)
     sums = {name: m.sums for name, m in metrics.items() if m.sums is not None}
     drawn = draw_ratios(sums, n_resamples, stream(seed, dataset, "units"))
     found = {}

@@ -27,6 +27,7 @@ from preflamp_stats.kernels.permutation import (
     tau_permutation_test,
 )
 from preflamp_stats.metrics.options import MetricOptions
+from preflamp_stats.schema import dataset_name
 
 __all__ = ["Scheme", "permutation_between", "permutation_test"]
 
@@ -123,7 +124,7 @@ def permutation_test(
         scheme=scheme,
         n_resamples=n_resamples,
         seed=seed,
-        dataset=str(ds.attrs.get("dataset", "")),
+        dataset=dataset_name(ds),
         alternative=alternative,
         variant=variant,
     )

@@ -18,6 +18,7 @@ from preflamp_stats.inference.method_metrics import (
     resampling_units,
 )
 from preflamp_stats.metrics.options import MetricOptions
+from preflamp_stats.schema import dataset_name
 
 __all__ = ["Regret", "choice_regret", "regret_between", "selection_regret"]
 
@@ -98,7 +99,7 @@ def selection_regret(
         estimated,
         n_resamples=n_resamples,
         seed=seed,
-        dataset=str(ds.attrs.get("dataset", "")),
+        dataset=dataset_name(ds),
         include_seeds=include_seeds,
     )
     return regret_between(drawn[upstream], drawn[downstream], level=level)

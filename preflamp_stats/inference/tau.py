@@ -11,6 +11,7 @@ import xarray as xr
 from preflamp_stats.choices import Resample, Variant
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.alignment import align_metrics, each_model
+from preflamp_stats.inference.checks import check_level
 from preflamp_stats.inference.method_metrics import (
     MethodMetric,
     draw_metrics,
@@ -22,6 +23,7 @@ from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL, INTERVALS
 from preflamp_stats.inference.tau_noise import TauNoise, tau_noise
 from preflamp_stats.kernels.permutation import tau_permutation_test
 from preflamp_stats.metrics.options import MetricOptions
+from preflamp_stats.schema import dataset_name
 
 __all__ = ["tau_between", "tau_test"]
 
@@ -87,7 +89,7 @@ def tau_test(
     units = resampling_units(ds, resample)
     names = list(dict.fromkeys([upstream, downstream]))
     metrics = method_metrics(ds, names, units=units, options=options or MetricOptions())
-    dataset = str(ds.attrs.get("dataset", ""))
+    dataset = dataset_name(ds)
     drawn = draw_metrics(
         metrics, n_resamples=n_resamples, seed=seed, dataset=dataset, include_seeds=include_seeds
     )
@@ -137,6 +139,7 @@ def tau_between(
     -------
     Dataset, dims ([model])
     """
+    check_level(level)
     kind = interval or DEFAULT_INTERVAL
     if kind not in INTERVALS:
         raise InputError(

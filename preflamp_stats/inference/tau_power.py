@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -97,13 +98,19 @@ def tau_power(plan: TauPlan, *, n_studies: int, n_intervals: int, seed: int) -> 
     errors = np.array([d.method_se(plan.n_users) for d in (plan.upstream, plan.downstream)])
     estimates = true + errors[:, None] * rng.standard_normal(shape)
     tau = np.asarray(kendall_tau(estimates[:, 0], estimates[:, 1]))
-    # Without ties the p-value depends on tau alone: one study of each size of tau is tested.
-    _, example, which = np.unique(np.abs(tau), return_index=True, return_inverse=True)
-    p_values = np.array([tau_permutation_test(*estimates[i], rng=rng).p_value for i in example])
+    # Without ties the p-value depends on the size of tau alone, and falls with it.
+    sizes, example = np.unique(np.abs(tau).round(9), return_index=True)
+
+    def significant(place: int) -> bool:
+        test = tau_permutation_test(*estimates[example[place]], rng=rng)
+        return test.p_value <= 1 - plan.level + 1e-12
+
+    first = bisect_left(range(len(sizes)), True, key=significant)
+    power = float((np.abs(tau).round(9) >= sizes[first]).mean()) if first < len(sizes) else 0.0
     intervals = np.array([_interval(plan, i, seed) for i in range(n_intervals)]).reshape(-1, 2)
     excludes = (intervals[:, 0] > 0) | (intervals[:, 1] < 0)
     return TauPower(
-        power=float((p_values[which] <= 1 - plan.level).mean()),
+        power=power,
         power_interval=float(excludes.mean()) if n_intervals else np.nan,
         width=float((intervals[:, 1] - intervals[:, 0]).mean()) if n_intervals else np.nan,
         observed=float(tau.mean()),
