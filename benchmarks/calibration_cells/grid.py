@@ -9,7 +9,13 @@ from typing import Any
 
 from calibration_cells import tests_of_association as association
 from calibration_cells import tests_of_methods as methods
-from calibration_cells.tau_intervals import TauCell, peer_study, tau_study
+from calibration_cells.tau_intervals import (
+    TauCell,
+    peer_study,
+    pooled_study,
+    slope_study,
+    tau_study,
+)
 
 __all__ = ["GROUPS", "Group"]
 
@@ -58,6 +64,13 @@ _BEYOND = [
     TauCell(24, 50, 0.0, 0.15, "clusters"),
 ]
 
+_FEW = [
+    TauCell(12, n_users, rho, spread)
+    for n_users in (50, 200)
+    for rho in (0.0, 0.95)
+    for spread in (0.03, 0.15)
+]
+
 _METHODS = [
     methods.Cell(n_users, n_methods, **users)
     for n_users, n_methods in product((20, 50, 200), (2, 6, 12))
@@ -84,6 +97,8 @@ GROUPS: dict[str, Group] = {
         100,
         2,
     ),
+    "slope": Group(slope_study, _plain(_FEW), 200, 14),
+    "pooled tau": Group(pooled_study, _plain(_FEW), 200, 15),
     "difference": Group(methods.difference_study, _plain(_METHODS), 2000, 3),
     "difference power": Group(
         methods.difference_study, [(cell, {"effect": 0.04}) for cell in _SIZES], 400, 4

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtr
 
+from preflamp_stats.inference.pooled import POOLED_INTERVALS, StackedEvidence
 from preflamp_stats.inference.sampling_error import SamplingError
+from preflamp_stats.inference.slope import slope_draws
 from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.inference.tau_intervals import INTERVALS
 from preflamp_stats.kernels.kendall import kendall_tau
@@ -23,7 +25,7 @@ from preflamp_stats.kernels.latent_normal import calibrated_limits
 from preflamp_stats.kernels.reliability import reliability
 from preflamp_stats.kernels.resampling import resampled_ratios
 
-__all__ = ["TauCell", "peer_study", "tau_study"]
+__all__ = ["TauCell", "peer_study", "pooled_study", "slope_study", "tau_study"]
 
 Array = NDArray[np.float64]
 Correct = NDArray[np.bool_]
@@ -145,6 +147,37 @@ def tau_study(rng: np.random.Generator, cell: TauCell) -> dict[str, float]:
         "corrected bias": float(np.nanmedian(evidence.latent_tau)) - truth,
         "reliability": min(upstream, downstream),
     }
+
+
+def slope_study(rng: np.random.Generator, cell: TauCell) -> dict[str, float]:
+    """Coverage of the slope of one accuracy on the other, and of the naive slope's limits."""
+    probits, correct, users = draw_examples(rng, cell)
+    evidence = evidence_of(rng, correct, users, cell.n_users)
+    x, y = ndtr(probits)
+    truth = float(np.polyfit(x, y, 1)[0])
+    draws = slope_draws(evidence)
+    centred = evidence.x_draws - evidence.x_draws.mean(axis=1, keepdims=True)
+    naive = (centred * evidence.y_draws).sum(axis=1) / (centred**2).sum(axis=1)
+    return {
+        **_outcome("slope", *calibrated_limits(draws, LEVEL), truth),
+        **_outcome("naive slope", *np.quantile(naive, [0.025, 0.975]), truth),
+        "slope bias": float(np.median(draws)) - truth,
+        "naive bias": float(np.polyfit(evidence.x, evidence.y, 1)[0]) - truth,
+    }
+
+
+def pooled_study(rng: np.random.Generator, cell: TauCell) -> dict[str, float]:
+    """Coverage of the pooled tau of two datasets with two models each."""
+    strata, truths = [], []
+    for _ in range(4):
+        probits, correct, users = draw_examples(rng, cell)
+        strata.append(evidence_of(rng, correct, users, cell.n_users))
+        truths.append(float(kendall_tau(*ndtr(probits))))
+    stacked = StackedEvidence(strata, np.full(4, 0.25), LEVEL, ["a", "a", "b", "b"])
+    found: dict[str, float] = {}
+    for name, limits in POOLED_INTERVALS.items():
+        found |= _outcome(f"pooled {name}", *limits(stacked), float(np.mean(truths)))
+    return found
 
 
 def peer_study(rng: np.random.Generator, cell: TauCell) -> dict[str, float]:
