@@ -22,6 +22,7 @@ _COMMANDS = {
     "convert": ("data", "convert_command"),
     "merge": ("data", "merge_command"),
     "simulate": ("simulate", "simulate_command"),
+    "power": ("power", "power_command"),
 }
 """Module below ``preflamp_stats.cli`` and name of each command, in the order of the help."""
 
