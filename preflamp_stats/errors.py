@@ -27,8 +27,8 @@ class Problem:
 
     Examples
     --------
-    >>> print(Problem("has NaN in 3 of 10 rows", "name a user for every row", "r.nc", "/prism", "user"))
-    r.nc: group /prism: variable user: has NaN in 3 of 10 rows; name a user for every row
+    >>> print(Problem("has NaN in 3 of 10 rows", "name every user", "r.nc", "/prism", "user"))
+    r.nc: group /prism: variable user: has NaN in 3 of 10 rows; name every user
     """
 
     what: str

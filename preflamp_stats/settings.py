@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+from preflamp_stats.choices import Average, Format, Resample, Scoring, Ties, Variant
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.metrics.options import MetricOptions
 
-__all__ = ["Average", "Resample", "Scoring", "Settings", "Ties", "Variant"]
-
-Average = Literal["micro", "macro"]
-Resample = Literal["users", "examples", "methods", "both"]
-Scoring = Literal["sequence", "accumulated", "renormalised", "stored"]
-Ties = Literal["half", "strict", "drop"]
-Variant = Literal["a", "b", "c", "weighted"]
-Format = Literal["csv", "md", "tex", "html"]
+__all__ = ["Settings"]
 
 _CHOICES: dict[str, Any] = {
     "resample": Resample,
@@ -100,7 +95,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         problems = [
-            Problem(f"is {getattr(self, name)!r}", f"choose one of {', '.join(allowed)}", variable=name)
+            Problem(
+                f"is {getattr(self, name)!r}", f"choose one of {', '.join(allowed)}", variable=name
+            )
             for name, allowed in ((name, get_args(kind)) for name, kind in _CHOICES.items())
             if getattr(self, name) not in allowed
         ]
@@ -130,8 +127,19 @@ class Settings:
         if problems:
             raise InputError(problems)
 
+    @property
+    def metric_options(self) -> MetricOptions:
+        """Settings that define a metric's value."""
+        return MetricOptions(
+            weight=self.weight,
+            scoring=self.scoring,
+            length_normalise=self.length_normalise,
+            ties=self.ties,
+            average=self.average,
+        )
+
     def as_dict(self) -> dict[str, Any]:
-        """Settings as JSON-ready values; an infinite weight becomes the text ``"inf"``."""
+        """Return JSON-ready values; an infinite weight becomes the text ``"inf"``."""
         values = asdict(self)
         if math.isinf(self.weight):
             values["weight"] = "inf"

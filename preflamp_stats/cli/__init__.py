@@ -1,0 +1,5 @@
+"""The command line: ``preflamp-stats``."""
+
+from preflamp_stats.cli.group import main
+
+__all__ = ["main"]

@@ -1,0 +1,1 @@
+"""Resampling over users, intervals and tests; everything starts from sums per user."""

@@ -1,0 +1,1 @@
+"""The results file: opening, writing, checking, converting, merging."""

@@ -1,0 +1,1 @@
+"""Numeric kernels: numpy arrays in, numpy arrays out, for people without xarray too."""

@@ -1,0 +1,1 @@
+"""Labelled metrics: xarray in, xarray out, dims named."""

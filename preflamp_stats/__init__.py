@@ -1,0 +1,47 @@
+"""Does a better personalised reward model make a better personalised assistant?
+
+Names are imported when they are first used, so that ``import preflamp_stats`` costs little.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "analysis": ["analyze"],
+    "errors": ["InputError", "Problem", "SchemaError"],
+    "inference.bootstrap": ["bootstrap"],
+    "inference.tau": ["tau_test"],
+    "io.describe": ["describe"],
+    "io.files": ["open_results", "write_results"],
+    "io.merge": ["merge"],
+    "io.tidy": ["convert"],
+    "metrics.correlation": ["kendall_tau"],
+    "metrics.curves": ["length_difference", "prefix_accuracy", "weight_curve"],
+    "metrics.discrimination": ["policy_accuracy", "policy_score", "rm_accuracy"],
+    "metrics.generation": ["rouge"],
+    "metrics.options": ["MetricOptions"],
+    "metrics.values": ["available_metrics"],
+    "results": ["Analysis", "ResultTable"],
+    "schema": ["datasets", "validate"],
+    "settings": ["Settings"],
+    "simulation": ["simulate"],
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_HOME[name]}")
+    globals()[name] = value = getattr(module, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,198 @@
+"""The analysis: every table of every dataset, with captions, notes and a summary in words."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from preflamp_stats import __version__
+from preflamp_stats.analysis import association, captions, estimates
+from preflamp_stats.analysis.evidence import DatasetEvidence, gather
+from preflamp_stats.analysis.sentences import notes, summary
+from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.metrics.values import available_metrics
+from preflamp_stats.results import Analysis, ResultTable
+from preflamp_stats.schema import datasets
+from preflamp_stats.settings import Settings
+
+__all__ = ["analyze"]
+
+
+Progress = Callable[[str, int, int], None]
+"""Told a dataset's name, the examples read so far, and their number."""
+
+
+@dataclass(frozen=True)
+class _TableMaker:
+    name: str
+    title: str
+    make: Callable[[DatasetEvidence], pd.DataFrame]
+    caption: Callable[[Settings, pd.DataFrame], str]
+    higher_is_better: bool = False
+
+
+_MAKERS = (
+    _TableMaker(
+        "rm_accuracy", "Reward model accuracy", estimates.rm_accuracy, captions.rm_accuracy, True
+    ),
+    _TableMaker(
+        "policy_accuracy",
+        "Policy accuracy",
+        estimates.policy_accuracy,
+        captions.policy_accuracy,
+        True,
+    ),
+    _TableMaker(
+        "generation", "Generation quality", estimates.generation, captions.generation, True
+    ),
+    _TableMaker(
+        "method_metrics",
+        "Numbers known only per method",
+        estimates.method_metrics,
+        captions.method_metrics,
+    ),
+    _TableMaker("tau", "Does accuracy predict?", association.tau, captions.tau),
+    _TableMaker(
+        "weight_curve",
+        "Policy accuracy over the reward weight",
+        estimates.weight_curve,
+        captions.weight_curve,
+    ),
+    _TableMaker(
+        "prefix_accuracy",
+        "When does the reward know?",
+        estimates.prefix_accuracy,
+        captions.prefix_accuracy,
+    ),
+    _TableMaker(
+        "length_difference", "Is it only length?", estimates.length_difference, captions.length
+    ),
+)
+
+
+def analyze(
+    tree: xr.DataTree | xr.Dataset | Mapping[str, xr.Dataset],
+    settings: Settings | None = None,
+    *,
+    inputs: Sequence[str | Path] = (),
+    progress: Progress | None = None,
+) -> Analysis:
+    """Estimate everything that a results file allows.
+
+    Parameters
+    ----------
+    tree : DataTree, Dataset, or mapping of str to Dataset
+        An opened results file, or its benchmark datasets by name.
+    settings : Settings, optional
+        What to estimate and how.
+    inputs : sequence of path, optional
+        Files behind the tree, to be recorded with their checksums. A tree from
+        :func:`preflamp_stats.open_results` names its own.
+    progress : callable, optional
+        Called with the dataset's name, the examples read and their number.
+
+    Returns
+    -------
+    Analysis
+
+    Raises
+    ------
+    InputError
+        If there is nothing to analyse, or no dataset has a metric that was asked for.
+
+    Examples
+    --------
+    >>> import preflamp_stats as pls
+    >>> study = pls.simulate(n_methods=4, n_users=30, n_examples=5, seed=1)
+    >>> analysis = pls.analyze(study, pls.Settings(resamples=200))
+    >>> list(analysis.tables)[:2]
+    ['rm_accuracy', 'policy_accuracy']
+    """
+    settings = settings or Settings()
+    found = datasets(tree) if isinstance(tree, xr.DataTree | xr.Dataset) else dict(tree)
+    _check_metrics(found, settings)
+    evidence = [
+        gather(ds, name, settings, progress=_reporter(progress, name, ds))
+        for name, ds in found.items()
+    ]
+    tables = {}
+    for maker in _MAKERS:
+        frames = [frame for frame in map(maker.make, evidence) if not frame.empty]
+        if frames:
+            frame = pd.concat(frames, ignore_index=True)
+            caption = maker.caption(settings, frame)
+            tables[maker.name] = ResultTable(
+                maker.name, frame, maker.title, caption, maker.higher_is_better
+            )
+    return Analysis(
+        settings,
+        tables,
+        inputs=[_fingerprint(Path(path)) for path in inputs or _sources(tree)],
+        versions=_versions(),
+        summary=summary(tables, settings),
+        notes=notes(evidence, settings),
+    )
+
+
+def _check_metrics(found: Mapping[str, xr.Dataset], settings: Settings) -> None:
+    """Refuse metrics that no dataset has: a misspelt name must not pass for an empty result."""
+    if not found:
+        raise InputError(Problem("holds no dataset", "write at least one group with variables"))
+    available = {name: available_metrics(ds, settings.metric_options) for name, ds in found.items()}
+    names = sorted({metric.name for metrics in available.values() for metric in metrics})
+    if not names:
+        raise InputError(
+            Problem(
+                "holds neither rewards nor generations",
+                "add reward, or generation and reference, or a generation metric",
+            )
+        )
+    asked = {"upstream": settings.upstream, "downstream": settings.downstream}
+    # The defaults may be absent: either half of a file is enough.
+    known = {*names, *Settings().upstream, *Settings().downstream}
+    problems = []
+    for option, metrics in asked.items():
+        for metric in metrics:
+            if metric not in known:
+                near = difflib.get_close_matches(metric, names, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"choose among {', '.join(names)}"
+                problems.append(Problem(f"unknown metric {metric!r}", hint, variable=option))
+    if problems:
+        raise InputError(problems)
+
+
+def _reporter(progress: Progress | None, name: str, ds: xr.Dataset) -> Callable[[int], None] | None:
+    if progress is None:
+        return None
+    done, total = 0, ds.sizes.get("example", 0)
+
+    def report(examples: int) -> None:
+        nonlocal done
+        done += examples
+        progress(name, done, total)
+
+    return report
+
+
+def _sources(tree: Any) -> list[str]:
+    source = getattr(tree, "encoding", {}).get("source")
+    return [source] if source else []
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"path": path.name, "sha256": digest, "bytes": path.stat().st_size}
+
+
+def _versions() -> dict[str, str]:
+    packages = ("numpy", "scipy", "xarray", "netCDF4", "rouge-score")
+    return {"preflamp-stats": __version__, **{package: version(package) for package in packages}}

@@ -1,0 +1,68 @@
+"""The group of commands: imports each when it is called, turns bad input into exit status 2."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from preflamp_stats import __version__
+from preflamp_stats.errors import InputError
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "analyze": ("analyze", "analyze_command"),
+    "demo": ("demo", "demo_command"),
+    "describe": ("data", "describe_command"),
+    "validate": ("data", "validate_command"),
+    "convert": ("data", "convert_command"),
+    "merge": ("data", "merge_command"),
+    "simulate": ("simulate", "simulate_command"),
+}
+"""Module below ``preflamp_stats.cli`` and name of each command, in the order of the help."""
+
+
+class _Group(click.Group):
+    """Commands by name; an unknown one is answered with the nearest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[cmd_name]
+        command: click.Command = getattr(
+            importlib.import_module(f"preflamp_stats.cli.{module}"), attribute
+        )
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose among {', '.join(_COMMANDS)}"
+            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            for problem in error.problems:
+                click.echo(f"preflamp-stats: {problem}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="preflamp-stats")
+def main() -> None:
+    """Ask whether a better personalised reward model makes a better personalised assistant.
+
+    Start with: preflamp-stats demo
+    """

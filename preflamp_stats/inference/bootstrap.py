@@ -1,0 +1,114 @@
+"""Estimates of metrics with bootstrap intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from preflamp_stats.choices import Resample
+from preflamp_stats.inference.intervals import percentile_interval
+from preflamp_stats.inference.method_metrics import (
+    MethodMetric,
+    draw_metrics,
+    method_metrics,
+    resampling_units,
+)
+from preflamp_stats.metrics.options import MetricOptions
+
+__all__ = ["bootstrap", "estimate_with_interval"]
+
+
+def bootstrap(
+    ds: xr.Dataset,
+    metric: str,
+    *,
+    resample: Resample = "users",
+    n_resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+    options: MetricOptions | None = None,
+    include_seeds: bool = True,
+) -> xr.Dataset:
+    """Estimate a metric of every method, with a percentile interval.
+
+    Parameters
+    ----------
+    ds : Dataset
+        One benchmark dataset of a results file.
+    metric : str
+        Name of a metric, such as ``rm_accuracy``, ``policy_accuracy`` or ``rouge1``.
+    resample : {"users", "examples"}
+        Unit drawn with replacement. Users keep all their examples together; a file without users
+        has its examples drawn. ("methods" and "both" rank methods; here they mean "users".)
+    n_resamples : int
+        Resamples.
+    seed : int
+        Seed of the random numbers.
+    level : float
+        Confidence level in (0, 1).
+    options : MetricOptions, optional
+        How the metric is computed.
+    include_seeds : bool
+        Resample training seeds too, where the file has them.
+
+    Returns
+    -------
+    Dataset, dims ([model], method)
+        ``estimate, low, high, n_examples, n_users`` and, where the file has training seeds,
+        ``n_seeds``. Attributes name the metric, level, unit and whether seeds were resampled.
+
+    Raises
+    ------
+    InputError
+        If the dataset lacks the metric or some examples lack a user.
+
+    Examples
+    --------
+    >>> import preflamp_stats as pls
+    >>> ds = next(iter(pls.datasets(pls.simulate(n_users=40, n_examples=5, seed=1)).values()))
+    >>> found = bootstrap(ds, "rm_accuracy", n_resamples=500)
+    >>> bool((found.low <= found.estimate).any() and (found.estimate <= found.high).any())
+    True
+    """
+    units = resampling_units(ds, resample)
+    estimated = method_metrics(ds, [metric], units=units, options=options or MetricOptions())
+    dataset = str(ds.attrs.get("dataset", ""))
+    drawn = draw_metrics(
+        estimated, n_resamples=n_resamples, seed=seed, dataset=dataset, include_seeds=include_seeds
+    )
+    found = estimate_with_interval(drawn[metric], level)
+    return found.assign_attrs(
+        metric=metric,
+        level=level,
+        resample=units.kind,
+        n_resamples=n_resamples,
+        seed=seed,
+        seeds="resampled" if include_seeds and "n_seeds" in found else "not resampled",
+        interval="percentile",
+    )
+
+
+def estimate_with_interval(metric: MethodMetric, level: float) -> xr.Dataset:
+    """Estimate and percentile limits of a drawn metric, dims ([model], method).
+
+    A number known only per method, and one that rests on a single user, get no interval: nothing
+    in the file tells how far off they are.
+    """
+    if metric.draws is None:
+        raise ValueError(f"metric {metric.info.name} has not been drawn")
+    found = xr.Dataset(
+        {
+            "estimate": metric.estimate,
+            "low": xr.full_like(metric.estimate, np.nan, dtype=np.float64),
+            "high": xr.full_like(metric.estimate, np.nan, dtype=np.float64),
+            "n_examples": metric.n_examples,
+            "n_users": metric.n_users,
+        }
+    )
+    if metric.sums is not None:
+        low, high = percentile_interval(metric.draws, level)
+        enough = metric.n_users > 1
+        found = found.assign(low=low.where(enough), high=high.where(enough))
+        if "seed" in metric.sums.sums.dims:
+            found = found.assign(n_seeds=metric.n_seeds)
+    return found

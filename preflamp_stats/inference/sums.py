@@ -1,0 +1,222 @@
+"""Sums per user of every metric, read from a dataset in one pass over its examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from preflamp_stats.choices import Average
+from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.inference.units import Units
+from preflamp_stats.io.blocks import example_blocks, load_block
+from preflamp_stats.kernels.resampling import resampled_ratios
+from preflamp_stats.kernels.user_sums import exact_step, round_to_step, sum_by_user
+
+__all__ = ["ExampleValues", "UserSums", "collect_sums", "draw_ratios"]
+
+
+@dataclass(frozen=True)
+class UserSums:
+    """Sufficient statistics of a mean over users: a ratio of two sums.
+
+    Parameters
+    ----------
+    sums : DataArray, dims (unit, ...)
+        Per user: the sum of the example values (micro) or their mean (macro).
+    counts : DataArray, dims (unit, ...)
+        Per user: the number of values (micro), or 1 where there is one (macro).
+    n_examples : DataArray, dims (...)
+        Examples behind each ratio.
+
+    Examples
+    --------
+    >>> sums = xr.DataArray([[3.0], [1.0]], dims=("unit", "method"))
+    >>> counts = xr.DataArray([[4.0], [4.0]], dims=("unit", "method"))
+    >>> UserSums(sums, counts, counts.sum("unit")).ratio().values
+    array([0.5])
+    """
+
+    sums: xr.DataArray
+    counts: xr.DataArray
+    n_examples: xr.DataArray
+
+    @property
+    def n_users(self) -> xr.DataArray:
+        """Users with at least one value, dims (...)."""
+        return (self.counts > 0).sum("unit")
+
+    def ratio(self) -> xr.DataArray:
+        """Point estimate Σs/Σn, dims (...); NaN where there is nothing."""
+        total = self.counts.sum("unit")
+        return self.sums.sum("unit") / total.where(total > 0)
+
+
+def draw_ratios(
+    sums: Mapping[str, UserSums], n_resamples: int, seed: np.random.SeedSequence
+) -> dict[str, xr.DataArray]:
+    """Bootstrap draws of several ratios, all on the same resamples of the units.
+
+    Parameters
+    ----------
+    sums : mapping of str to UserSums
+        All over the same units.
+    n_resamples : int
+        Resamples.
+    seed : numpy.random.SeedSequence
+        Root of the random streams.
+
+    Returns
+    -------
+    dict of str to DataArray, dims (resample, ...)
+        NaN where a resample holds nothing.
+    """
+    if not sums:
+        return {}
+    flat = [s.sums.values.reshape(s.sums.sizes["unit"], -1) for s in sums.values()]
+    every_count = np.hstack(
+        [s.counts.values.reshape(len(f), -1) for s, f in zip(sums.values(), flat, strict=True)]
+    )
+    counts, denominators = _distinct_columns(every_count)
+    draws = resampled_ratios(np.hstack(flat), counts, n_resamples, seed, denominators=denominators)
+    ends = np.cumsum([f.shape[1] for f in flat])
+    parts = np.split(draws, ends[:-1], axis=1)
+    return {
+        name: _as_draws(part, s.n_examples)
+        for (name, s), part in zip(sums.items(), parts, strict=True)
+    }
+
+
+def _as_draws(draws: NDArray[np.float64], like: xr.DataArray) -> xr.DataArray:
+    return xr.DataArray(
+        draws.reshape(len(draws), *like.shape), dims=("resample", *like.dims), coords=like.coords
+    )
+
+
+def _distinct_columns(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Each distinct column once, and which one every column is."""
+    seen: dict[bytes, int] = {}
+    index = [seen.setdefault(column.tobytes(), len(seen)) for column in columns.T]
+    first = [index.index(number) for number in range(len(seen))]
+    return columns[:, first], np.asarray(index, dtype=np.intp)
+
+
+@dataclass(frozen=True)
+class ExampleValues:
+    """A quantity to be averaged over users: how to compute it for a block of examples.
+
+    Parameters
+    ----------
+    needs : tuple of str
+        Variables that it reads.
+    compute : callable
+        Takes a block of those variables, returns a DataArray with dim ``example``; NaN marks a
+        value that does not count.
+    unit_interval : bool
+        Whether the values are known to lie in [0, 1]; otherwise they are read once more, for their
+        size.
+    """
+
+    needs: tuple[str, ...]
+    compute: Callable[[xr.Dataset], xr.DataArray]
+    unit_interval: bool = True
+
+
+def collect_sums(
+    ds: xr.Dataset,
+    quantities: Mapping[str, ExampleValues],
+    units: Units,
+    *,
+    average: Average = "micro",
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, UserSums]:
+    """Sum quantities by user, reading the dataset block by block.
+
+    Parameters
+    ----------
+    ds : Dataset
+        One benchmark dataset, lazily opened or in memory.
+    quantities : mapping of str to ExampleValues
+        What to sum; each variable is read once for all of them.
+    units : Units
+        The unit of resampling of each example.
+    average : {"micro", "macro"}
+        Mean over examples, or mean of the units' means.
+    progress : callable, optional
+        Told the number of examples read after each block.
+
+    Returns
+    -------
+    dict of str to UserSums
+        On a grid where every resampled sum is exact, so that neither the order of the examples nor
+        of the users changes a result.
+    """
+    names = sorted({name for quantity in quantities.values() for name in quantity.needs})
+    blocks = list(example_blocks(ds[names]))
+    steps = {
+        name: exact_step(1.0 if q.unit_interval else _largest(ds, q, blocks), units.most_drawn)
+        for name, q in quantities.items()
+    }
+    totals: dict[str, _Total] = {}
+    for block in blocks:
+        loaded = load_block(ds, block, names=names)
+        for name, quantity in quantities.items():
+            values = quantity.compute(loaded[list(quantity.needs)]).transpose("example", ...)
+            total = totals.setdefault(name, _Total(values, len(units.labels)))
+            total.add(values, units.codes[block], steps[name])
+        if progress is not None:
+            progress(block.stop - block.start)
+    return {name: total.finish(units.labels, average) for name, total in totals.items()}
+
+
+class _Total:
+    """Running sums and counts of one quantity."""
+
+    def __init__(self, like: xr.DataArray, n_units: int) -> None:
+        self.like = like.isel(example=0, drop=True)
+        self.sums = np.zeros((n_units, self.like.size))
+        self.counts = np.zeros((n_units, self.like.size))
+
+    def add(self, values: xr.DataArray, codes: NDArray[np.intp], step: float) -> None:
+        columns = np.asarray(values.values, dtype=np.float64).reshape(len(codes), -1)
+        there = ~np.isnan(columns)
+        rounded = round_to_step(np.where(there, columns, 0.0), step)
+        self.sums += sum_by_user(rounded, codes, len(self.sums))
+        self.counts += sum_by_user(there, codes, len(self.sums))
+
+    def finish(self, labels: Sequence[str], average: Average) -> UserSums:
+        n_examples = self.counts.sum(axis=0)
+        sums, counts = self.sums, self.counts
+        if average == "macro":
+            means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
+            largest = float(np.abs(means).max(initial=0.0))
+            sums = round_to_step(means, exact_step(largest, len(labels)))
+            counts = (counts > 0).astype(np.float64)
+        shape = (len(labels), *self.like.shape)
+        dims = ("unit", *self.like.dims)
+        coords = {**self.like.coords, "unit": np.asarray(labels)}
+        return UserSums(
+            xr.DataArray(sums.reshape(shape), dims=dims, coords=coords),
+            xr.DataArray(counts.reshape(shape), dims=dims, coords=coords),
+            self.like.copy(data=n_examples.reshape(self.like.shape)),
+        )
+
+
+def _largest(ds: xr.Dataset, quantity: ExampleValues, blocks: Sequence[slice]) -> float:
+    largest = 0.0
+    for block in blocks:
+        values = quantity.compute(load_block(ds, block, names=quantity.needs))
+        block_largest = float(abs(values).max(skipna=True))
+        if np.isinf(block_largest):
+            raise InputError(
+                Problem(
+                    "holds infinite values",
+                    "replace them by NaN where the value is missing",
+                    variable=", ".join(quantity.needs),
+                )
+            )
+        largest = max(largest, 0.0 if np.isnan(block_largest) else block_largest)
+    return largest

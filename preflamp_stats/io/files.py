@@ -1,0 +1,175 @@
+"""Opening results files lazily and writing them whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import xarray as xr
+
+from preflamp_stats.errors import InputError, Problem, SchemaError
+from preflamp_stats.io.writer import check_written, storage_problems, write_file
+from preflamp_stats.schema import SCHEMA_VERSION, annotated, find_problems
+
+__all__ = ["Chunks", "open_results", "write_results"]
+
+Chunks = int | Literal["auto"] | Mapping[Any, Any] | None
+
+
+def open_results(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.DataTree:
+    """Open a results file without reading its arrays.
+
+    Parameters
+    ----------
+    path : path
+        NetCDF-4 file with data in the root group, or one group for each benchmark dataset.
+    chunks : int, "auto" or mapping of str to int, optional
+        Back the arrays by dask, in chunks of these sizes (``{}``: those of storage). Without it
+        they are read by xarray when they are used.
+
+    Returns
+    -------
+    xarray.DataTree
+        Texts are ``str``; dates and durations are left as the numbers stored. The file stays
+        open: close the tree, or use it in a ``with`` statement.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is not a whole NetCDF-4 file, or its groups cannot be
+        aligned. What it holds is not checked: see :func:`preflamp_stats.validate`.
+
+    Examples
+    --------
+    >>> open_results("absent.nc")
+    Traceback (most recent call last):
+    ...
+    preflamp_stats.errors.InputError: absent.nc: no such file; check the path
+    """
+    path = Path(path)
+    _check_readable(path)
+    try:
+        raw = xr.open_datatree(path, engine="netcdf4", decode_cf=False, chunks=chunks)
+    except (OSError, RuntimeError) as error:
+        what = "is not a whole NetCDF-4 file: it is of another format, or was cut short"
+        mend = "write it with write_results or preflamp-stats convert, or copy it again"
+        raise InputError(Problem(what, mend, str(path))) from error
+    except ValueError as error:
+        if "align" not in str(error):
+            raise
+        what = "has groups whose dims disagree with those of the root group"
+        raise InputError(
+            Problem(what, "store each dataset in a group of its own", str(path))
+        ) from error
+    try:
+        tree = xr.DataTree.from_dict({node.path: _decoded(node) for node in raw.subtree})
+    except BaseException:
+        raw.close()
+        raise
+    tree.set_close(raw.close)
+    return tree
+
+
+def write_results(tree: xr.DataTree | xr.Dataset, path: str | os.PathLike[str]) -> None:
+    """Write results to a file, whole or not at all.
+
+    The file is written beside its final name, flushed to the disk, read again, compared with what
+    was to be written and renamed; a file of that name is replaced only then. Arrays are read and
+    written in blocks of examples. The same content gives the same bytes.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree or xarray.Dataset
+        Results that follow the schema. ``preflamp_schema``, ``long_name`` and ``units`` are set
+        where absent. Floats keep their precision; whole numbers stored as floats because some are
+        missing become integers again.
+    path : path
+        File to write; its directory must exist.
+
+    Raises
+    ------
+    SchemaError
+        If the results do not follow the schema or hold what NetCDF cannot.
+    InputError
+        If the file cannot be written there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> reward = xr.DataArray(
+    ...     [[[1.0, 0.5]]],
+    ...     dims=("method", "example", "candidate"),
+    ...     coords={"method": ["rm"], "candidate": ["chosen", "rejected"]},
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_results(reward.to_dataset(name="reward"), f"{folder}/r.nc")
+    ...     with open_results(f"{folder}/r.nc") as tree:
+    ...         print(tree["reward"].values.tolist(), tree.attrs["preflamp_schema"])
+    [[[1.0, 0.5]]] 1
+    """
+    path = Path(path)
+    tree = _prepared(tree)
+    if problems := [*find_problems(tree, file=str(path)), *storage_problems(tree, file=str(path))]:
+        raise SchemaError(problems)
+    _check_writable(path)
+    # Not named *.nc, so that nobody's glob picks up what a kill leaves behind.
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        write_file(tree, beside)
+        _flush(beside, os.O_RDWR)
+        with open_results(beside) as written:
+            check_written(tree, written)
+        os.replace(beside, path)
+    except (OSError, RuntimeError) as error:
+        mend = "check the space and the rights there"
+        raise InputError(Problem(f"cannot be written: {error}", mend, str(path))) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    _flush(path.parent, os.O_RDONLY)
+
+
+def _check_readable(path: Path) -> None:
+    if path.is_dir():
+        mend = "name the results file in it"
+        raise InputError(Problem("is a directory", mend, str(path)))
+    if not path.exists():
+        raise InputError(Problem("no such file", "check the path", str(path)))
+    if not os.access(path, os.R_OK):
+        raise InputError(Problem("cannot be read", "check the rights of the file", str(path)))
+
+
+def _check_writable(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(Problem("is a directory", "name a file", str(path)))
+    if not path.parent.is_dir():
+        what = f"directory {path.parent} does not exist"
+        raise InputError(Problem(what, "make it first", str(path)))
+
+
+def _decoded(node: xr.DataTree) -> xr.Dataset:
+    ds = node.to_dataset(inherit=False)
+    for variable in ds.variables.values():
+        if variable.dtype == "S1":
+            # Without it xarray leaves characters as bytes.
+            variable.attrs.setdefault("_Encoding", "utf-8")
+    # Times stay numbers: with decoding, a latency in "seconds" would turn into durations.
+    return xr.decode_cf(ds, decode_times=False)
+
+
+def _prepared(tree: xr.DataTree | xr.Dataset) -> xr.DataTree:
+    if isinstance(tree, xr.Dataset):
+        tree = xr.DataTree(tree)
+    nodes = {node.path: annotated(node.to_dataset(inherit=False)) for node in tree.subtree}
+    nodes["/"].attrs = {"preflamp_schema": SCHEMA_VERSION, **nodes["/"].attrs}
+    return xr.DataTree.from_dict(nodes)
+
+
+def _flush(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,132 @@
+"""Checks of names, dims, dtypes and labels: all that can be seen without reading arrays."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from preflamp_stats.errors import Problem
+from preflamp_stats.io.variables import (
+    METHOD_FAMILIES,
+    SPECS,
+    VariableSpec,
+    generation_metrics,
+    method_metrics,
+)
+
+__all__ = ["structure_problems", "structure_warnings"]
+
+_NAMED_DIMS = ("method", "model", "candidate", "weight")
+_LABELLED_DIMS = (*_NAMED_DIMS, "seed", "example")
+_COMPARED = ("chosen", "rejected")
+_DTYPES = {"str": "OUST", "float": "fiu", "int": "iuf"}
+_ANALYSED = ("score", "trace", "generation_metric")
+
+
+def structure_problems(ds: xr.Dataset) -> Iterator[Problem]:
+    """Find departures of one benchmark dataset from the schema that do not take its values."""
+    for name, spec in SPECS.items():
+        if name in ds.variables:
+            yield from _variable_problems(ds[name], spec)
+    for empty, size in ds.sizes.items():
+        if size == 0:
+            yield Problem(
+                "has no entries", "store at least one, or leave the dim out", variable=str(empty)
+            )
+    for dim in _NAMED_DIMS:
+        if dim in ds.dims and dim not in ds.coords:
+            yield Problem("dim has no labels", f"add a coordinate {dim}({dim})", variable=dim)
+    for dim in _LABELLED_DIMS:
+        if dim in ds.indexes:
+            yield from _label_problems(ds.indexes[dim], dim)
+    if "method_family" in ds.variables:
+        yield from _family_problems(ds)
+    metrics, per_method = generation_metrics(ds), method_metrics(ds)
+    for variable in ds.data_vars.values():
+        if variable.name not in (*metrics, *per_method):
+            yield from _role_problems(variable)
+    if "generation" in ds and "reference" not in ds and not metrics:
+        yield Problem(
+            "has no reference to be compared with",
+            "add reference(example) or a generation metric such as rouge1",
+            variable="generation",
+        )
+    analysed = {name for name in ds.data_vars if name in SPECS and SPECS[name].role in _ANALYSED}
+    if not analysed and "generation" not in ds and not metrics and not per_method:
+        yield Problem(
+            "holds nothing to analyse",
+            "store reward, policy_score, logprob, generation or a metric over method",
+        )
+
+
+def _variable_problems(array: xr.DataArray, spec: VariableSpec) -> Iterator[Problem]:
+    dims = set(map(str, array.dims))
+    for dim in sorted(set(spec.dims) - dims):
+        yield Problem(f"lacks dim {dim}", f"store it over ({spec.layout})", variable=spec.name)
+    for dim in sorted(dims - set(spec.dims) - set(spec.optional)):
+        yield Problem(
+            f"has dim {dim}, which it may not have",
+            f"store it over ({spec.layout})",
+            variable=spec.name,
+        )
+    if array.dtype.kind not in _DTYPES[spec.kind]:
+        held = {"str": "text", "float": "floats", "int": "whole numbers"}[spec.kind]
+        yield Problem(f"holds {array.dtype}", f"store {held}", variable=spec.name)
+
+
+def _role_problems(array: xr.DataArray) -> Iterator[Problem]:
+    dims = {"generation_metric": "method, example", "method_metric": "method"}
+    role = array.attrs.get("role")
+    if role in dims:
+        yield Problem(
+            f"has role {role!r} but is {array.dtype} over ({', '.join(map(str, array.dims))})",
+            f"store floats over {dims[role]}, with model and seed where they apply",
+            variable=str(array.name),
+        )
+
+
+def _label_problems(index: pd.Index[Any], dim: str) -> Iterator[Problem]:
+    if index.hasnans or (index == "").any():
+        yield Problem("has an empty label", f"name every {dim}", variable=dim)
+    if not index.is_unique:
+        counts = index.value_counts()
+        repeated = ", ".join(f"{x!r} ({n} times)" for x, n in counts[counts > 1].head(5).items())
+        yield Problem(f"has duplicates: {repeated}", f"keep each {dim} once", variable=dim)
+    if dim == "candidate":
+        for label in _COMPARED:
+            if label not in index:
+                mend = "accuracies compare chosen with rejected; name both"
+                yield Problem(f"lacks {label!r}", mend, variable=dim)
+
+
+def _family_problems(ds: xr.Dataset) -> Iterator[Problem]:
+    known = ", ".join(METHOD_FAMILIES)
+    for family in sorted({str(label) for label in np.ravel(ds["method_family"].values)}):
+        if family not in METHOD_FAMILIES:
+            close = difflib.get_close_matches(family, METHOD_FAMILIES, n=1)
+            mend = f"write {close[0]!r}" if close else f"choose one of {known}"
+            yield Problem(f"has {family!r}", mend, variable="method_family")
+
+
+def structure_warnings(ds: xr.Dataset) -> Iterator[Problem]:
+    """Find what is allowed but may not be meant: no users, a name close to one of the schema."""
+    if "user" not in ds.variables and "example" in ds.dims:
+        yield Problem(
+            "is absent, so each example is taken as its own unit",
+            "add user(example) if examples share users",
+            variable="user",
+        )
+    used = {*SPECS, *map(str, ds.dims), *generation_metrics(ds), *method_metrics(ds)}
+    absent = [known for known in SPECS if known not in ds.variables]
+    for name in sorted(set(map(str, ds.variables)) - used):
+        if close := difflib.get_close_matches(name, absent, n=1, cutoff=0.8):
+            yield Problem(
+                "is not a variable of the schema and is left alone",
+                f"rename it if {close[0]!r} is meant",
+                variable=name,
+            )

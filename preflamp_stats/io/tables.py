@@ -1,0 +1,205 @@
+"""Reading tables of scores from CSV, JSONL and Parquet, every cell as it was written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["SUFFIXES", "as_text", "read_table"]
+
+SUFFIXES = {
+    ".csv": "CSV",
+    ".tsv": "TSV",
+    ".jsonl": "JSONL",
+    ".ndjson": "JSONL",
+    ".parquet": "Parquet",
+}
+"""Formats by the ending of the file's name."""
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table as text.
+
+    Parameters
+    ----------
+    path : Path
+        CSV or TSV with a header, JSONL (an object a line) or Parquet; told by its ending. UTF-8.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Every cell as ``str``, "" where there is none; whole numbers without a decimal point. The
+        index is the line in the file (Parquet: the row), from 1.
+
+    Raises
+    ------
+    InputError
+        If the file is absent, empty, of another format, not UTF-8, or its rows do not fit its
+        header; or if Parquet is asked for and pyarrow is not installed.
+    """
+    _check(path)
+    kind = SUFFIXES[path.suffix.lower()]
+    try:
+        if kind == "Parquet":
+            frame = _read_parquet(path)
+        elif kind == "JSONL":
+            frame = _read_jsonl(path)
+        else:
+            frame = _read_csv(path, "," if kind == "CSV" else "\t")
+    except UnicodeDecodeError as error:
+        what = f"is not UTF-8: byte {error.object[error.start]:#04x} cannot be read"
+        raise InputError(Problem(what, "save it as UTF-8", str(path))) from error
+    frame = frame[(frame != "").any(axis=1)]
+    if frame.empty:
+        raise InputError(Problem("has no rows", "write a header and a row a score", str(path)))
+    return frame
+
+
+def _check(path: Path) -> None:
+    file = str(path)
+    if path.suffix.lower() not in SUFFIXES:
+        mend = f"name it by its format: {', '.join(SUFFIXES)}"
+        raise InputError(Problem(f"ends in {path.suffix!r}", mend, file))
+    if not path.is_file():
+        what = "is not a file" if path.exists() else "no such file"
+        raise InputError(Problem(what, "check the path", file))
+    if path.stat().st_size == 0:
+        raise InputError(Problem("is empty", "write a header and a row a score", file))
+
+
+def _read_csv(path: Path, separator: str) -> pd.DataFrame:
+    lines = _line_numbers(path, separator)
+    try:
+        frame = pd.read_csv(
+            path,
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            na_values=[],
+            encoding="utf-8-sig",
+            skip_blank_lines=False,
+        )
+    except pd.errors.ParserError as error:
+        raise _unquoted(path) from error
+    if len(frame) != len(lines):
+        raise _unquoted(path)
+    frame.index = pd.Index(lines)
+    return frame
+
+
+def _line_numbers(path: Path, separator: str) -> list[int]:
+    """Line at which each row starts; pandas neither tells it nor minds rows that are too short."""
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            rows = csv.reader(text, delimiter=separator)
+            header = next(rows, [])
+            _check_header(header, path)
+            starts, uneven, start = [], [], rows.line_num + 1
+            for row in rows:
+                starts.append(start)
+                if row and len(row) != len(header):
+                    uneven.append(start)
+                start = rows.line_num + 1
+    except csv.Error as error:
+        raise _unquoted(path) from error
+    finally:
+        csv.field_size_limit(limit)
+    if uneven:
+        shown = ", ".join(map(str, uneven[:5])) + (", …" if len(uneven) > 5 else "")
+        what = f"has {len(uneven)} rows with more or fewer cells than the header, in line {shown}"
+        mend = "give every row as many cells as the header; quote cells with separators in them"
+        raise InputError(Problem(what, mend, str(path)))
+    return starts
+
+
+def _unquoted(path: Path) -> InputError:
+    mend = "close every quote, double those inside a quoted cell"
+    return InputError(Problem("cannot be cut into rows", mend, str(path)))
+
+
+def _read_jsonl(path: Path) -> pd.DataFrame:
+    records: list[dict[str, Any]] = []
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            records.append(_parse_record(line, number, path) if line.strip() else {})
+    columns = list(dict.fromkeys(key for record in records for key in record))
+    _check_header(columns, path)
+    cells = {name: [as_text(record.get(name)) for record in records] for name in columns}
+    return pd.DataFrame(cells, index=range(1, len(records) + 1), dtype=str)
+
+
+def _parse_record(line: str, number: int, path: Path) -> dict[str, Any]:
+    mend = 'write one object a line, such as {"example": "e1", "reward": 0.5}'
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(Problem(f"line {number} is not JSON: {error}", mend, str(path))) from error
+    if not isinstance(record, dict):
+        raise InputError(Problem(f"line {number} is not an object", mend, str(path)))
+    for name, value in record.items():
+        if isinstance(value, dict | list | bool):
+            what = f"line {number} holds {type(value).__name__}"
+            mend = "write text or a number"
+            raise InputError(Problem(what, mend, str(path), variable=name))
+    return record
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        mend = "pip install 'preflamp-stats[parquet]', or write CSV or JSONL"
+        raise InputError(Problem("needs pyarrow to be read", mend, str(path))) from error
+    try:
+        # From a file object, so that a directory's partitions or a URL are never followed.
+        with path.open("rb") as source:
+            table = parquet.read_table(source)
+    except (OSError, pyarrow.ArrowException) as error:
+        what = "is not a whole Parquet file"
+        raise InputError(Problem(what, "write it again", str(path))) from error
+    _check_header(table.column_names, path)
+    columns = {}
+    for name in table.column_names:
+        column = table[name]
+        if pyarrow.types.is_nested(column.type):
+            what, mend = f"holds {column.type}", "write text or a number"
+            raise InputError(Problem(what, mend, str(path), variable=name))
+        columns[name] = [as_text(value) for value in column.to_pylist()]
+    return pd.DataFrame(columns, index=range(1, table.num_rows + 1), dtype=str)
+
+
+def _check_header(header: list[str], path: Path) -> None:
+    problems = [
+        Problem("column stands twice", "keep one", str(path), variable=name)
+        for name, count in Counter(header).items()
+        if count > 1
+    ]
+    if "" in header:
+        problems.append(Problem("a column has no name", "name every column", str(path)))
+    if problems:
+        raise InputError(problems)
+
+
+def as_text(value: object) -> str:
+    """Text of a label or number, whole numbers without a decimal point, "" for None and NaN.
+
+    A table with gaps turns whole numbers into floats; 3.0 and 3 are the same label.
+
+    Examples
+    --------
+    >>> [as_text(value) for value in (3.0, 0.5, "a", None)]
+    ['3', '0.5', 'a', '']
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,0 +1,198 @@
+"""Writing a tree to a NetCDF-4 file in blocks, and comparing the file with the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+import xarray as xr
+
+from preflamp_stats.errors import Problem
+from preflamp_stats.io.blocks import example_blocks
+from preflamp_stats.io.encoding import (
+    attribute_problems,
+    chunk_sizes,
+    encode_text,
+    is_text,
+    text_width,
+)
+from preflamp_stats.io.variables import SPECS
+
+__all__ = ["check_written", "storage_problems", "write_file"]
+
+MISSING_INTEGER = -1
+"""Stored where a whole number is missing; no count of the schema can be negative."""
+
+_STORED_KINDS = "OUSTfiub"
+_RESERVED = ("_FillValue", "_Encoding")
+
+
+def storage_problems(tree: xr.DataTree, *, file: str = "") -> list[Problem]:
+    """List what NetCDF cannot hold, in every variable and attribute of a tree.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        Results to be written.
+    file : str
+        File to name in each problem.
+
+    Returns
+    -------
+    list of Problem
+        Texts that would be cut, arrays of objects or complex numbers, attributes of other types.
+    """
+    found = []
+    for node in tree.subtree:
+        ds = node.to_dataset(inherit=False)
+        problems = list(attribute_problems(ds.attrs))
+        for name, variable in ds.variables.items():
+            problems += attribute_problems(variable.attrs, str(name))
+            if is_text(variable):
+                faults = _measure_text(variable)[1]
+                problems += [Problem(what, mend, variable=str(name)) for what, mend in faults]
+            elif variable.dtype.kind not in _STORED_KINDS:
+                what = f"holds {variable.dtype}"
+                problems.append(Problem(what, "store numbers or text", variable=str(name)))
+        found += [Problem(p.what, p.mend, file, node.path, p.variable) for p in problems]
+    return found
+
+
+def write_file(tree: xr.DataTree, path: Path) -> None:
+    """Write a tree to a new file; see :func:`preflamp_stats.write_results` for the safe way.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        Without :func:`storage_problems`.
+    path : Path
+        File to make.
+
+    Raises
+    ------
+    OSError, RuntimeError
+        If the system or the NetCDF library cannot write.
+    """
+    with netCDF4.Dataset(path, "w", format="NETCDF4", clobber=False) as file:
+        for node in tree.subtree:
+            group = file if node.path == "/" else file.createGroup(node.path)
+            _write_group(group, node.to_dataset(inherit=False))
+
+
+def check_written(tree: xr.DataTree, written: xr.DataTree) -> None:
+    """Compare a file with the tree that it was written from.
+
+    Groups, dims and names are compared in full, values at the first, middle and last example.
+
+    Parameters
+    ----------
+    tree, written : xarray.DataTree
+        What was to be written, and the file opened again.
+
+    Raises
+    ------
+    OSError
+        If they differ: the medium or the library lost something.
+    """
+    pairs = xr.group_subtrees(tree, written)
+    if len(list(tree.subtree)) != len(list(written.subtree)):
+        raise OSError("groups are missing from the file that was written")
+    for path, nodes in pairs:
+        wanted, found = (node.to_dataset(inherit=False) for node in nodes)
+        if wanted.sizes != found.sizes or set(wanted.variables) != set(found.variables):
+            raise OSError(f"group {path} lost dims or variables when written")
+        if n := wanted.sizes.get("example"):
+            picks = {"example": sorted({0, n // 2, n - 1})}
+            wanted, found = wanted.isel(picks), found.isel(picks)
+        for name in wanted.variables:
+            if not wanted[name].astype(found[name].dtype).equals(found[name]):
+                raise OSError(f"variable {name} of group {path} changed when written")
+
+
+def _write_group(group: Any, ds: xr.Dataset) -> None:
+    for dim, size in ds.sizes.items():
+        group.createDimension(dim, size)
+    variables, attributes = xr.conventions.encode_dataset_coordinates(ds)
+    _set_attributes(group, attributes)
+    for name, variable in variables.items():
+        if is_text(variable):
+            _write_text(group, str(name), variable)
+        else:
+            _write_numbers(group, str(name), variable)
+
+
+def _write_text(group: Any, name: str, variable: xr.Variable) -> None:
+    width = _measure_text(variable)[0]
+    dim = f"string{width}"
+    if dim not in group.dimensions:
+        group.createDimension(dim, width)
+    dims, shape = (*variable.dims, dim), (*variable.shape, width)
+    target = group.createVariable(
+        name, "S1", dims, zlib=True, complevel=1, chunksizes=chunk_sizes(dims, shape, 1)
+    )
+    target.set_auto_chartostring(False)
+    _set_attributes(target, {**variable.attrs, "_Encoding": "utf-8"})
+    for key, block in _blocks(variable):
+        target[key] = encode_text(block.values, width)
+
+
+def _write_numbers(group: Any, name: str, variable: xr.Variable) -> None:
+    attributes = {key: value for key, value in variable.attrs.items() if key not in _RESERVED}
+    dtype, fill = _stored_dtype(name, variable)
+    if variable.dtype.kind == "b":
+        attributes["dtype"] = "bool"  # xarray's own convention: it reads int8 back as bool
+    target = group.createVariable(
+        name,
+        dtype,
+        variable.dims,
+        zlib=True,
+        complevel=1,
+        shuffle=True,
+        fill_value=fill,
+        chunksizes=chunk_sizes(variable.dims, variable.shape, dtype.itemsize),
+    )
+    target.set_auto_maskandscale(False)
+    _set_attributes(target, attributes)
+    for key, block in _blocks(variable):
+        values = block.values
+        if fill == MISSING_INTEGER:
+            values = np.where(np.isnan(values), MISSING_INTEGER, values)
+        target[key] = values.astype(dtype)
+
+
+def _stored_dtype(name: str, variable: xr.Variable) -> tuple[np.dtype[Any], Any]:
+    kind = variable.dtype.kind
+    if kind == "b":
+        return np.dtype("i1"), None
+    if kind != "f":
+        return variable.dtype.newbyteorder("="), None
+    if name in SPECS and SPECS[name].kind == "int":
+        return np.dtype("i8"), MISSING_INTEGER
+    return np.dtype("f8" if variable.dtype.itemsize > 4 else "f4"), np.nan
+
+
+def _measure_text(variable: xr.Variable) -> tuple[int, list[tuple[str, str]]]:
+    width, faults = 1, dict[str, str]()
+    for _, block in _blocks(variable):
+        block_width, block_faults = text_width(block.values)
+        width = max(width, block_width)
+        faults = {**dict(block_faults), **faults}
+    return width, list(faults.items())[:3]
+
+
+def _blocks(variable: xr.Variable) -> Iterator[tuple[Any, xr.Variable]]:
+    if "example" not in variable.dims:
+        yield ..., variable
+        return
+    axis = variable.dims.index("example")
+    for block in example_blocks(xr.Dataset({"block": variable})):
+        key = tuple(block if i == axis else slice(None) for i in range(variable.ndim))
+        yield key, variable[key]
+
+
+def _set_attributes(target: Any, attributes: Any) -> None:
+    for name, value in attributes.items():
+        target.setncattr(str(name), value)

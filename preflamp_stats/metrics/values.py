@@ -1,0 +1,142 @@
+"""Every metric of a file by name: which there are, and their value for each example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.metrics.discrimination import policy_score, score_credit
+from preflamp_stats.metrics.generation import generation_metrics, generation_quality
+from preflamp_stats.metrics.options import MetricOptions
+
+__all__ = [
+    "MetricInfo",
+    "available_metrics",
+    "example_values",
+    "metric_info",
+    "policy_variables",
+]
+
+DISCRIMINATION = ("rm_accuracy", "policy_accuracy")
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What a metric is.
+
+    Parameters
+    ----------
+    name : str
+        Name in tables and on the command line.
+    kind : {"discrimination", "generation", "method"}
+        A share of pairs, a quality of a generated text, or a number known only per method.
+    needs : tuple of str
+        Variables of the file that it is computed from.
+    unit_interval : bool
+        Whether its values are known to lie in [0, 1].
+    """
+
+    name: str
+    kind: str
+    needs: tuple[str, ...]
+    unit_interval: bool
+
+
+def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> list[MetricInfo]:
+    """Metrics that a dataset can give, discrimination first.
+
+    Parameters
+    ----------
+    ds : Dataset
+        One benchmark dataset of a results file.
+    options : MetricOptions, optional
+        The scoring decides what policy accuracy needs.
+
+    Returns
+    -------
+    list of MetricInfo
+
+    Examples
+    --------
+    >>> import preflamp_stats as pls
+    >>> ds = next(iter(pls.datasets(pls.simulate(n_users=5, n_examples=2, seed=1)).values()))
+    >>> [metric.name for metric in available_metrics(ds)][:3]
+    ['rm_accuracy', 'policy_accuracy', 'rouge1']
+    """
+    options = options or MetricOptions()
+    found = [MetricInfo("rm_accuracy", "discrimination", ("reward",), True)] * ("reward" in ds)
+    policy_needs = policy_variables(options)
+    if set(policy_needs) <= set(ds):
+        found.append(MetricInfo("policy_accuracy", "discrimination", policy_needs, True))
+    for name in generation_metrics(ds):
+        needs = (name,) if name in ds else ("generation", "reference")
+        found.append(MetricInfo(name, "generation", needs, name.startswith("rouge")))
+    found += [
+        MetricInfo(str(name), "method", (str(name),), False)
+        for name, variable in ds.data_vars.items()
+        if variable.attrs.get("role") == "method_metric"
+    ]
+    return found
+
+
+def metric_info(ds: xr.Dataset, name: str, options: MetricOptions | None = None) -> MetricInfo:
+    """Look up a metric of a dataset by name.
+
+    Raises
+    ------
+    InputError
+        If the dataset does not have it; the message names those that it has.
+    """
+    metrics = {metric.name: metric for metric in available_metrics(ds, options)}
+    if name in metrics:
+        return metrics[name]
+    if name == "policy_accuracy":
+        needs = policy_variables(options or MetricOptions())
+        absent = [variable for variable in needs if variable not in ds]
+        mend = f"add {' and '.join(absent)}, or choose another --scoring"
+    else:
+        mend = f"choose one of {', '.join(metrics) or 'none: the dataset holds no metric'}"
+    raise InputError(Problem("cannot be computed from this dataset", mend, variable=name))
+
+
+def example_values(ds: xr.Dataset, metric: MetricInfo, options: MetricOptions) -> xr.DataArray:
+    """Value of a metric for each example: a credit in {0, ½, 1} or a quality.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A block of examples with the variables that the metric needs.
+    metric : MetricInfo
+        Of kind "discrimination" or "generation".
+    options : MetricOptions
+        How it is computed.
+
+    Returns
+    -------
+    DataArray, dims ([model], method, [seed], example)
+        NaN where the metric has no value.
+    """
+    if metric.name == "rm_accuracy":
+        return score_credit(ds["reward"], ties=options.ties)
+    if metric.name == "policy_accuracy":
+        score = policy_score(
+            ds,
+            weight=options.weight,
+            scoring=options.scoring,
+            length_normalise=options.length_normalise,
+        )
+        return score_credit(score, ties=options.ties).reset_coords(drop=True)
+    quality: xr.DataArray = generation_quality(ds, metric.name).astype(np.float64)
+    return quality
+
+
+def policy_variables(options: MetricOptions) -> tuple[str, ...]:
+    """Variables that the guided policy's score is computed from."""
+    needs = {
+        "sequence": ("logprob", "reward"),
+        "accumulated": ("token_logprob", "reward_trace"),
+    }.get(options.scoring, ("policy_score",))
+    return (*needs, "n_tokens") if options.length_normalise else needs

@@ -1,0 +1,281 @@
+"""Words and numbers as people read them: labels, points, intervals, p-values."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from preflamp_stats.results import ResultTable
+
+__all__ = [
+    "COEFFICIENT",
+    "PLAIN",
+    "POINTS",
+    "Scale",
+    "count",
+    "interval",
+    "label",
+    "number",
+    "one_line",
+    "p_value",
+    "row_scales",
+    "sample_sizes",
+    "scale_of",
+    "sentence",
+    "value_text",
+]
+
+MISSING = "–"
+"""Stands where there is no estimate."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a quantity is printed.
+
+    Parameters
+    ----------
+    factor : float
+        Multiplies the value before printing.
+    decimals : int
+        Digits after the point.
+    unit : str
+        Written on axes, in brackets; empty for a quantity without one.
+    """
+
+    factor: float
+    decimals: int
+    unit: str = ""
+
+
+POINTS = Scale(100.0, 1, "points")
+COEFFICIENT = Scale(1.0, 2)
+PLAIN = Scale(1.0, 3)
+
+_LABELS = {
+    "rm_accuracy": "RM accuracy",
+    "policy_accuracy": "Policy accuracy",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "method_family": "Family",
+    "method_a": "Method A",
+    "method_b": "Method B",
+    "estimate": "Estimate",
+    "n_examples": "Examples",
+    "n_users": "Users",
+    "n_methods": "Methods",
+    "p_value": "p",
+    "p_adjusted": "Adjusted p",
+    "tau": "Tau",
+    "weight": "Weight w",
+    "share": "Share of the response read",
+    "bin": "Tokens, chosen − rejected",
+}
+
+# Bidirectional overrides reorder the text around them: a label must not rewrite its neighbours.
+_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
+def one_line(text: object) -> str:
+    r"""Make text one printable line: line breaks to spaces, control characters to a mark.
+
+    Parameters
+    ----------
+    text : object
+        Label, caption or note from a file.
+
+    Returns
+    -------
+    str
+        Without control characters, safe for a terminal.
+
+    Examples
+    --------
+    >>> one_line("two\nlines")
+    'two lines'
+    """
+    collapsed = _REORDERING.sub("\ufffd", " ".join(str(text).split()))
+    return "".join("\ufffd" if unicodedata.category(c) in {"Cc", "Cs"} else c for c in collapsed)
+
+
+def sentence(text: str) -> str:
+    """End a title as a sentence, unless it ends in a mark of its own.
+
+    Examples
+    --------
+    >>> sentence("RM accuracy"), sentence("Does accuracy predict?")
+    ('RM accuracy.', 'Does accuracy predict?')
+    """
+    stripped = text.strip()
+    return stripped if not stripped or stripped.endswith((".", "?", "!", ":")) else f"{stripped}."
+
+
+def label(name: str) -> str:
+    """Name of a metric or column as a heading; a name that is not ours stays as it is.
+
+    Examples
+    --------
+    >>> label("rouge1"), label("n_users"), label("my_metric")
+    ('ROUGE-1', 'Users', 'my_metric')
+    """
+    return _LABELS.get(name, one_line(name))
+
+
+def number(value: float, scale: Scale) -> str:
+    """Print a number with the decimals of its scale; empty for NaN.
+
+    Examples
+    --------
+    >>> number(0.7123, POINTS), number(-0.001, COEFFICIENT)
+    ('71.2', '0.00')
+    """
+    if math.isnan(value):
+        return ""
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    text = f"{value * scale.factor:.{scale.decimals}f}"
+    # "-0.0" says nothing that "0.0" does not.
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def interval(low: float, high: float, scale: Scale) -> str:
+    """Print an interval in brackets; empty where no interval is claimed.
+
+    Examples
+    --------
+    >>> interval(0.689, 0.734, POINTS)
+    '[68.9, 73.4]'
+    """
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    return f"[{number(low, scale)}, {number(high, scale)}]"
+
+
+def p_value(value: float) -> str:
+    """Print a p-value to three decimals, never a bare zero.
+
+    Examples
+    --------
+    >>> p_value(0.0312), p_value(0.0002)
+    ('0.031', '<0.001')
+    """
+    if math.isnan(value):
+        return ""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def count(value: float) -> str:
+    """Print a whole number with thousands apart.
+
+    Examples
+    --------
+    >>> count(12000)
+    '12,000'
+    """
+    return "" if math.isnan(value) else f"{value:,.0f}"
+
+
+def value_text(value: object) -> str:
+    """Print a key or extra value: short numbers, ∞ for infinity, empty for a missing one.
+
+    Examples
+    --------
+    >>> value_text(0.25), value_text(float("inf")), value_text("a b")
+    ('0.25', '∞', 'a b')
+    """
+    if value is None or value is pd.NA:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return one_line(value)
+    try:
+        as_float = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return one_line(value)
+    if math.isinf(as_float):
+        return "∞" if as_float > 0 else "-∞"
+    return "" if math.isnan(as_float) else f"{as_float:.4g}"
+
+
+def scale_of(metric: str, values: Iterable[float]) -> Scale:
+    """Scale of a metric: points for shares such as accuracies and ROUGE, plain for what is unknown.
+
+    Parameters
+    ----------
+    metric : str
+        Name of the metric, or of the table where that has none.
+    values : iterable of float
+        What is to be printed. A metric outside [-1, 1] is no share, whatever its name.
+
+    Returns
+    -------
+    Scale
+
+    Examples
+    --------
+    >>> scale_of("rm_accuracy", [0.7]).factor, scale_of("rm_accuracy", [70.0]).factor
+    (100.0, 1.0)
+    """
+    if metric == "tau":
+        return COEFFICIENT
+    is_share = metric.endswith("accuracy") or metric.startswith("rouge")
+    if is_share and all(abs(value) <= 1 for value in values if not math.isnan(value)):
+        return POINTS
+    return PLAIN
+
+
+_METRIC_OF_TABLE = {"weight_curve": "policy_accuracy", "length_difference": "rm_accuracy"}
+
+
+def row_scales(table: ResultTable) -> list[Scale]:
+    """Scale of every row of a table, one a metric.
+
+    Parameters
+    ----------
+    table : ResultTable
+        Rows are told apart by ``metric``, or by ``downstream`` where an estimate is in the units of
+        the downstream metric; tau is a coefficient.
+
+    Returns
+    -------
+    list of Scale
+    """
+    frame = table.frame
+    fallback = _METRIC_OF_TABLE.get(table.name, table.name)
+    if table.name != "tau" and "metric" in frame:
+        names = [fallback if pd.isna(name) else str(name) for name in frame["metric"]]
+    elif table.name == "regret" and "downstream" in frame:
+        names = [str(name) for name in frame["downstream"]]
+    else:
+        names = [fallback] * len(frame)
+    if "estimate" not in frame:
+        return [PLAIN] * len(frame)
+    values = frame["estimate"].astype(float)
+    by_name = {name: scale_of(name, values[[n == name for n in names]]) for name in set(names)}
+    return [by_name[name] for name in names]
+
+
+def sample_sizes(frame: pd.DataFrame) -> str:
+    """How much data stands behind rows, as ``"200 users, 4,800–5,000 examples"``.
+
+    Examples
+    --------
+    >>> sample_sizes(pd.DataFrame({"n_users": [200, 200], "n_examples": [4800, 5000]}))
+    '200 users, 4,800–5,000 examples'
+    """
+    parts = []
+    for noun in ("methods", "users", "examples"):
+        column = f"n_{noun}"
+        values: Any = frame[column].dropna() if column in frame else ()
+        if len(values):
+            low, high = count(min(values)), count(max(values))
+            parts.append(f"{low if low == high else f'{low}–{high}'} {noun}")
+    return ", ".join(parts)

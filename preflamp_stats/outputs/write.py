@@ -1,0 +1,207 @@
+"""All outputs of an analysis into a directory, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.outputs.figures import FIGURES, figure_bytes
+from preflamp_stats.outputs.record import RECORD_KEY, to_json
+from preflamp_stats.outputs.report import to_html
+from preflamp_stats.outputs.tables import to_csv, to_latex, to_markdown
+from preflamp_stats.results import Analysis
+
+__all__ = ["render_files", "write_analysis"]
+
+_RECORD = "analysis.json"
+_RENDERERS = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
+# What an earlier analysis may have left; a record is data and may name anything.
+_OURS = re.compile(r"tables/[\w.-]+\.(csv|md|tex)|figures/[\w.-]+\.(pdf|png)|report\.html")
+
+
+def write_analysis(analysis: Analysis, directory: Path) -> list[Path]:
+    """Write tables, figures, report and record of an analysis.
+
+    Everything is written into a hidden directory inside the target, flushed to the disk, and only
+    then moved to its final name, the record last. What an earlier analysis left and this one
+    does not make is removed; a file that no analysis wrote is never touched.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    directory : Path
+        Made where absent.
+
+    Returns
+    -------
+    list of Path
+        Every file written, ``analysis.json`` first.
+
+    Raises
+    ------
+    InputError
+        If the directory cannot be written, or a file that is not of an earlier analysis stands
+        where one is to be written. The directory is then as it was before.
+    """
+    directory = Path(directory)
+    files = render_files(analysis)
+    made = _missing_parents(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        earlier = _earlier_files(directory)
+        _refuse_foreign(directory, files, earlier)
+        _replace(directory, files, stale=earlier - set(files))
+    except OSError as error:
+        _remove_empty(made)
+        reason = error.strerror or str(error)
+        raise InputError(
+            Problem(
+                f"cannot be written ({reason})",
+                "choose a directory that you may write to with --out",
+                file=str(directory),
+            )
+        ) from error
+    except InputError:
+        _remove_empty(made)
+        raise
+    return [directory / path for path in sorted(files, key=lambda path: (path != _RECORD, path))]
+
+
+def render_files(analysis: Analysis) -> dict[str, bytes]:
+    """Content of every file of an analysis by its relative path; the same analysis, the same bytes.
+
+    Parameters
+    ----------
+    analysis : Analysis
+
+    Returns
+    -------
+    dict of str to bytes
+        ``tables/NAME.*``, ``figures/NAME.*``, ``report.html`` and ``analysis.json``.
+    """
+    formats = analysis.settings.formats
+    endings = [ending for ending in _RENDERERS if ending == "csv" or ending in formats]
+    files: dict[str, bytes] = {}
+    for name, table in analysis.tables.items():
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise ValueError(f"table name {name!r} cannot be a file name")
+        for ending in endings:
+            files[f"tables/{name}.{ending}"] = _RENDERERS[ending](table).encode()
+    drawn = {name: spec.draw(analysis) for name, spec in FIGURES.items()}
+    figures = {name: figure for name, figure in drawn.items() if figure is not None}
+    for name, figure in figures.items():
+        for ending in ("pdf", "png"):
+            files[f"figures/{name}.{ending}"] = figure_bytes(figure, ending)
+    if "html" in formats:
+        files["report.html"] = to_html(analysis, figures).encode()
+    files[_RECORD] = to_json(analysis, [*files, _RECORD]).encode()
+    return files
+
+
+def _earlier_files(directory: Path) -> set[str]:
+    """Files that the record of an earlier analysis in the directory claims; none without one."""
+    try:
+        record = json.loads((directory / _RECORD).read_bytes())
+    except (FileNotFoundError, IsADirectoryError, ValueError):
+        return set()
+    if not isinstance(record, dict) or RECORD_KEY not in record:
+        return set()
+    named = {path for path in record.get("files", ()) if isinstance(path, str)}
+    return {path for path in named if _OURS.fullmatch(path)} | {_RECORD}
+
+
+def _refuse_foreign(directory: Path, files: Mapping[str, bytes], earlier: set[str]) -> None:
+    in_the_way = {
+        directory / place
+        for path in files
+        for place in [path, *(str(parent) for parent in Path(path).parents if parent.name)]
+        if os.path.lexists(directory / place)
+        and ((directory / place).is_dir() if place == path else not (directory / place).is_dir())
+    }
+    in_the_way |= {
+        directory / path
+        for path in files
+        if path not in earlier and os.path.lexists(directory / path)
+    }
+    if in_the_way:
+        mend = "move it away or choose another directory with --out"
+        what = "is in the way: no earlier analysis wrote it"
+        raise InputError([Problem(what, mend, file=str(path)) for path in sorted(in_the_way)])
+
+
+def _replace(directory: Path, files: Mapping[str, bytes], stale: set[str]) -> None:
+    """Put new files in place and take stale ones away; on any failure put all back as it was."""
+    staging = Path(tempfile.mkdtemp(prefix=".preflamp-stats-", dir=directory))
+    done: list[str] = []
+    folders = [
+        folder
+        for folder in dict.fromkeys(directory / path for path in ("tables", "figures"))
+        if not folder.exists()
+    ]
+    try:
+        for path, content in files.items():
+            _write_synced(staging / "new" / path, content)
+        kept = [path for path in sorted({*files, *stale}) if (directory / path).exists()]
+        for path in kept:
+            (staging / "old" / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(directory / path, staging / "old" / path)
+        try:
+            for path in sorted(files, key=lambda path: path == _RECORD):
+                if path == _RECORD:
+                    # Before the record goes in: a record never names a file that is not there.
+                    for old in sorted(stale & set(kept)):
+                        done.append(old)
+                        (directory / old).unlink()
+                (directory / path).parent.mkdir(exist_ok=True)
+                done.append(path)
+                os.replace(staging / "new" / path, directory / path)
+        except BaseException:
+            for path in done:
+                if path in kept:
+                    os.replace(staging / "old" / path, directory / path)
+                else:
+                    (directory / path).unlink(missing_ok=True)
+            _remove_empty(folders)
+            raise
+        _remove_empty([directory / folder for folder in ("tables", "figures")])
+        _sync_directory(directory)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(directory: Path) -> None:
+    for folder in (directory, directory / "tables", directory / "figures"):
+        if not folder.is_dir() or os.name == "nt":
+            continue
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _missing_parents(directory: Path) -> list[Path]:
+    """List the directory and its parents that are to be made, innermost first."""
+    return [path for path in (directory, *directory.parents) if not path.exists()]
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            continue

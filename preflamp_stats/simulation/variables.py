@@ -1,0 +1,186 @@
+"""The variables of a simulated dataset, from its draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from preflamp_stats.simulation.draws import LOGPROB_SD, Study
+from preflamp_stats.simulation.latent import own_effects, shared_effects
+from preflamp_stats.simulation.responses import split_logprob, trace_reward
+from preflamp_stats.simulation.texts import join_words, write_generations, write_references
+from preflamp_stats.simulation.truth import plant_asymmetry, scale_margin
+
+__all__ = [
+    "generation_variables",
+    "input_variables",
+    "logprob_variables",
+    "reward_variables",
+    "user_labels",
+]
+
+# Standard deviation over examples of probit ROUGE-1.
+_ROUGE_SD = 0.5
+
+Floats32 = NDArray[np.float32]
+
+
+def user_labels(study: Study) -> NDArray[np.str_]:
+    """Name of the user of every example, shape (example,)."""
+    width = max(4, len(str(study.design.n_users - 1)))
+    labels = np.array([f"u{index:0{width}d}" for index in range(study.design.n_users)])
+    return labels[study.user]
+
+
+def input_variables(study: Study) -> dict[str, xr.Variable]:
+    """Users, response lengths and, where asked for, toy texts."""
+    found = {
+        "user": xr.Variable(("example",), user_labels(study)),
+        "n_tokens": xr.Variable(("example", "candidate"), study.n_tokens),
+    }
+    if study.design.texts:
+        words, prompts, rejected = write_references(study.streams["references"], study.user.size)
+        references = join_words(words)
+        pair = np.stack([references, rejected], axis=-1)
+        found |= {
+            "prompt": xr.Variable(("example",), prompts),
+            "reference": xr.Variable(("example",), references),
+            "candidate_text": xr.Variable(("example", "candidate"), pair),
+        }
+    return found
+
+
+def logprob_variables(study: Study) -> dict[str, xr.Variable]:
+    """Log-probabilities of the base models."""
+    logprob = _pair(study.logprob_level, study.logprob_margin)
+    dims = ("model", "example", "candidate")
+    found = {}
+    longest = study.design.tokens
+    if longest:
+        tokens = split_logprob(study.streams["token_logprob"], logprob, study.n_tokens, longest)
+        # Summed after rounding, so that the tokens add up to the whole.
+        logprob = np.asarray(np.nansum(tokens, axis=-1, dtype=np.float64))
+        found["token_logprob"] = xr.Variable((*dims, "token"), tokens)
+    return {"logprob": xr.Variable(dims, logprob), **found}
+
+
+def reward_variables(study: Study) -> dict[str, xr.Variable]:
+    """Rewards and, where asked for, traces and a stored policy score; none without guidance."""
+    design, planted = study.design, study.planted
+    if study.absent[: design.n_methods].all():
+        return {}
+    stored = design.scoring == "stored"
+    asymmetry = (
+        np.ones_like(planted.rm)
+        if stored
+        else plant_asymmetry(planted.rm, planted.policy, design.base_likelihood)
+    )
+    latent = planted.rm[:, :, None, None].astype(np.float32) + study.reward_latent
+    scale = LOGPROB_SD / design.weight
+    factor = asymmetry[:, :, None, None].astype(np.float32)
+    margin = np.float32(scale) * scale_margin(latent, factor)
+    if design.ties:
+        rng = np.random.default_rng(study.streams["ties"])
+        margin[rng.random(margin.shape, dtype=np.float32) < design.ties] = 0
+    level_rng = np.random.default_rng(study.streams["reward_level"])
+    level = level_rng.standard_normal(margin.shape, dtype=np.float32)
+    reward = _pair(level, margin)
+    dims = ("method", "model", "seed", "example", "candidate")
+    found = {"reward": _guided(study, dims, reward, modelled=False)}
+    if design.tokens:
+        traces = trace_reward(
+            study.streams["reward_trace"], reward, study.n_tokens, design.tokens, scale
+        )
+        found["reward_trace"] = _guided(study, (*dims, "token"), traces, modelled=False)
+    if stored:
+        own = own_effects(
+            study.streams["own_policy"], study.reward_latent.shape[:3], study.user, design
+        )
+        own += shared_effects(study.streams["shared_policy"], study.user, design)
+        latent = (study.reward_latent + own) / np.float32(np.sqrt(2))
+        latent += planted.policy[:, :, None, None].astype(np.float32)
+        level = study.logprob_level[None, :, None].astype(np.float32)
+        score = _pair(level, np.float32(LOGPROB_SD) * latent)
+        found["policy_score"] = _guided(study, dims, score, modelled=True)
+    return found
+
+
+def _guided(
+    study: Study, dims: tuple[str, ...], values: Floats32, *, modelled: bool
+) -> xr.Variable:
+    """Append NaN rows for the methods without reward, and drop dims that the file lacks."""
+    n_guided = study.design.n_methods
+    full = np.full((study.absent.shape[0], *values.shape[1:]), np.nan, dtype=np.float32)
+    full[:n_guided] = values
+    full[study.absent] = np.nan
+    variable = xr.Variable(dims, full)
+    if not modelled and len(study.design.sizes) == 1:
+        variable = variable.isel(model=0)
+    return variable if study.design.n_seeds else variable.isel(seed=0)
+
+
+def generation_variables(study: Study) -> dict[str, xr.Variable]:
+    """ROUGE of the generations, or their texts."""
+    design, planted = study.design, study.planted
+    shared = shared_effects(study.streams["shared_generation"], study.user, design)
+    n_models, n_seeds = len(design.sizes), design.n_seeds or 1
+
+    def latent(stream: str, n_methods: int) -> Floats32:
+        lead = (n_methods, n_models, n_seeds)
+        return own_effects(study.streams[stream], lead, study.user, design) + shared
+
+    guided = latent("own_generation", design.n_methods)
+    icl = latent("icl_generation", design.n_icl)
+    if design.example_correlation:
+        along = np.float32(design.example_correlation)
+        guided = along * study.reward_latent + np.sqrt(1 - along**2) * guided
+    # The mean of Φ(t√(1+s²) + s·z) over a standard normal z is Φ(t).
+    stretch = np.sqrt(1 + _ROUGE_SD**2)
+    centres = np.concatenate([planted.rouge, planted.icl_rouge]) * stretch
+    probit = centres[:, :, None, None].astype(np.float32) + np.float32(_ROUGE_SD) * (
+        np.concatenate([guided, icl])
+    )
+    probit[study.absent] = np.nan
+    if design.texts:
+        return _texts(study, ndtr(probit))
+    noise = np.abs(
+        np.concatenate(
+            [
+                np.random.default_rng(study.streams[name]).standard_normal(
+                    (n, n_models, n_seeds, study.user.size, 2), dtype=np.float32
+                )
+                for name, n in (("rouge", design.n_methods), ("icl_rouge", design.n_icl))
+            ]
+        )
+    )
+    below = {
+        "rouge1": 0,
+        "rouge2": 0.9 + 0.2 * noise[..., 0],
+        "rougeL": 0.2 + 0.1 * noise[..., 1],
+    }
+    return {name: _generated(study, ndtr(probit - loss)) for name, loss in below.items()}
+
+
+def _texts(study: Study, quality: Floats32) -> dict[str, xr.Variable]:
+    words, _, _ = write_references(study.streams["references"], study.user.size)
+    n_guided = study.design.n_methods
+    parts = (("generations", quality[:n_guided]), ("icl_generations", quality[n_guided:]))
+    texts = np.concatenate(
+        [write_generations(study.streams[name], words, part) for name, part in parts if part.size]
+    )
+    return {"generation": _generated(study, texts)}
+
+
+def _generated(study: Study, values: NDArray[Any]) -> xr.Variable:
+    variable = xr.Variable(("method", "model", "seed", "example"), values)
+    return variable if study.design.n_seeds else variable.isel(seed=0)
+
+
+def _pair(level: NDArray[Any], margin: NDArray[Any]) -> NDArray[Any]:
+    """Values of the chosen and the rejected response, as a last axis."""
+    half = margin / 2
+    return np.stack([level + half, level - half], axis=-1)

@@ -1,0 +1,94 @@
+"""The report: one file, nothing from elsewhere, every label escaped, readable by machines."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from preflamp_stats.outputs.report import to_html
+from preflamp_stats.results import Analysis
+
+_VOID = {"meta", "img", "br"}
+
+
+class Outline(HTMLParser):
+    """Tags with their attributes, and whether every one is closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def small(analysis: Analysis) -> Analysis:
+    """Two tables are enough to see the page; drawing all figures takes seconds."""
+    tables = {name: analysis.tables[name] for name in ("tau", "rm_accuracy")}
+    return replace(analysis, tables=tables)
+
+
+@pytest.fixture
+def page(small: Analysis) -> str:
+    return to_html(small)
+
+
+def test_is_well_formed_and_unique_in_its_ids(page: str) -> None:
+    outline = Outline()
+    outline.feed(page)
+    assert outline.open == []
+    ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_is_self_contained(page: str) -> None:
+    outline = Outline()
+    outline.feed(page)
+    assert outline.all("script") == outline.all("link") == outline.all("iframe") == []
+    sources = [image["src"] or "" for image in outline.all("img")]
+    assert sources
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert not re.search(r'(?:href|src)="(?!#|data:)', page)
+    assert not re.search(r"url\(|@import", page)
+
+
+def test_labels_and_sentences_are_escaped(page: str) -> None:
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "&lt;b&gt;prism&lt;/b&gt;" in page
+
+
+def test_tables_and_figures_speak(page: str) -> None:
+    outline = Outline()
+    outline.feed(page)
+    assert len(outline.all("table")) == len(outline.all("caption")) == 2
+    assert all("scope" in heading for heading in outline.all("th"))
+    assert all(image["alt"] for image in outline.all("img"))
+
+
+def test_summary_stands_first_and_origins_last(page: str, small: Analysis) -> None:
+    places = [page.index(part) for part in ("agree with tau", "3 examples", "<table>", "ab" * 32)]
+    assert places == sorted(places)
+    assert all(f"<dt>{name}</dt>" in page for name in small.settings.as_dict())
+
+
+def test_same_analysis_same_page(page: str, small: Analysis) -> None:
+    assert to_html(small) == page
+
+
+def test_an_analysis_with_nothing_in_it_has_a_page(analysis: Analysis) -> None:
+    empty = replace(analysis, tables={}, summary=(), notes=(), inputs=(), versions={})
+    assert "<h1>" in to_html(empty)
