@@ -22,13 +22,14 @@ _HOMES = {
     "metrics.correlation": ["kendall_tau"],
     "metrics.curves": ["length_difference", "prefix_accuracy", "weight_curve"],
     "metrics.discrimination": ["policy_accuracy", "policy_score", "rm_accuracy"],
+    "kernels.rouge": ["NonAsciiTextWarning", "rouge_scores"],
     "metrics.generation": ["rouge"],
     "metrics.options": ["MetricOptions"],
     "metrics.values": ["available_metrics"],
     "results": ["Analysis", "ResultTable"],
     "schema": ["datasets", "validate"],
     "settings": ["Settings"],
-    "simulation": ["simulate"],
+    "simulation": ["StudyDesign", "simulate", "simulate_dataset"],
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

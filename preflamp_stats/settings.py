@@ -6,7 +6,15 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
-from preflamp_stats.choices import Average, Format, Resample, Scoring, Ties, Variant
+from preflamp_stats.choices import (
+    Average,
+    Format,
+    Resample,
+    Scoring,
+    Ties,
+    TokenizerName,
+    Variant,
+)
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.metrics.options import MetricOptions
 
@@ -17,6 +25,7 @@ _CHOICES: dict[str, Any] = {
     "scoring": Scoring,
     "ties": Ties,
     "average": Average,
+    "tokenizer": TokenizerName,
     "variant": Variant,
 }
 
@@ -46,6 +55,8 @@ class Settings:
         Credit of a pair with equal scores: a half, none, or the pair is left out.
     average : {"micro", "macro"}
         Mean over examples, or mean of the users' means.
+    tokenizer : {"rouge-score", "unicode"}
+        How texts are split where ROUGE is computed from them.
     variant : {"a", "b", "c", "weighted"}
         Kendall's tau.
     interval : str, optional
@@ -85,6 +96,7 @@ class Settings:
     length_normalise: bool = False
     ties: Ties = "half"
     average: Average = "micro"
+    tokenizer: TokenizerName = "rouge-score"
     variant: Variant = "b"
     interval: str | None = None
     margin: float = 0.01
@@ -94,13 +106,7 @@ class Settings:
     formats: tuple[Format, ...] = ("tex", "md", "csv", "html")
 
     def __post_init__(self) -> None:
-        problems = [
-            Problem(
-                f"is {getattr(self, name)!r}", f"choose one of {', '.join(allowed)}", variable=name
-            )
-            for name, allowed in ((name, get_args(kind)) for name, kind in _CHOICES.items())
-            if getattr(self, name) not in allowed
-        ]
+        problems = choice_problems(**{name: getattr(self, name) for name in _CHOICES})
         numbers = [
             ("resamples", self.resamples >= 1, "take at least 1; 10000 gives stable 95 % limits"),
             ("seed", self.seed >= 0, "take a whole number from 0"),
@@ -136,6 +142,7 @@ class Settings:
             length_normalise=self.length_normalise,
             ties=self.ties,
             average=self.average,
+            tokenizer=self.tokenizer,
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -25,8 +25,9 @@ from preflamp_stats.metrics.curves import (
     length_bins,
     length_difference,
     prefix_credit,
+    weight_credit,
 )
-from preflamp_stats.metrics.discrimination import policy_score, score_credit
+from preflamp_stats.metrics.discrimination import score_credit
 from preflamp_stats.metrics.values import MetricInfo, available_metrics, policy_variables
 from preflamp_stats.settings import Settings
 
@@ -94,9 +95,9 @@ def gather(
     edges = _length_edges(ds)
     infos = available_metrics(ds, options)
     curves = _curve_quantities(ds, settings, edges)
-    quantities = {**metric_quantities(infos, options), **curves}
+    quantities = {**metric_quantities(ds, infos, options), **curves}
     sums = collect_sums(ds, quantities, units, average=settings.average, progress=progress)
-    infos += [MetricInfo(key, "curve", curve.needs, True) for key, curve in curves.items()]
+    infos += [MetricInfo(key, "curve", curve.needs, "credit") for key, curve in curves.items()]
     estimated = {info.name: as_method_metric(ds, info, sums.get(info.name)) for info in infos}
     drawn = draw_metrics(
         estimated, n_resamples=settings.resamples, seed=settings.seed, dataset=name
@@ -135,13 +136,13 @@ def _credit_by_weight(block: xr.Dataset, settings: Settings) -> xr.DataArray:
     weights = DEFAULT_WEIGHTS
     if settings.scoring in ("stored", "renormalised"):
         weights = tuple(float(w) for w in block["policy_score"]["weight"].values)
-    score = policy_score(
+    return weight_credit(
         block,
-        weight=weights,
+        weights=weights,
         scoring=settings.scoring,
         length_normalise=settings.length_normalise,
+        ties=settings.ties,
     )
-    return score_credit(score, ties=settings.ties)
 
 
 def _credit_by_length(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -75,10 +76,10 @@ def _rows(frame: pd.DataFrame) -> list[Row]:
 def _tau_sentence(row: Row) -> str:
     pair = f"{metric_words(row['upstream'])} and {metric_words(row['downstream'])}"
     text = f"{_where(row)}: Kendall's tau between {pair}"
-    if pd.isna(row["estimate"]):
+    if math.isnan(row["estimate"]):
         return f"{text} is undefined: {row['note']}."
     text += f" over {row['n_methods']} methods is {row['estimate']:.2f}"
-    if pd.isna(row["low"]):
+    if math.isnan(row["low"]):
         return f"{text} ({row['note']})."
     text += f" [{row['low']:.2f}, {row['high']:.2f}]"
     if row["low"] > 0:
@@ -94,7 +95,8 @@ def _spread_sentences(frame: pd.DataFrame, metric: str) -> Iterable[str]:
         groups.setdefault(_where(row), []).append(row)
     for where, rows in groups.items():
         if len(rows) > 1:
-            low, *_, high = sorted(rows, key=lambda row: float(row["estimate"]))
+            ordered = sorted(rows, key=lambda row: float(row["estimate"]))
+            low, high = ordered[0], ordered[-1]
             yield (
                 f"{where}: {metric} runs from {100 * low['estimate']:.1f} ({low['method']}) "
                 f"to {100 * high['estimate']:.1f} ({high['method']})."

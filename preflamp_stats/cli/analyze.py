@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
-from preflamp_stats.choices import Average, Resample, Scoring, Ties, Variant
+from preflamp_stats.choices import Average, Resample, Scoring, Ties, TokenizerName, Variant
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -57,6 +57,12 @@ def settings_options(command: _Command) -> _Command:
             type=click.Choice(get_args(Average)),
             default="micro",
             help="Mean over examples, or of the users' means.",
+        ),
+        click.option(
+            "--tokenizer",
+            type=click.Choice(get_args(TokenizerName)),
+            default="rouge-score",
+            help="How texts are split for ROUGE; unicode for other languages than English.",
         ),
         click.option(
             "--variant",

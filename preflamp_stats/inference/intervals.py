@@ -33,7 +33,7 @@ def percentile_limits(
     Examples
     --------
     >>> low, high = percentile_limits(np.arange(101.0), 0.9)
-    >>> float(low), float(high)
+    >>> float(low.round(6)), float(high.round(6))
     (5.0, 95.0)
     """
     shares = [(1 - level) / 2, (1 + level) / 2]

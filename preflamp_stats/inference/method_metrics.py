@@ -14,6 +14,7 @@ from preflamp_stats.choices import Resample
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.inference.sums import ExampleValues, UserSums, collect_sums, draw_ratios
 from preflamp_stats.inference.units import Units, example_units, user_units
+from preflamp_stats.metrics.generation import absent_generations
 from preflamp_stats.metrics.options import MetricOptions
 from preflamp_stats.metrics.values import MetricInfo, example_values, metric_info
 
@@ -111,18 +112,23 @@ def method_metrics(
         If the dataset lacks a metric.
     """
     infos = {name: metric_info(ds, name, options) for name in names}
-    quantities = metric_quantities(infos.values(), options)
+    quantities = metric_quantities(ds, infos.values(), options)
     sums = collect_sums(ds, quantities, units, average=options.average, progress=progress)
     return {name: as_method_metric(ds, info, sums.get(name)) for name, info in infos.items()}
 
 
 def metric_quantities(
-    infos: Iterable[MetricInfo], options: MetricOptions
+    ds: xr.Dataset, infos: Iterable[MetricInfo], options: MetricOptions
 ) -> dict[str, ExampleValues]:
     """Quantities to be summed for metrics; those known only per method need none."""
+    infos = list(infos)
+    from_texts = any("generation" in info.needs for info in infos)
+    absent = absent_generations(ds) if from_texts else None
     return {
         info.name: ExampleValues(
-            info.needs, partial(example_values, metric=info, options=options), info.unit_interval
+            info.needs,
+            partial(example_values, metric=info, options=options, absent=absent),
+            info.scale,
         )
         for info in infos
         if info.kind != "method"

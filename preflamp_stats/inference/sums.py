@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats.choices import Average
+from preflamp_stats.choices import Average, Scale
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.units import Units
 from preflamp_stats.io.blocks import example_blocks, load_block
@@ -115,14 +115,13 @@ class ExampleValues:
     compute : callable
         Takes a block of those variables, returns a DataArray with dim ``example``; NaN marks a
         value that does not count.
-    unit_interval : bool
-        Whether the values are known to lie in [0, 1]; otherwise they are read once more, for their
-        size.
+    scale : {"credit", "share", "free"}
+        Which values there can be. Free ones are read once more, for their size.
     """
 
     needs: tuple[str, ...]
     compute: Callable[[xr.Dataset], xr.DataArray]
-    unit_interval: bool = True
+    scale: Scale = "credit"
 
 
 def collect_sums(
@@ -157,8 +156,9 @@ def collect_sums(
     names = sorted({name for quantity in quantities.values() for name in quantity.needs})
     blocks = list(example_blocks(ds[names]))
     steps = {
-        name: exact_step(1.0 if q.unit_interval else _largest(ds, q, blocks), units.most_drawn)
+        name: exact_step(_largest(ds, q, blocks) if q.scale == "free" else 1.0, units.most_drawn)
         for name, q in quantities.items()
+        if q.scale != "credit"
     }
     totals: dict[str, _Total] = {}
     for block in blocks:
@@ -166,7 +166,7 @@ def collect_sums(
         for name, quantity in quantities.items():
             values = quantity.compute(loaded[list(quantity.needs)]).transpose("example", ...)
             total = totals.setdefault(name, _Total(values, len(units.labels)))
-            total.add(values, units.codes[block], steps[name])
+            total.add(values, units.codes[block], steps.get(name))
         if progress is not None:
             progress(block.stop - block.start)
     return {name: total.finish(units.labels, average) for name, total in totals.items()}
@@ -180,12 +180,18 @@ class _Total:
         self.sums = np.zeros((n_units, self.like.size))
         self.counts = np.zeros((n_units, self.like.size))
 
-    def add(self, values: xr.DataArray, codes: NDArray[np.intp], step: float) -> None:
+    def add(self, values: xr.DataArray, codes: NDArray[np.intp], step: float | None) -> None:
         columns = np.asarray(values.values, dtype=np.float64).reshape(len(codes), -1)
-        there = ~np.isnan(columns)
-        rounded = round_to_step(np.where(there, columns, 0.0), step)
-        self.sums += sum_by_user(rounded, codes, len(self.sums))
-        self.counts += sum_by_user(there, codes, len(self.sums))
+        missing = np.isnan(columns)
+        gaps = missing.any(axis=0)
+        if gaps.any():
+            columns = np.where(missing, 0.0, columns)
+        if step is not None:  # credits are multiples of a half, exact as they are
+            columns = round_to_step(columns, step)
+        n_units = len(self.sums)
+        self.sums += sum_by_user(columns, codes, n_units)
+        self.counts[:, ~gaps] += np.bincount(codes, minlength=n_units)[:, None]
+        self.counts[:, gaps] += sum_by_user(~missing[:, gaps], codes, n_units)
 
     def finish(self, labels: Sequence[str], average: Average) -> UserSums:
         n_examples = self.counts.sum(axis=0)

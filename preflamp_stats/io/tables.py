@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -23,6 +23,9 @@ SUFFIXES = {
     ".parquet": "Parquet",
 }
 """Formats by the ending of the file's name."""
+
+_BATCH = 50_000
+_RECORD = 'write one object a line, such as {"example": "e1", "reward": 0.5}'
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -127,55 +130,71 @@ def _unquoted(path: Path) -> InputError:
 
 
 def _read_jsonl(path: Path) -> pd.DataFrame:
-    records: list[dict[str, Any]] = []
+    frames: list[pd.DataFrame] = []
+    names: list[str] = []
+    start = 1
     with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            records.append(_parse_record(line, number, path) if line.strip() else {})
-    columns = list(dict.fromkeys(key for record in records for key in record))
-    _check_header(columns, path)
-    cells = {name: [as_text(record.get(name)) for record in records] for name in columns}
-    return pd.DataFrame(cells, index=range(1, len(records) + 1), dtype=str)
+        while batch := list(itertools.islice(lines, _BATCH)):
+            frames.append(_parse_lines(batch, start, path))
+            names += frames[-1].columns.difference(names, sort=False).tolist()
+            start += len(batch)
+    _check_header(names, path)
+    return pd.concat(frames).fillna("")
 
 
-def _parse_record(line: str, number: int, path: Path) -> dict[str, Any]:
-    mend = 'write one object a line, such as {"example": "e1", "reward": 0.5}'
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(Problem(f"line {number} is not JSON: {error}", mend, str(path))) from error
-    if not isinstance(record, dict):
-        raise InputError(Problem(f"line {number} is not an object", mend, str(path)))
-    for name, value in record.items():
-        if isinstance(value, dict | list | bool):
-            what = f"line {number} holds {type(value).__name__}"
-            mend = "write text or a number"
+def _parse_lines(lines: list[str], start: int, path: Path) -> pd.DataFrame:
+    records = []
+    for number, line in enumerate(lines, start):
+        try:
+            record = json.loads(line) if line.strip() else {}
+        except (ValueError, RecursionError) as error:
+            what = f"line {number} is not JSON: {error}"
+            raise InputError(Problem(what, _RECORD, str(path))) from error
+        if not isinstance(record, dict):
+            raise InputError(Problem(f"line {number} is not an object", _RECORD, str(path)))
+        records.append(record)
+    index = range(start, start + len(lines))
+    columns: dict[str, list[str]] = {}
+    for name in dict.fromkeys(itertools.chain.from_iterable(records)):
+        cells = [record.get(name) for record in records]
+        if wrong := {dict, list, bool} & set(map(type, cells)):
+            number = next(n for n, cell in zip(index, cells, strict=True) if type(cell) in wrong)
+            what, mend = f"line {number} holds no text or number", "write text or a number"
             raise InputError(Problem(what, mend, str(path), variable=name))
-    return record
+        columns[name] = [cell if type(cell) is str else as_text(cell) for cell in cells]
+    return pd.DataFrame(columns, index=index, dtype=str)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         import pyarrow
-        from pyarrow import parquet
+        from pyarrow import compute, parquet
     except ImportError as error:
         mend = "pip install 'preflamp-stats[parquet]', or write CSV or JSONL"
         raise InputError(Problem("needs pyarrow to be read", mend, str(path))) from error
     try:
-        # From a file object, so that a directory's partitions or a URL are never followed.
+        # From an open file, so that a name is never taken for a folder of partitions or a URL.
         with path.open("rb") as source:
             table = parquet.read_table(source)
     except (OSError, pyarrow.ArrowException) as error:
-        what = "is not a whole Parquet file"
-        raise InputError(Problem(what, "write it again", str(path))) from error
-    _check_header(table.column_names, path)
+        raise InputError(
+            Problem("is not a whole Parquet file", "write it again", str(path))
+        ) from error
+    # What pandas adds for the index of a frame that was filtered or reordered is no column.
+    names = [name for name in table.column_names if not name.startswith("__index_level_")]
+    _check_header(names, path)
     columns = {}
-    for name in table.column_names:
+    for name in names:
         column = table[name]
         if pyarrow.types.is_nested(column.type):
             what, mend = f"holds {column.type}", "write text or a number"
             raise InputError(Problem(what, mend, str(path), variable=name))
-        columns[name] = [as_text(value) for value in column.to_pylist()]
-    return pd.DataFrame(columns, index=range(1, table.num_rows + 1), dtype=str)
+        if pyarrow.types.is_floating(column.type):
+            column = compute.if_else(compute.is_nan(column), None, column)
+        columns[name] = column.cast(pyarrow.string()).fill_null("").to_pandas()
+    frame = pd.DataFrame(columns)
+    frame.index = pd.RangeIndex(1, len(frame) + 1)
+    return frame
 
 
 def _check_header(header: list[str], path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ import pandas as pd
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError
-from preflamp_stats.io.arrange import Rows, dataset_from_rows
-from preflamp_stats.io.tables import read_table
+from preflamp_stats.io.arrange import Rows, Texts, dataset_from_rows
+from preflamp_stats.io.tables import as_text, read_table
 from preflamp_stats.io.variables import SCHEMA_VERSION, SPECS, VariableSpec, annotated
 from preflamp_stats.schema import find_problems
 
@@ -30,11 +31,13 @@ VALUE_COLUMNS = {
 }
 """Columns that hold values, with their place in the results file."""
 
+_ABSENT = ("", "nan", "NaN", "NA", "null")
+
 
 def convert(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *, ignore: Sequence[str] = ()
 ) -> xr.DataTree:
-    """Make results from tidy tables in CSV, JSONL or Parquet.
+    r"""Make results from tidy tables in CSV, JSONL or Parquet.
 
     Parameters
     ----------
@@ -73,24 +76,27 @@ def convert(
     ...         "rm,ann,1,rejected,0.2\n"
     ...     )
     ...     tree = convert(table)
-    >>> tree["reward"].sel(method="rm", example="1", candidate="chosen").item()
+    >>> tree["reward"].sel({"method": "rm", "candidate": "chosen"}).item()
     0.9
     """
-    files = (
-        [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
-    )
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
+    files = [Path(path) for path in paths]
     rows, specs = _read(files, ignore)
     problems: list[Problem] = []
     nodes = {}
-    names = rows.labels["dataset"]
-    for name in pd.unique(names):
+    of = rows.labels["dataset"]
+    if len(nameless := np.flatnonzero(of.codes < 0)) not in (0, len(of.codes)):
+        what = f"is empty in {rows.place(nameless)}, while other rows have one"
+        problems.append(Problem(what, "name the dataset there", variable="dataset"))
+    for code, name in enumerate(of.names) if len(of.names) else [(-1, "")]:
         if "/" in name:
             mend = "groups of the file are named by it; use another character"
             problems.append(Problem(f"{name!r} has a slash", mend, variable="dataset"))
             continue
-        ds, found = dataset_from_rows(rows.where(names == name), specs)
+        ds, found = dataset_from_rows(rows.at(of.codes == code), specs)
         nodes[f"/{name}"] = annotated(ds)
-        problems += found
+        problems += [replace(problem, group=name) for problem in found]
     if problems:
         raise InputError(problems)
     nodes.setdefault("/", xr.Dataset())
@@ -122,11 +128,11 @@ def _read(files: Sequence[Path], ignore: Sequence[str]) -> tuple[Rows, dict[str,
     table = pd.concat(frames).fillna("")
     number = np.repeat(np.arange(len(files)), [len(frame) for frame in frames])
     labels = {name: _labels(table, name) for name in LABEL_COLUMNS}
-    values: dict[str, npt.NDArray[np.generic]] = {}
+    values: dict[str, Texts | npt.NDArray[np.float64]] = {}
     rows = Rows(labels, values, tuple(map(str, files)), number, table.index.to_numpy())
     for name, spec in specs.items():
         if name in table and spec.kind == "str":
-            values[name] = table[name].to_numpy(dtype=object)
+            values[name] = Texts.of(table[name])
         elif name in table:
             values[name], faults = _numbers(table[name], name, rows)
             problems += faults
@@ -144,15 +150,15 @@ def _metrics(frame: pd.DataFrame, file: str) -> tuple[dict[str, VariableSpec], l
         problems.append(Problem("column is missing", mend, file, variable="example"))
     of_candidate = frame["candidate"] != "" if "candidate" in frame else False
     for name in map(str, frame.columns.difference(known, sort=False)):
-        cells = frame.loc[frame[name] != "", name]
+        given = ~frame[name].isin(_ABSENT)
         if close := difflib.get_close_matches(name, absent, n=1, cutoff=0.75):
             mend = f"rename it to {close[0]!r}, or leave it out with --ignore {name}"
             problems.append(Problem("is not a known column", mend, file, variable=name))
-        elif pd.to_numeric(cells, errors="coerce").isna().any():
+        elif not frame.loc[given, name].map(_is_number).all():
             what = "is not a known column and holds text, so it is no generation metric"
             mend = f"leave it out with --ignore {name}"
             problems.append(Problem(what, mend, file, variable=name))
-        elif (of_candidate & (frame[name] != "")).any():
+        elif (of_candidate & given).any():
             what = "is not a known column of candidates"
             mend = f"leave candidate empty if it rates the generation, or --ignore {name}"
             problems.append(Problem(what, mend, file, variable=name))
@@ -169,31 +175,42 @@ def _metrics(frame: pd.DataFrame, file: str) -> tuple[dict[str, VariableSpec], l
     return found, problems
 
 
-def _labels(table: pd.DataFrame, name: str) -> npt.NDArray[np.object_]:
+def _labels(table: pd.DataFrame, name: str) -> Texts:
     if name not in table:
-        return np.full(len(table), "", dtype=object)
+        return Texts(np.full(len(table), -1), np.empty(0, dtype=object))
     column = table[name]
     if name in ("seed", "weight"):
-        # 1, 1.0 and 1e0 are the same seed and the same weight.
-        numbers = pd.to_numeric(column, errors="coerce")
-        spellings = {text: f"{number:g}" for text, number in zip(column, numbers, strict=True)}
-        same = {text: text if number == "nan" else number for text, number in spellings.items()}
-        column = column.map(same)
-    return column.to_numpy(dtype=object)
+        column = column.map({text: _number_label(text) for text in column.unique()})
+    return Texts.of(column)
+
+
+def _number_label(text: str) -> str:
+    """One spelling for one number: 1, 1.0 and 1e0 are the same seed and the same weight."""
+    try:
+        return str(int(text)) if text.isdigit() else as_text(float(text))
+    except ValueError:
+        return text
 
 
 def _numbers(
     column: pd.Series[str], name: str, rows: Rows
 ) -> tuple[npt.NDArray[np.float64], list[Problem]]:
-    cells = column.to_numpy(dtype=object)
-    absent = np.isin(cells.astype(str), ["", "nan", "NaN", "NA", "null"])
-    values = np.full(len(cells), np.nan)
+    values = np.full(len(column), np.nan)
+    given = np.flatnonzero(~column.isin(_ABSENT))
+    cells = column.to_numpy(dtype=object)[given]
     try:
         # Through Python's float: pandas' own parsers are off by an ulp for some numbers.
-        values[~absent] = cells[~absent].astype(float)
+        values[given] = cells.astype(float)
     except ValueError:
-        read = pd.to_numeric(column, errors="coerce").to_numpy()
-        bad = np.flatnonzero(~absent & np.isnan(read))
-        what = f"is not a number in {rows.place(bad)}: {cells[bad[0]]!r}" if len(bad) else "bad"
+        bad = [i for i, text in enumerate(cells) if not _is_number(text)]
+        what = f"is {cells[bad[0]]!r}, not a number, in {rows.place(given[bad])}"
         return values, [Problem(what, "write a number or leave it empty", variable=name)]
     return values, []
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -102,12 +102,13 @@ def _count_trace_faults(
     block: xr.Dataset, name: str, counts: Counter[str], *, paired: bool
 ) -> None:
     missing = block[name].isnull().transpose(..., "token").to_numpy()
-    counts["holes"] += int((missing[..., :-1] & ~missing[..., 1:]).any(axis=-1).sum())
+    holes = (missing[..., :-1] & ~missing[..., 1:]).any(axis=-1)
+    counts["holes"] += int(holes.sum())
     if paired:
-        length = block[name].notnull().sum("token")
-        stated = block["n_tokens"]
-        wrong = (length > 0) & stated.notnull() & (length != stated)
-        counts["lengths"] += int(wrong.sum())
+        length = block[name].notnull().sum("token").where(~block[name].isnull().all("token"))
+        stated = block["n_tokens"].broadcast_like(length).transpose(*length.dims)
+        differs = (length != stated) & length.notnull() & stated.notnull()
+        counts["lengths"] += int((differs.to_numpy() & ~holes).sum())
 
 
 def _count_problems(

@@ -100,7 +100,8 @@ def check_written(tree: xr.DataTree, written: xr.DataTree) -> None:
     pairs = xr.group_subtrees(tree, written)
     if len(list(tree.subtree)) != len(list(written.subtree)):
         raise OSError("groups are missing from the file that was written")
-    for path, nodes in pairs:
+    for _, nodes in pairs:
+        path = nodes[0].path
         wanted, found = (node.to_dataset(inherit=False) for node in nodes)
         if wanted.sizes != found.sizes or set(wanted.variables) != set(found.variables):
             raise OSError(f"group {path} lost dims or variables when written")
@@ -113,15 +114,22 @@ def check_written(tree: xr.DataTree, written: xr.DataTree) -> None:
 
 
 def _write_group(group: Any, ds: xr.Dataset) -> None:
-    for dim, size in ds.sizes.items():
-        group.createDimension(dim, size)
+    # Sorted, so that the order in which a dataset was put together does not change the file.
+    for dim in sorted(map(str, ds.sizes)):
+        group.createDimension(dim, ds.sizes[dim])
     variables, attributes = xr.conventions.encode_dataset_coordinates(ds)
     _set_attributes(group, attributes)
-    for name, variable in variables.items():
-        if is_text(variable):
-            _write_text(group, str(name), variable)
+    for name in sorted(map(str, variables), key=_rank):
+        if is_text(variables[name]):
+            _write_text(group, name, variables[name])
         else:
-            _write_numbers(group, str(name), variable)
+            _write_numbers(group, name, variables[name])
+
+
+def _rank(name: str) -> tuple[int, str]:
+    """Sort key of a variable: the order of the schema, then the alphabet."""
+    names = list(SPECS)
+    return (names.index(name), "") if name in SPECS else (len(names), name)
 
 
 def _write_text(group: Any, name: str, variable: xr.Variable) -> None:

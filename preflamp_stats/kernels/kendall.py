@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,6 +62,11 @@ def kendall_tau(x: ArrayLike, y: ArrayLike, *, variant: Variant = "b") -> NDArra
     ndarray of float64, shape (...)
         In [−1, 1]; NaN where it is undefined: under two items, or (b, c, weighted) a constant.
 
+    Raises
+    ------
+    ValueError
+        For an unknown variant, or numbers without an axis of items.
+
     Examples
     --------
     Of the six pairs of four items four agree and two do not: (4 − 2) / 6.
@@ -74,8 +80,12 @@ def kendall_tau(x: ArrayLike, y: ArrayLike, *, variant: Variant = "b") -> NDArra
     Vigna (2015), A weighted correlation index for rankings with ties, WWW.
     """
     x, y = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
+    if variant not in get_args(Variant):
+        raise ValueError(f"variant {variant!r} is none of {', '.join(get_args(Variant))}")
     if x.ndim == 0:
         raise ValueError("x and y need an axis of items")
+    if x.shape[-1] < 2:
+        return np.full(x.shape[:-1], np.nan)[()]
     if x.shape[-1] > _PAIRWISE_LIMIT:
         return _tau_of_long_rows(x, y, variant)
     flat_x, flat_y = x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1])
@@ -158,7 +168,8 @@ def tau_from_counts(counts: PairCounts, variant: Variant) -> NDArray[np.float64]
             raise ValueError("tau-c needs pair_counts(..., distinct=True)")
         scale = counts.items**2 * (counts.distinct - 1) / np.maximum(counts.distinct, 1) / 2
     else:
-        scale = np.sqrt(counts.untied_x) * np.sqrt(counts.untied_y)
+        # The root of a product of whole numbers is exact where they are equal: tau reaches 1.
+        scale = np.sqrt(counts.untied_x * counts.untied_y)
     tau = np.full(np.shape(counts.balance), np.nan)
     np.divide(counts.balance, scale, out=tau, where=scale > 0)
     return np.asarray(np.clip(tau, -1.0, 1.0))
@@ -180,8 +191,8 @@ def _distinct_values(rows: Counts) -> Counts:
 
 def _hyperbolic_weights(first: Counts, second: Counts) -> Counts:
     """1 / (1 + rank), rank 0 for the largest by ``first``, ties broken by ``second``."""
-    low = np.where(np.isnan(first) | np.isnan(second), -np.inf, 0.0)
-    order = np.lexsort((second + low, first + low), axis=-1)[..., ::-1]
+    there = ~(np.isnan(first) | np.isnan(second))
+    order = np.lexsort((second, first, there), axis=-1)[..., ::-1]  # missing items rank last
     ranks = np.empty(first.shape, dtype=np.intp)
     np.put_along_axis(ranks, order, np.arange(first.shape[-1])[None, :], axis=-1)
     return np.asarray(1.0 / (1.0 + ranks), dtype=np.float64)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bootstrap_counts", "ratio_draws", "resampled_ratios"]
+__all__ = ["bootstrap_counts", "resampled_ratios"]
 
 _CHUNK_COUNTS = 2**21
 _CACHED_COUNTS = 2**14
@@ -60,38 +60,13 @@ def bootstrap_counts(
         yield slice(start, start + rows), counts
 
 
-def ratio_draws(
-    sums: NDArray[np.float64], counts: NDArray[np.float64], resampled: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Ratios of sums over resampled units.
-
-    Parameters
-    ----------
-    sums : ndarray, shape (unit, column)
-        Numerator of each unit.
-    counts : ndarray, shape (unit, column) or (unit, 1)
-        Denominator of each unit; one column where all columns share it.
-    resampled : ndarray, shape (resample, unit)
-        How often each unit was drawn.
-
-    Returns
-    -------
-    ndarray of float64, shape (resample, column)
-        NaN where a resample holds nothing of a column.
-    """
-    weights = resampled.astype(sums.dtype, copy=False)
-    numerator = (weights @ sums).astype(np.float64, copy=False)
-    denominator = (weights @ counts).astype(np.float64, copy=False)
-    ratio = np.full(numerator.shape, np.nan)
-    np.divide(numerator, denominator, out=ratio, where=denominator > 0)
-    return ratio
-
-
 def resampled_ratios(
     sums: NDArray[np.float64],
     counts: NDArray[np.float64],
     n_resamples: int,
     seed: np.random.SeedSequence,
+    *,
+    denominators: NDArray[np.intp] | None = None,
 ) -> NDArray[np.float64]:
     """Bootstrap draws of Σs/Σn over units, all columns on the same draws.
 
@@ -99,37 +74,57 @@ def resampled_ratios(
     ----------
     sums : ndarray, shape (unit, column)
         Numerator of each unit, on a grid where sums are exact (see ``exact_step``).
-    counts : ndarray, shape (unit, column) or (unit, 1)
-        Denominator of each unit.
+    counts : ndarray, shape (unit, denominator)
+        Denominators of each unit, each distinct column once.
     n_resamples : int
         Resamples.
     seed : numpy.random.SeedSequence
         Root of the random streams.
+    denominators : ndarray of int, shape (column,), optional
+        Which column of ``counts`` belongs to each column of ``sums``. May be left out where
+        ``counts`` has a single column.
 
     Returns
     -------
     ndarray of float64, shape (n_resamples, column)
+        NaN where a resample holds nothing of a column.
 
     Examples
     --------
     >>> sums, counts = np.array([[1.0], [0.0]]), np.array([[1.0], [1.0]])
     >>> draws = resampled_ratios(sums, counts, 500, np.random.SeedSequence(1))
-    >>> sorted(set(draws[:, 0]))
-    [np.float64(0.0), np.float64(0.5), np.float64(1.0)]
+    >>> np.unique(draws)
+    array([0. , 0.5, 1. ])
     """
-    if _exact_in_float32(sums) and _exact_in_float32(counts):
-        sums, counts = sums.astype(np.float32), counts.astype(np.float32)
-    draws = np.empty((n_resamples, sums.shape[1]))
+    if denominators is None:
+        denominators = np.zeros(sums.shape[1], dtype=np.intp)
+    columns = np.hstack([sums, counts])
+    products = _Products(columns)
+    draws = np.full((n_resamples, sums.shape[1]), np.nan)
     for where, resampled in bootstrap_counts(len(sums), n_resamples, seed):
-        draws[where] = ratio_draws(sums, counts, resampled)
+        numerator, denominator = np.split(products(resampled), [sums.shape[1]], axis=1)
+        denominator = denominator[:, denominators]
+        np.divide(numerator, denominator, out=draws[where], where=denominator > 0)
     return draws
 
 
-def _exact_in_float32(values: NDArray[np.float64]) -> bool:
-    """Whether every resampled sum of these values is exact in float32.
+class _Products:
+    """Exact sums of columns over resamples, in single precision where that is exact.
 
     Multiples of a half (sums of credits) whose largest possible resampled sum, the largest unit
-    drawn every time, stays under 2²⁴ halves; half the price of float64 in the matrix product.
+    drawn every time, stays under 2²⁴ halves are exact in float32, at half the price.
     """
-    largest = float(np.abs(values).max(initial=0.0)) * len(values)
-    return largest < 2**23 and bool(np.array_equal(np.rint(2 * values), 2 * values))
+
+    def __init__(self, columns: NDArray[np.float64]) -> None:
+        largest = np.abs(columns).max(axis=0, initial=0.0) * len(columns)
+        self.single = (largest < 2**23) & (np.rint(2 * columns) == 2 * columns).all(axis=0)
+        self.halves = columns[:, self.single].astype(np.float32)
+        self.others = columns[:, ~self.single]
+
+    def __call__(self, resampled: NDArray[np.float32]) -> NDArray[np.float64]:
+        if not self.others.shape[1]:
+            return (resampled @ self.halves).astype(np.float64)
+        totals = np.empty((len(resampled), self.single.size))
+        totals[:, self.single] = resampled @ self.halves
+        totals[:, ~self.single] = resampled.astype(np.float64) @ self.others
+        return totals

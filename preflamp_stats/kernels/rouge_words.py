@@ -152,4 +152,4 @@ class TextEncoder:
         else:
             words = self._tokenize(text)
         number = self._vocabulary.__getitem__
-        return np.array(list(map(number, words)), dtype=np.int64), dropping
+        return np.fromiter(map(number, words), np.int64, len(words)), dropping

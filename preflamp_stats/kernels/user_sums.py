@@ -79,7 +79,7 @@ def sum_by_user(
     # Blocks bound the memory of the conversion to floats; truth values are exact in float32.
     dtype = np.float32 if values.dtype == np.bool_ else np.float64
     for start in range(0, len(values), _BLOCK_ROWS):
-        block = values[start : start + _BLOCK_ROWS].astype(dtype)
+        block = values[start : start + _BLOCK_ROWS].astype(dtype, copy=False)
         users = codes[start : start + _BLOCK_ROWS]
         first, last = int(users.min()), int(users.max())
         indicator = sparse.csr_array(

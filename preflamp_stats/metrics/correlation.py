@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from preflamp_stats.choices import Variant
+from preflamp_stats.choices import Variant, choice_problems
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.kernels import kendall
 
@@ -40,7 +40,7 @@ def kendall_tau(
     Raises
     ------
     InputError
-        If either lacks the dim.
+        If either lacks the dim, or for an unknown variant.
 
     Examples
     --------
@@ -49,6 +49,8 @@ def kendall_tau(
     >>> float(kendall_tau(x, y).round(3))
     0.333
     """
+    if problems := choice_problems(variant=variant):
+        raise InputError(problems)
     x, y = _labelled(x, dim), _labelled(y, dim)
     for array in (x, y):
         if dim not in array.dims:

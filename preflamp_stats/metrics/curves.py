@@ -9,15 +9,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from preflamp_stats.choices import Average, Scoring, Ties
-from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.kernels.scoring import credit_by_weight
 from preflamp_stats.kernels.traces import prefix_rewards
 from preflamp_stats.metrics.averages import example_mean
 from preflamp_stats.metrics.discrimination import (
-    CHOSEN,
-    REJECTED,
-    policy_accuracy,
+    compared_pair,
+    policy_score,
     require,
     score_credit,
+    score_parts,
 )
 
 __all__ = [
@@ -26,11 +26,12 @@ __all__ = [
     "length_difference",
     "prefix_accuracy",
     "prefix_credit",
+    "weight_credit",
     "weight_curve",
 ]
 
-DEFAULT_WEIGHTS: tuple[float, ...] = (0.0, *np.logspace(-3, 3, 19).tolist(), np.inf)
-"""Three weights a decade, since the scale of a reward is arbitrary, and both exact ends."""
+DEFAULT_WEIGHTS: tuple[float, ...] = (0.0, *np.logspace(-3, 3, 13).tolist(), np.inf)
+"""Two weights a decade, since the scale of a reward is arbitrary, and both exact ends."""
 
 DEFAULT_SHARES: tuple[float, ...] = tuple((np.arange(1, 11) / 10).tolist())
 """Tenths of the response."""
@@ -68,14 +69,53 @@ def weight_curve(
     >>> weight_curve(ds, weights=[0, 1, float("inf")]).sizes["weight"]
     3
     """
-    return policy_accuracy(
-        ds,
-        weight=list(weights),
-        scoring=scoring,
-        length_normalise=length_normalise,
-        ties=ties,
-        average=average,
+    credit = weight_credit(
+        ds, weights=weights, scoring=scoring, length_normalise=length_normalise, ties=ties
     )
+    accuracy = example_mean(credit, user=ds.get("user"), average=average)
+    return accuracy.rename("policy_accuracy").assign_attrs(long_name="Policy accuracy")
+
+
+def weight_credit(
+    ds: xr.Dataset,
+    *,
+    weights: Sequence[float] = DEFAULT_WEIGHTS,
+    scoring: Scoring = "sequence",
+    length_normalise: bool = False,
+    ties: Ties = "half",
+) -> xr.DataArray:
+    """Credit of each pair by the guided policy, dims (weight, ..., example)."""
+    if scoring in ("stored", "renormalised"):
+        score = policy_score(
+            ds, weight=list(weights), scoring=scoring, length_normalise=length_normalise
+        )
+        return score_credit(score, ties=ties)
+    base, reward = score_parts(ds, scoring=scoring, length_normalise=length_normalise)
+    credit: xr.DataArray = xr.apply_ufunc(
+        _credit_of_parts,
+        *compared_pair(base),
+        *compared_pair(reward),
+        kwargs={"weights": weights, "ties": ties},
+        output_core_dims=[["weight"]],
+        dask="parallelized",
+        dask_gufunc_kwargs={"output_sizes": {"weight": len(weights)}},
+        output_dtypes=[np.float64],
+    )
+    return credit.assign_coords(weight=np.asarray(weights, dtype=np.float64))
+
+
+def _credit_of_parts(
+    base_chosen: NDArray[np.float64],
+    base_rejected: NDArray[np.float64],
+    reward_chosen: NDArray[np.float64],
+    reward_rejected: NDArray[np.float64],
+    weights: Sequence[float],
+    ties: Ties,
+) -> NDArray[np.float64]:
+    credit = credit_by_weight(
+        (base_chosen, base_rejected), (reward_chosen, reward_rejected), weights, ties=ties
+    )
+    return np.moveaxis(credit, 0, -1)
 
 
 def prefix_credit(
@@ -160,15 +200,8 @@ def length_difference(ds: xr.Dataset) -> xr.DataArray:
     InputError
         If the file has no ``n_tokens``.
     """
-    tokens = require(ds, "n_tokens", "to group pairs by difference in length").astype(np.float64)
-    labels = [str(label) for label in tokens["candidate"].values]
-    if not {CHOSEN, REJECTED} <= set(labels):
-        raise InputError(
-            Problem("lacks chosen or rejected", "label the candidates", variable="n_tokens")
-        )
-    chosen, rejected = (
-        tokens.isel(candidate=labels.index(label), drop=True) for label in (CHOSEN, REJECTED)
-    )
+    tokens = require(ds, "n_tokens", "to group pairs by difference in length")
+    chosen, rejected = compared_pair(tokens.astype(np.float64))
     return (chosen - rejected).rename("length_difference").assign_attrs(units="tokens")
 
 
@@ -190,12 +223,12 @@ def length_bins(difference: NDArray[np.float64], n_bins: int = 5) -> NDArray[np.
     Examples
     --------
     >>> length_bins(np.array([-3.0, -1.0, 0.0, 1.0, 5.0, 9.0]), n_bins=3)
-    array([-inf,   0.,   2.,  inf])
+    array([-inf,   0.,   3.,  inf])
     """
     there = difference[~np.isnan(difference)]
     if not there.size:
         return np.array([-np.inf, np.inf])
     inner = np.quantile(there, np.arange(1, n_bins) / n_bins)
     # Half-way edges would claim a precision that whole tokens do not have.
-    edges = np.unique(np.ceil(inner))
+    edges = np.unique(np.ceil(inner)) + 0.0  # no negative zero
     return np.concatenate([[-np.inf], edges[edges > there.min()], [np.inf]])

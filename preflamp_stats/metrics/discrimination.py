@@ -2,21 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats.choices import Average, Scoring, Ties
+from preflamp_stats.choices import Average, Scoring, Ties, choice_problems
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.kernels.accuracy import pair_credit
-from preflamp_stats.kernels.scoring import accumulated_score, sequence_score
+from preflamp_stats.kernels.scoring import token_totals, weighted_score
 from preflamp_stats.metrics.averages import example_mean
 
-__all__ = ["pair_accuracy", "policy_accuracy", "policy_score", "rm_accuracy", "score_credit"]
+__all__ = [
+    "compared_pair",
+    "pair_accuracy",
+    "policy_accuracy",
+    "policy_score",
+    "rm_accuracy",
+    "score_credit",
+    "score_parts",
+]
 
 CHOSEN, REJECTED = "chosen", "rejected"
+
+
+def compared_pair(score: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Values of the chosen and of the rejected response.
+
+    Parameters
+    ----------
+    score : DataArray, dims (..., candidate)
+        Anything known of each candidate.
+
+    Returns
+    -------
+    chosen, rejected : DataArray, dims (...)
+
+    Raises
+    ------
+    InputError
+        If it has no candidates ``chosen`` and ``rejected``.
+    """
+    name = str(score.name or "score")
+    if "candidate" not in score.dims or "candidate" not in score.coords:
+        raise InputError(
+            Problem("has no labelled dim candidate", "label its candidates", variable=name)
+        )
+    labels = [str(label) for label in score["candidate"].values]
+    missing = [label for label in (CHOSEN, REJECTED) if label not in labels]
+    if missing:
+        raise InputError(
+            Problem(
+                f"has candidates {', '.join(labels)} but not {' and '.join(missing)}",
+                "name the two compared responses chosen and rejected",
+                variable=name,
+            )
+        )
+    chosen, rejected = (
+        score.isel(candidate=labels.index(label), drop=True) for label in (CHOSEN, REJECTED)
+    )
+    return chosen, rejected
 
 
 def score_credit(score: xr.DataArray, *, ties: Ties = "half") -> xr.DataArray:
@@ -37,26 +83,11 @@ def score_credit(score: xr.DataArray, *, ties: Ties = "half") -> xr.DataArray:
     Raises
     ------
     InputError
-        If the score has no candidates ``chosen`` and ``rejected``.
+        If the score has no candidates ``chosen`` and ``rejected``, or for an unknown tie rule.
     """
-    name = str(score.name or "score")
-    if "candidate" not in score.dims or "candidate" not in score.coords:
-        raise InputError(
-            Problem("has no labelled dim candidate", "label its candidates", variable=name)
-        )
-    labels = [str(label) for label in score["candidate"].values]
-    missing = [label for label in (CHOSEN, REJECTED) if label not in labels]
-    if missing:
-        raise InputError(
-            Problem(
-                f"has candidates {', '.join(labels)} but not {' and '.join(missing)}",
-                "name the two compared responses chosen and rejected",
-                variable=name,
-            )
-        )
-    chosen, rejected = (
-        score.isel(candidate=labels.index(label), drop=True) for label in (CHOSEN, REJECTED)
-    )
+    if problems := choice_problems(ties=ties):
+        raise InputError(problems)
+    chosen, rejected = compared_pair(score)
     credit: xr.DataArray = xr.apply_ufunc(
         pair_credit,
         chosen,
@@ -189,13 +220,13 @@ def policy_score(
         raise InputError(Problem(f"is {weight}", "take 0 or more", variable="weight"))
     if scoring in ("stored", "renormalised"):
         score = _stored_score(ds, weights, scoring)
+        if length_normalise:
+            score = score / require(ds, "n_tokens", "to normalise by length")
     elif weights.ndim:
-        each = [_computed_score(ds, float(w), scoring) for w in weights]
+        each = [_computed_score(ds, float(w), scoring, length_normalise) for w in weights]
         score = xr.concat(each, dim=xr.DataArray(weights, dims="weight", name="weight"))
     else:
-        score = _computed_score(ds, float(weights), scoring)
-    if length_normalise:
-        score = score / require(ds, "n_tokens", "to normalise by length")
+        score = _computed_score(ds, float(weights), scoring, length_normalise)
     return _named(score, "policy_score", "Score of the guided policy", scoring=scoring)
 
 
@@ -259,14 +290,43 @@ def require(ds: xr.Dataset, name: str, purpose: str) -> xr.DataArray:
     return ds[name]
 
 
-_KERNELS: dict[str, tuple[Callable[..., NDArray[np.float64]], tuple[str, str], list[str]]] = {
-    "sequence": (sequence_score, ("logprob", "reward"), []),
-    "accumulated": (accumulated_score, ("token_logprob", "reward_trace"), ["token"]),
-}
+def score_parts(
+    ds: xr.Dataset, *, scoring: Scoring, length_normalise: bool = False
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Base and reward part of the guided policy's score, which is base + w·reward.
 
+    Parameters
+    ----------
+    ds : Dataset
+        With the variables that the scoring needs.
+    scoring : {"sequence", "accumulated"}
+        Which score.
+    length_normalise : bool
+        Divide both by ``n_tokens``.
 
-def _computed_score(ds: xr.Dataset, weight: float, scoring: Scoring) -> xr.DataArray:
-    if scoring not in _KERNELS:
+    Returns
+    -------
+    base, reward : DataArray, dims (..., example, candidate)
+
+    Raises
+    ------
+    InputError
+        If a variable is missing or the scoring is not one that is computed here.
+    """
+    if scoring == "sequence":
+        parts = [require(ds, name, "for scoring 'sequence'") for name in ("logprob", "reward")]
+    elif scoring == "accumulated":
+        names = ("token_logprob", "reward_trace")
+        parts = xr.apply_ufunc(
+            token_totals,
+            *(require(ds, name, "for scoring 'accumulated'") for name in names),
+            input_core_dims=[["token"], ["token"]],
+            output_core_dims=[[], []],
+            dask="parallelized",
+            dask_gufunc_kwargs={"allow_rechunk": True},
+            output_dtypes=[np.float64, np.float64],
+        )
+    else:
         raise InputError(
             Problem(
                 f"is {scoring!r}",
@@ -274,16 +334,23 @@ def _computed_score(ds: xr.Dataset, weight: float, scoring: Scoring) -> xr.DataA
                 variable="scoring",
             )
         )
-    kernel, names, core = _KERNELS[scoring]
-    first, second = (require(ds, name, f"for scoring {scoring!r}") for name in names)
+    base, reward = parts
+    if length_normalise:
+        tokens = require(ds, "n_tokens", "to normalise by length")
+        base, reward = base / tokens, reward / tokens
+    return base, reward
+
+
+def _computed_score(
+    ds: xr.Dataset, weight: float, scoring: Scoring, length_normalise: bool
+) -> xr.DataArray:
+    base, reward = score_parts(ds, scoring=scoring, length_normalise=length_normalise)
     score: xr.DataArray = xr.apply_ufunc(
-        kernel,
-        first,
-        second,
+        weighted_score,
+        base,
+        reward,
         kwargs={"weight": weight},
-        input_core_dims=[core, core],
         dask="parallelized",
-        dask_gufunc_kwargs={"allow_rechunk": True},
         output_dtypes=[np.float64],
     )
     return score.assign_coords(weight=weight)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from preflamp_stats import schema
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.blocks import example_blocks, load_block
 from preflamp_stats.kernels.rouge import ROUGE_METRICS, Tokenizer, rouge_scores
 
 __all__ = ["absent_generations", "generation_metrics", "generation_quality", "rouge"]
@@ -139,7 +140,12 @@ def absent_generations(ds: xr.Dataset) -> xr.DataArray:
     DataArray of bool
         Dims of ``generation`` without ``example``.
     """
-    return (ds["generation"] == "").all("example")
+    generation = ds[["generation"]]
+    absent = xr.DataArray(True)
+    for block in example_blocks(generation):
+        texts = load_block(generation, block)["generation"]
+        absent = absent & (texts == "").all("example")
+    return absent
 
 
 def generation_quality(

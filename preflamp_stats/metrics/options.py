@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from preflamp_stats.choices import Average, Scoring, Ties
+from preflamp_stats.choices import Average, Scoring, Ties, TokenizerName, choice_problems
+from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["MetricOptions"]
 
@@ -25,6 +26,13 @@ class MetricOptions:
         Credit of equal scores.
     average : {"micro", "macro"}
         Mean over examples, or of the users' means.
+    tokenizer : {"rouge-score", "unicode"}
+        How texts are split where ROUGE is computed; "unicode" for other languages than English.
+
+    Raises
+    ------
+    InputError
+        With every option that is out of range.
 
     Examples
     --------
@@ -37,3 +45,17 @@ class MetricOptions:
     length_normalise: bool = False
     ties: Ties = "half"
     average: Average = "micro"
+    tokenizer: TokenizerName = "rouge-score"
+
+    def __post_init__(self) -> None:
+        problems = choice_problems(
+            scoring=self.scoring,
+            ties=self.ties,
+            average=self.average,
+            tokenizer=self.tokenizer,
+        )
+        if not self.weight >= 0:
+            mend = "take 0 (base model) or more; inf is the reward alone"
+            problems.append(Problem(f"is {self.weight!r}", mend, variable="weight"))
+        if problems:
+            raise InputError(problems)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from preflamp_stats.choices import Scale
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.kernels.rouge import ROUGE_METRICS
 from preflamp_stats.metrics.discrimination import policy_score, score_credit
 from preflamp_stats.metrics.generation import generation_metrics, generation_quality
 from preflamp_stats.metrics.options import MetricOptions
@@ -35,14 +37,14 @@ class MetricInfo:
         A share of pairs, a quality of a generated text, or a number known only per method.
     needs : tuple of str
         Variables of the file that it is computed from.
-    unit_interval : bool
-        Whether its values are known to lie in [0, 1].
+    scale : {"credit", "share", "free"}
+        Which values an example can have.
     """
 
     name: str
     kind: str
     needs: tuple[str, ...]
-    unit_interval: bool
+    scale: Scale
 
 
 def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> list[MetricInfo]:
@@ -67,15 +69,16 @@ def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> l
     ['rm_accuracy', 'policy_accuracy', 'rouge1']
     """
     options = options or MetricOptions()
-    found = [MetricInfo("rm_accuracy", "discrimination", ("reward",), True)] * ("reward" in ds)
+    found = [MetricInfo("rm_accuracy", "discrimination", ("reward",), "credit")] * ("reward" in ds)
     policy_needs = policy_variables(options)
     if set(policy_needs) <= set(ds):
-        found.append(MetricInfo("policy_accuracy", "discrimination", policy_needs, True))
+        found.append(MetricInfo("policy_accuracy", "discrimination", policy_needs, "credit"))
     for name in generation_metrics(ds):
         needs = (name,) if name in ds else ("generation", "reference")
-        found.append(MetricInfo(name, "generation", needs, name.startswith("rouge")))
+        scale: Scale = "share" if name in ROUGE_METRICS else "free"
+        found.append(MetricInfo(name, "generation", needs, scale))
     found += [
-        MetricInfo(str(name), "method", (str(name),), False)
+        MetricInfo(str(name), "method", (str(name),), "free")
         for name, variable in ds.data_vars.items()
         if variable.attrs.get("role") == "method_metric"
     ]
@@ -102,7 +105,13 @@ def metric_info(ds: xr.Dataset, name: str, options: MetricOptions | None = None)
     raise InputError(Problem("cannot be computed from this dataset", mend, variable=name))
 
 
-def example_values(ds: xr.Dataset, metric: MetricInfo, options: MetricOptions) -> xr.DataArray:
+def example_values(
+    ds: xr.Dataset,
+    metric: MetricInfo,
+    options: MetricOptions,
+    *,
+    absent: xr.DataArray | None = None,
+) -> xr.DataArray:
     """Value of a metric for each example: a credit in {0, ½, 1} or a quality.
 
     Parameters
@@ -113,6 +122,8 @@ def example_values(ds: xr.Dataset, metric: MetricInfo, options: MetricOptions) -
         Of kind "discrimination" or "generation".
     options : MetricOptions
         How it is computed.
+    absent : DataArray of bool, optional
+        Combinations without any text in the whole dataset, where ROUGE is computed from texts.
 
     Returns
     -------
@@ -129,7 +140,9 @@ def example_values(ds: xr.Dataset, metric: MetricInfo, options: MetricOptions) -
             length_normalise=options.length_normalise,
         )
         return score_credit(score, ties=options.ties).reset_coords(drop=True)
-    quality: xr.DataArray = generation_quality(ds, metric.name).astype(np.float64)
+    quality: xr.DataArray = generation_quality(
+        ds, metric.name, tokenizer=options.tokenizer, absent=absent
+    ).astype(np.float64)
     return quality
 
 

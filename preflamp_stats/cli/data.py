@@ -1,0 +1,156 @@
+"""``preflamp-stats validate``, ``describe``, ``convert`` and ``merge``: work on results files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["convert_command", "describe_command", "merge_command", "validate_command"]
+
+# Whether a file exists is checked by its reader, whose message says how to mend it.
+_PATH = click.Path(path_type=Path)
+_out = click.option(
+    "-o", "--out", metavar="RESULTS", required=True, type=_PATH, help="Results file to write."
+)
+
+
+@click.command("validate")
+@click.argument("results", type=_PATH)
+def validate_command(results: Path) -> None:
+    """Check RESULTS against the schema and list every problem.
+
+    Prints one line a problem on standard error and exits with 2 if there is any. Warnings name
+    what is allowed but may not be meant.
+    """
+    from preflamp_stats.io.files import open_results
+    from preflamp_stats.schema import SCHEMA_VERSION, datasets, validate
+
+    with open_results(results) as tree:
+        warnings = validate(tree, file=str(results))
+        names = ", ".join(datasets(tree))
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"{results}: follows schema {SCHEMA_VERSION}; datasets: {names}")
+
+
+@click.command("describe")
+@click.argument("results", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def describe_command(results: Path, as_json: bool) -> None:
+    """Say what is in RESULTS: dims, methods, users, missing share."""
+    import json
+
+    from preflamp_stats.io.describe import describe
+    from preflamp_stats.io.files import open_results
+    from preflamp_stats.schema import validate
+
+    with open_results(results) as tree:
+        validate(tree, file=str(results), values=False)
+        found = describe(tree)
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        for name, dataset in found.items():
+            _print_dataset(name, dataset)
+
+
+@click.command("convert")
+@click.argument("scores", nargs=-1, required=True, type=_PATH)
+@_out
+@click.option(
+    "--ignore", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."
+)
+def convert_command(scores: tuple[Path, ...], out: Path, ignore: tuple[str, ...]) -> None:
+    """Make a results file from tidy SCORES in CSV, JSONL or Parquet.
+
+    Columns: dataset, model, method, method_family, seed, user, example, candidate, and any of
+    reward, logprob, n_tokens, policy_score (a row a candidate) or generation, reference, rouge1
+    and other numbers (a row an example, candidate empty). Several files are taken as one table.
+    """
+    from preflamp_stats.io.files import write_results
+    from preflamp_stats.io.tidy import convert
+
+    tree = convert(scores, ignore=ignore)
+    write_results(tree, out)
+    _say_written(tree, out)
+
+
+@click.command("merge")
+@click.argument("shards", nargs=-1, required=True, type=_PATH)
+@_out
+def merge_command(shards: tuple[Path, ...], out: Path) -> None:
+    """Join SHARDS of one study, which differ in examples, seeds, methods or models.
+
+    Shards that overlap or contradict each other are refused, with what they have in common. With
+    the extra "dask" they are joined block by block, whatever their size.
+    """
+    import importlib.util
+    from contextlib import ExitStack
+
+    from preflamp_stats.io.files import open_results, write_results
+    from preflamp_stats.io.merge import merge
+
+    chunks: dict[str, int] | None = {} if importlib.util.find_spec("dask") else None
+    with ExitStack() as stack:
+        trees = [stack.enter_context(open_results(shard, chunks=chunks)) for shard in shards]
+        tree = merge(trees, names=[str(shard) for shard in shards])
+        write_results(tree, out)
+        _say_written(tree, out)
+
+
+def _say_written(tree: Any, out: Path) -> None:
+    from preflamp_stats.schema import datasets
+
+    parts = [
+        f"{name} ({', '.join(f'{size} {dim}' for dim, size in ds.sizes.items())})"
+        for name, ds in datasets(tree).items()
+    ]
+    click.echo(f"{out}: {'; '.join(parts)}")
+
+
+def _print_dataset(name: str, found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(Text(name, style="bold"))
+    lines = {
+        "dims": ", ".join(f"{dim} {size}" for dim, size in found["dims"].items()),
+        "methods": ", ".join(_with_note(item, "family") for item in found["methods"]),
+        "models": ", ".join(_with_note(item, "parameters") for item in found["models"]),
+        "seeds": ", ".join(map(str, found["seeds"])),
+        "users": _users(found),
+        "metrics": ", ".join(found["metrics"]),
+        "in memory": f"{found['bytes'] / 1e6:.1f} MB",
+    }
+    for key, line in lines.items():
+        if line:
+            console.print(Text(f"  {key}: {line}"))
+    table = Table("variable", "dims", "type", box=None, padding=(0, 2))
+    table.add_column("missing", justify="right")
+    for variable, entry in found["variables"].items():
+        dims = ", ".join(entry["dims"])
+        missing = f"{100 * entry['missing']:.1f} %" if entry["missing"] else "none"
+        table.add_row(Text(variable), Text(dims), entry["dtype"], missing)
+    console.print(table)
+    console.print()
+
+
+def _with_note(item: dict[str, Any], key: str) -> str:
+    note = item.get(key)
+    if isinstance(note, int | float):
+        note = f"{note:.3g} parameters"
+    return f"{item['name']} ({note})" if note else str(item["name"])
+
+
+def _users(found: dict[str, Any]) -> str:
+    spread = found["examples_per_user"]
+    if spread is None:
+        return "none named; each example is its own unit" if found["n_examples"] else ""
+    return (
+        f"{found['n_users']}, with {spread['min']} to {spread['max']} examples each "
+        f"(median {spread['median']:g})"
+    )
