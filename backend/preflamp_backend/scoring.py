@@ -322,7 +322,8 @@ def _logprobs(model: LanguageModel, forward: _Forward, top: int, at: Tensor | No
         part = slice(start, start + step)
         logits = model.logits(hidden[part])
         normaliser = logits.logsumexp(-1, keepdim=True)
-        own.append((logits.gather(-1, targets[part, None]) - normaliser)[:, 0])
+        # Rounding may lift a certain token above probability 1.
+        own.append((logits.gather(-1, targets[part, None]) - normaliser)[:, 0].clamp(max=0))
         if at is None:
             values, which = logits.topk(min(top, vocabulary), -1)
         else:

@@ -17,6 +17,7 @@ __all__ = [
     "PromptFormat",
     "encode",
     "encode_prompt",
+    "other_tokenizer",
     "same_vocabulary",
     "suffix_ids",
     "tokenizer_hash",
@@ -210,6 +211,17 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
     ]
     text = json.dumps(state, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def other_tokenizer(method: str) -> InputError:
+    """Make the error of a reward model that is asked to guide tokens that it does not know."""
+    return InputError(
+        Problem(
+            f"the reward model {method!r} has another tokenizer than the base model, so it cannot "
+            "judge single tokens",
+            "take a reward model with the base model's tokenizer, or decode by best-of-n",
+        )
+    )
 
 
 def same_vocabulary(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> bool:

@@ -19,7 +19,7 @@ from preflamp_backend.models import (
     RewardModel,
     apply_heads,
 )
-from preflamp_backend.text import same_vocabulary
+from preflamp_backend.text import other_tokenizer, same_vocabulary
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["Written", "write"]
@@ -92,13 +92,7 @@ def write(
         If the reward model's tokenizer is another: then a token of one means nothing to the other.
     """
     if reward is not None and not same_vocabulary(model.tokenizer, reward.backbone.tokenizer):
-        raise InputError(
-            Problem(
-                f"the reward model {reward.methods[0]!r} has another tokenizer than the base, "
-                "so it cannot judge single tokens",
-                "take a reward model with the base model's tokenizer, or decode by best-of-n",
-            )
-        )
+        raise other_tokenizer(reward.methods[0])
     steps = _start(
         model, prompts, options, samples, reward, reward_prompts or prompts, users, suffix
     )
