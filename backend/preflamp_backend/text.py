@@ -233,8 +233,8 @@ def _render(
     tokenizer: PreTrainedTokenizerBase, prompt: str, form: PromptFormat
 ) -> tuple[list[int], str]:
     """Beginning-of-sequence id, at most one, and the prompt's text without it."""
-    text = form.template.replace("{prompt}", prompt)
     begin, begin_id = tokenizer.bos_token, tokenizer.bos_token_id
+    text = _without(form.template.replace("{prompt}", _without(prompt, begin)), begin)
     if form.chat:
         turns = [{"role": "system", "content": form.system}] if form.system else []
         text = _chat(tokenizer, [*turns, {"role": "user", "content": text}], opening=True)
@@ -243,9 +243,14 @@ def _render(
         starts = begin_id is not None and _adds_bos(tokenizer)
     if not starts:
         return [], text
-    while text.startswith(str(begin)):
-        text = text[len(str(begin)) :]
-    return [int(begin_id)], text
+    return [int(begin_id)], _without(text, begin)
+
+
+def _without(text: str, begin: str | None) -> str:
+    """Return a text without the beginning-of-sequence tokens that it starts with."""
+    while begin and text.startswith(begin):
+        text = text[len(begin) :]
+    return text
 
 
 def _adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -68,10 +68,38 @@ seeds = [0, 1]
 shard_size = 4
 """
 
+LIGHT = """
+[data.titles]
+path = "titles.jsonl"
+[models.small]
+path = "small"
+[methods.bt]
+kind = "head"
+path = "heads/{model}/bt.safetensors"
+[methods.rm]
+kind = "classifier"
+path = "rm"
+strategy = "best-of-n"
+n = 3
+temperature = 1.0
+[methods.icl]
+kind = "in-context"
+shots = 1
+[scoring]
+weights = [1.0]
+top_k = 4
+[decoding]
+max_new_tokens = 5
+batch_rows = 4
+[run]
+shard_size = 4
+"""
+"""What the tests run that need a whole run of their own: the same paths, fewer shards."""
+
 TITLES = ("Deep learning for graphs", "A theory of rewards", "The cat and the moon", "Of plants")
 
 
-def write_study(folder: Path, *, examples: int = 7, text: str = STUDY) -> Path:
+def write_study(folder: Path, *, examples: int = 7, text: str = LIGHT) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "small").exists():
         save_model(folder / "small", "qwen3", seed=1)

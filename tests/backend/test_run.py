@@ -14,11 +14,12 @@ from preflamp_backend import run as run_module
 from preflamp_backend.estimate import estimate
 from preflamp_backend.run import Cluster, prepare, run_study
 from preflamp_backend.study import read_study
+from study_files import LIGHT, STUDY, write_study
+
 from preflamp_stats.cli.run import run_command
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.files import open_results
 from preflamp_stats.schema import validate
-from study_files import STUDY, write_study
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,23 @@ def unbroken(study_file, tmp_path_factory):
     return out
 
 
-def test_the_file_holds_every_method_model_and_example(unbroken):
-    with open_results(unbroken) as tree:
+@pytest.fixture(scope="module")
+def full_file(study_file):
+    """A study with every kind of method and two base models."""
+    file = study_file.with_name("full.toml")
+    file.write_text(STUDY)
+    return file
+
+
+@pytest.fixture(scope="module")
+def everything(full_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("full") / "results.nc"
+    run_study(prepare(read_study(full_file), out))
+    return out
+
+
+def test_the_file_holds_every_method_model_and_example(everything):
+    with open_results(everything) as tree:
         validate(tree)
         ds = tree["titles"].to_dataset().load()
     assert dict(ds.sizes)["example"] == 7
@@ -61,8 +77,8 @@ def test_the_file_holds_every_method_model_and_example(unbroken):
     assert ds.method_family.sel({"method": "rm"}) == "best-of-n"
 
 
-def test_the_policy_score_at_weight_zero_ignores_the_reward(unbroken):
-    with open_results(unbroken) as tree:
+def test_the_policy_score_at_weight_zero_ignores_the_reward(everything):
+    with open_results(everything) as tree:
         score = (
             tree["titles"]
             .to_dataset()
@@ -116,7 +132,7 @@ def test_a_run_that_is_done_computes_nothing(study_file, unbroken, monkeypatch):
 
 
 def test_shards_of_another_size_give_the_same_numbers(study_file, unbroken, tmp_path):
-    text = STUDY.replace("shard_size = 4", "shard_size = 3").replace(
+    text = LIGHT.replace("shard_size = 4", "shard_size = 3").replace(
         "batch_rows = 4", "batch_rows = 1"
     )
     file = study_file.with_name("other.toml")
@@ -173,8 +189,8 @@ def test_the_command_runs_says_what_it_wrote_and_interrupts_cleanly(
     assert out.exists()
 
 
-def test_estimates_count_the_tokens_of_every_kind_of_shard(study_file, tmp_path):
-    planned = prepare(read_study(study_file), tmp_path / "r.nc")
+def test_estimates_count_the_tokens_of_every_kind_of_shard(full_file, tmp_path):
+    planned = prepare(read_study(full_file), tmp_path / "r.nc")
     rows = {(row.model, row.method, row.kind): row for row in estimate(planned)}
     base = rows["small", "", "score"]
     texts = [r.prompt + "".join(r.candidates.values()) for r in planned.examples["titles"]]
@@ -201,23 +217,35 @@ def test_a_bad_example_is_named(study_file, tmp_path):
         run_study(prepare(read_study(folder / "study.toml"), tmp_path / "r.nc"))
 
 
-def test_keys_change_with_weights_options_and_examples(study_file, tmp_path):
+def test_cut_prompts_are_counted_in_the_file_and_in_a_note(study_file, tmp_path):
+    folder = write_study(tmp_path / "long", examples=2).parent
+    lines = [json.loads(line) for line in (folder / "titles.jsonl").read_text().splitlines()]
+    lines[1]["prompt"] = "The cat " * 200
+    (folder / "titles.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    notes = run_study(prepare(read_study(folder / "study.toml"), tmp_path / "r.nc"))
+    assert "titles: 1 of 2 prompts were cut to fit the model's context" in notes
+    with open_results(tmp_path / "r.nc") as tree:
+        flags = tree["titles"]["prompt_overlong"].values
+    np.testing.assert_array_equal(flags, [[False, True]])
+
+
+def test_keys_change_with_weights_options_and_examples(full_file, tmp_path):
     def keys(file):
         return {s.key for s in prepare(read_study(file), tmp_path / "r.nc").shards}
 
-    before = keys(study_file)
-    changed = study_file.with_name("changed.toml")
+    before = keys(full_file)
+    changed = full_file.with_name("changed.toml")
     changed.write_text(STUDY.replace("top_k = 4", "top_k = 5"))
     assert not keys(changed) & before
-    copy = write_study(tmp_path / "copy")
+    copy = write_study(tmp_path / "copy", text=STUDY)
     assert keys(copy) == before
     head = copy.parent / "heads" / "small" / "bt.safetensors"
     head.write_bytes(head.read_bytes()[:-1] + b"\x01")
     assert 0 < len(before - keys(copy)) < len(before)
 
 
-def test_greedy_generations_of_all_seeds_are_computed_once(study_file, tmp_path):
-    planned = prepare(read_study(study_file), tmp_path / "r.nc")
+def test_greedy_generations_of_all_seeds_are_computed_once(full_file, tmp_path):
+    planned = prepare(read_study(full_file), tmp_path / "r.nc")
     of_zero = {s.key for s in planned.shards if s.method == "zero" and s.model == "small"}
     of_rm = {
         s.key for s in planned.shards if (s.method, s.kind, s.model) == ("rm", "generate", "small")
