@@ -6,7 +6,17 @@ from typing import Any, Literal, get_args
 
 from preflamp_stats.errors import Problem
 
-__all__ = ["Average", "Format", "Resample", "Scale", "Scoring", "Ties", "TokenizerName", "Variant", "choice_problems"]
+__all__ = [
+    "Average",
+    "Format",
+    "Resample",
+    "Scale",
+    "Scoring",
+    "Ties",
+    "TokenizerName",
+    "Variant",
+    "choice_problems",
+]
 
 Average = Literal["micro", "macro"]
 Format = Literal["csv", "md", "tex", "html"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from numbers import Integral, Real
 from typing import Any, get_args
 
 from preflamp_stats.choices import (
@@ -14,20 +16,39 @@ from preflamp_stats.choices import (
     Ties,
     TokenizerName,
     Variant,
+    choice_problems,
 )
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = ["Settings"]
 
-_CHOICES: dict[str, Any] = {
-    "resample": Resample,
-    "scoring": Scoring,
-    "ties": Ties,
-    "average": Average,
-    "tokenizer": TokenizerName,
-    "variant": Variant,
-}
+_CHOICES = ("resample", "scoring", "ties", "average", "tokenizer", "variant")
+_LISTS = ("upstream", "downstream", "formats")
+_NUMBERS: tuple[tuple[str, type, Callable[[Any], bool], str], ...] = (
+    (
+        "resamples",
+        Integral,
+        lambda value: value >= 1,
+        "take a whole number from 1; 10000 gives stable 95 % limits",
+    ),
+    ("seed", Integral, lambda value: value >= 0, "take a whole number from 0"),
+    ("level", Real, lambda value: 0 < value < 1, "take a share between 0 and 1, such as 0.95"),
+    (
+        "weight",
+        Real,
+        lambda value: value >= 0,
+        "take 0 (base model) or more; inf is the reward alone",
+    ),
+    (
+        "margin",
+        Real,
+        lambda value: 0 < value < math.inf,
+        "take a positive number in the metric's units",
+    ),
+    ("discrimination_margin", Real, lambda value: 0 < value < 1, "take a share in (0, 1)"),
+)
+"""Name, type, range, and what to take instead."""
 
 
 @dataclass(frozen=True)
@@ -107,23 +128,20 @@ class Settings:
 
     def __post_init__(self) -> None:
         problems = choice_problems(**{name: getattr(self, name) for name in _CHOICES})
-        numbers = [
-            ("resamples", self.resamples >= 1, "take at least 1; 10000 gives stable 95 % limits"),
-            ("seed", self.seed >= 0, "take a whole number from 0"),
-            ("level", 0 < self.level < 1, "take a share between 0 and 1, such as 0.95"),
-            ("weight", self.weight >= 0, "take 0 (base model) or more; inf is the reward alone"),
-            ("margin", 0 < self.margin < math.inf, "take a positive number in the metric's units"),
-            ("discrimination_margin", 0 < self.discrimination_margin < 1, "take a share in (0, 1)"),
-        ]
         problems += [
             Problem(f"is {getattr(self, name)!r}", mend, variable=name)
-            for name, good, mend in numbers
-            if not good
+            for name, kind, good, mend in _NUMBERS
+            if not _is_number(getattr(self, name), kind) or not good(getattr(self, name))
+        ]
+        single = [name for name in _LISTS if isinstance(getattr(self, name), str)]
+        problems += [
+            Problem(f"is the single text {value!r}", f"write ({value!r},)", variable=name)
+            for name, value in ((name, getattr(self, name)) for name in single)
         ]
         problems += [
             Problem(f"has {value!r}", "choose among csv, md, tex, html", variable="formats")
             for value in self.formats
-            if value not in get_args(Format)
+            if "formats" not in single and value not in get_args(Format)
         ]
         problems += [
             Problem("is empty", "name at least one metric", variable=name)
@@ -151,3 +169,7 @@ class Settings:
         if math.isinf(self.weight):
             values["weight"] = "inf"
         return {field.name: values[field.name] for field in fields(self)}
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)

@@ -71,6 +71,9 @@ def settings_options(command: _Command) -> _Command:
             help="Kendall's tau.",
         ),
         click.option(
+            "--interval", default=None, help="Interval of tau; by default the calibrated one."
+        ),
+        click.option(
             "--margin", default=0.01, help="Equivalence margin of generation quality (F1)."
         ),
         click.option(

@@ -41,11 +41,11 @@ def percentile_limits(
     if not undefined.any():
         low, high = np.quantile(draws, shares, axis=0)
         return low, high
-    low, high = np.full((2, *draws.shape[1:]), np.nan)
+    limits = np.full((2, *draws.shape[1:]), np.nan)
     some = ~undefined.all(axis=0)
     if some.any():  # numpy warns of columns without any value
-        low[some], high[some] = np.nanquantile(draws[:, some], shares, axis=0)
-    return low, high
+        limits[:, some] = np.nanquantile(draws[:, some], shares, axis=0)
+    return limits[0], limits[1]
 
 
 def percentile_interval(draws: xr.DataArray, level: float) -> tuple[xr.DataArray, xr.DataArray]:

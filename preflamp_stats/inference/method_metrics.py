@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats.choices import Resample
+from preflamp_stats.choices import Resample, choice_problems
+from preflamp_stats.errors import InputError
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.inference.sums import ExampleValues, UserSums, collect_sums, draw_ratios
 from preflamp_stats.inference.units import Units, example_units, user_units
@@ -74,7 +75,15 @@ class MethodMetric:
 
 
 def resampling_units(ds: xr.Dataset, resample: Resample) -> Units:
-    """Units that a way of resampling draws; ``methods`` keeps users for what is not ranked."""
+    """Units that a way of resampling draws; ``methods`` keeps users for what is not ranked.
+
+    Raises
+    ------
+    InputError
+        For an unknown way of resampling, or if some examples lack a user.
+    """
+    if problems := choice_problems(resample=resample):
+        raise InputError(problems)
     return example_units(ds) if resample == "examples" else user_units(ds)
 
 
@@ -138,7 +147,7 @@ def metric_quantities(
 def as_method_metric(ds: xr.Dataset, info: MetricInfo, sums: UserSums | None) -> MethodMetric:
     """Estimate of a metric from its sums, or from the file where it is known only per method."""
     values = ds[info.name].astype(np.float64).load() if sums is None else sums.ratio()
-    estimate = values.mean("seed", skipna=True) if "seed" in values.dims else values
+    estimate = _seeds_last(values).mean("seed", skipna=True) if "seed" in values.dims else values
     return MethodMetric(info, estimate.transpose(..., "method"), sums)
 
 
@@ -207,7 +216,7 @@ def mean_over_seeds(
         that the bootstrap of so few numbers understates their variance (Davison and Hinkley 1997,
         Bootstrap Methods and their Application, section 2.3). One seed has no such variance.
     """
-    ordered = draws.transpose(..., "method", "seed")
+    ordered = _seeds_last(draws.transpose(..., "method", "seed"))
     values = ordered.values
     mean = np.asarray(ordered.mean("seed", skipna=True).values)
     like = ordered.isel(seed=0, drop=True)
@@ -219,6 +228,12 @@ def mean_over_seeds(
         one = values[..., position, :]
         mean[..., position] = _resampled_seed_mean(one, mean[..., position], picks)
     return like.copy(data=mean)
+
+
+def _seeds_last(values: xr.DataArray) -> xr.DataArray:
+    """Training seeds as the last dim, in the order of their labels, not that of the file."""
+    ordered = values.sortby("seed") if "seed" in values.coords else values
+    return ordered.transpose(..., "seed")
 
 
 def _resampled_seed_mean(

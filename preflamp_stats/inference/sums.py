@@ -152,7 +152,14 @@ def collect_sums(
     dict of str to UserSums
         On a grid where every resampled sum is exact, so that neither the order of the examples nor
         of the users changes a result.
+
+    Raises
+    ------
+    InputError
+        If there are no examples, or a value is infinite.
     """
+    if quantities and not ds.sizes.get("example"):
+        raise InputError(Problem("holds no examples", "add the examples that were scored"))
     names = sorted({name for quantity in quantities.values() for name in quantity.needs})
     blocks = list(example_blocks(ds[names]))
     steps = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from preflamp_stats.choices import Resample, Variant
 from preflamp_stats.errors import InputError, Problem
@@ -128,11 +129,8 @@ def tau_between(
             Problem(f"is {kind!r}", f"choose one of {', '.join(INTERVALS)}", variable="interval")
         )
     pair = _aligned(x, y)
-    picks = None
-    if resample in ("methods", "both"):
-        generator = np.random.default_rng(stream(seed, dataset, "methods"))
-        shape = (pair.sizes["resample"], pair.sizes["method"])
-        picks = generator.integers(0, shape[1], shape) if shape[1] else None
+    methods_drawn = resample in ("methods", "both")
+    n_resamples = pair.sizes["resample"]
     draws = pair if resample != "methods" else _without_sampling_error(pair)
 
     lead = [dim for dim in pair["x"].dims if dim != "method"]
@@ -142,15 +140,18 @@ def tau_between(
     )
     for where in np.ndindex(*like.shape):
         at = dict(zip(lead, where, strict=True))
+        x_here, y_here = pair["x"][at].values, pair["y"][at].values
         evidence = TauEvidence(
-            pair["x"][at].values,
-            pair["y"][at].values,
+            x_here,
+            y_here,
             draws["x_draws"][at].values,
             draws["y_draws"][at].values,
             n_units=int(pair["n_users"][at]),
             level=level,
             variant=variant,
-            picks=picks,
+            picks=_picks(x_here, y_here, n_resamples, stream(seed, dataset, "methods"))
+            if methods_drawn
+            else None,
         )
         found["estimate"][at] = evidence.tau
         found["n_methods"][at] = evidence.compared.sum()
@@ -162,8 +163,8 @@ def tau_between(
         downstream=y.info.name,
         variant=variant,
         level=level,
-        resample=unit if picks is None else resample,
-        target=THESE_METHODS if picks is None else POPULATION,
+        resample=resample if methods_drawn else unit,
+        target=POPULATION if methods_drawn else THESE_METHODS,
         interval=kind,
     )
 
@@ -177,6 +178,15 @@ _COLUMNS: tuple[tuple[str, object, type], ...] = (
     ("n_methods", 0, int),
     ("note", "", object),
 )
+
+
+def _picks(
+    x: NDArray[np.float64], y: NDArray[np.float64], n_resamples: int, seed: np.random.SeedSequence
+) -> NDArray[np.intp]:
+    """Methods of each resample, drawn among those that have both metrics."""
+    there = np.flatnonzero(~(np.isnan(x) | np.isnan(y)))
+    uniforms = np.random.default_rng(seed).random((n_resamples, len(there)))
+    return there[(uniforms * len(there)).astype(np.intp)]
 
 
 def _aligned(x: MethodMetric, y: MethodMetric) -> xr.Dataset:

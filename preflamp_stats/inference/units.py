@@ -76,7 +76,7 @@ def example_units(ds: xr.Dataset) -> Units:
 def _content_keys(ds: xr.Dataset) -> NDArray[np.uint64]:
     """Hash of each example's content, whatever the order of the other dims and their labels."""
     names = sorted(str(name) for name, v in ds.data_vars.items() if "example" in v.dims)
-    keys = np.zeros(ds.sizes["example"], dtype=np.uint64)
+    keys = np.zeros(ds.sizes.get("example", 0), dtype=np.uint64)
     for block in example_blocks(ds[names]):
         loaded = load_block(ds, block, names=names)
         for name in names:

@@ -199,7 +199,7 @@ def _numbers(
     given = np.flatnonzero(~column.isin(_ABSENT))
     cells = column.to_numpy(dtype=object)[given]
     try:
-        # Through Python's float: pandas' own parsers are off by an ulp for some numbers.
+        # Python's float rounds correctly, whatever the version of pandas.
         values[given] = cells.astype(float)
     except ValueError:
         bad = [i for i, text in enumerate(cells) if not _is_number(text)]

@@ -28,8 +28,9 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-LARGEST_ATANH_RHO = 3.0
-"""The prior of ρ is uniform in atanh ρ up to here, |ρ| < 0.995."""
+LARGEST_ATANH_RHO = 2.85
+"""The prior of ρ is uniform in atanh ρ up to here, |ρ| < 0.994: a higher limit would let noisy
+estimates overshoot a moderate correlation, a lower one would fall short of a strong one."""
 _TAIL = 1e-3
 _WIDEST = 10.0
 _CACHED = 16_384

@@ -223,12 +223,12 @@ def length_bins(difference: NDArray[np.float64], n_bins: int = 5) -> NDArray[np.
     Examples
     --------
     >>> length_bins(np.array([-3.0, -1.0, 0.0, 1.0, 5.0, 9.0]), n_bins=3)
-    array([-inf,   0.,   3.,  inf])
+    array([-inf,   0.,   5.,  inf])
     """
     there = difference[~np.isnan(difference)]
     if not there.size:
         return np.array([-np.inf, np.inf])
-    inner = np.quantile(there, np.arange(1, n_bins) / n_bins)
-    # Half-way edges would claim a precision that whole tokens do not have.
-    edges = np.unique(np.ceil(inner)) + 0.0  # no negative zero
+    # Edges at differences that occur, not between them: no bin is empty.
+    inner = np.quantile(there, np.arange(1, n_bins) / n_bins, method="higher")
+    edges = np.unique(inner) + 0.0  # no negative zero
     return np.concatenate([[-np.inf], edges[edges > there.min()], [np.inf]])

@@ -169,7 +169,7 @@ def test_counts_of_one_byte_do_not_overflow(n_items):
 
 @pytest.mark.parametrize("n_items", [3, 2001])
 def test_an_unknown_variant_is_refused(n_items):
-    with pytest.raises(ValueError, match="variant 'tau-b'.*a, b, c, weighted"):
+    with pytest.raises(ValueError, match=r"variant 'tau-b'.*a, b, c, weighted"):
         kendall_tau(np.arange(n_items), np.arange(n_items), variant="tau-b")
 
 

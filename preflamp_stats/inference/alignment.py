@@ -1,0 +1,66 @@
+"""Several metrics over the methods and models that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from preflamp_stats.inference.method_metrics import MethodMetric
+
+__all__ = ["align_metrics", "each_model"]
+
+
+def align_metrics(metrics: Mapping[str, MethodMetric]) -> xr.Dataset:
+    """Put metrics over the same methods, in canonical order.
+
+    Parameters
+    ----------
+    metrics : mapping of str to MethodMetric
+        By the name that each shall have here.
+
+    Returns
+    -------
+    Dataset, dims ([model], method)
+        One variable a metric, over the methods that all have a place for, and NaN where a metric
+        lacks a value; ``NAME_draws``, dims (resample, [model], method), where it has been drawn;
+        ``n_examples`` and ``n_users``, dims ([model]): the smallest sample behind a value of a
+        method that has all metrics, numbers known only per method aside.
+
+    Examples
+    --------
+    >>> from preflamp_stats.metrics.values import MetricInfo
+    >>> info = MetricInfo("leaderboard", "method", ("leaderboard",), "free")
+    >>> values = xr.DataArray([0.2, 0.1], dims="method", coords={"method": ["b", "a"]})
+    >>> align_metrics({"x": MethodMetric(info, values)})["x"].values
+    array([0.1, 0.2])
+    """
+    shared = set.intersection(*(set(m.estimate["method"].values) for m in metrics.values()))
+    methods = {"method": sorted(shared)}  # sel() has a parameter of that name
+    bare = {name: m.estimate.sel(methods).reset_coords(drop=True) for name, m in metrics.items()}
+    found = xr.Dataset(dict(zip(bare, xr.broadcast(*bare.values()), strict=True)))
+    found = found.transpose(..., "method")
+    like = found[next(iter(bare))]
+    for name, metric in metrics.items():
+        if metric.draws is not None:
+            draws = metric.draws.sel(methods).reset_coords(drop=True)
+            found[f"{name}_draws"] = draws.broadcast_like(like).transpose("resample", *like.dims)
+    complete = xr.concat([found[name].notnull() for name in bare], dim="metric").all("metric")
+    sampled = [m for m in metrics.values() if m.sums is not None]
+    for size in ("n_examples", "n_users"):
+        behind = [
+            getattr(m, size).sel(methods).reset_coords(drop=True).where(complete) for m in sampled
+        ]
+        smallest = xr.concat(behind, dim="metric").min(["metric", "method"]) if behind else 0
+        found[size] = xr.zeros_like(like.isel(method=0, drop=True)) + smallest
+        found[size] = found[size].fillna(0).astype(np.int64)
+    return found
+
+
+def each_model(aligned: xr.Dataset) -> Iterator[dict[Any, int]]:
+    """Position of every model, or of the single result where there is no such dim."""
+    lead = [dim for dim in aligned.dims if dim not in ("method", "resample")]
+    for where in np.ndindex(*(aligned.sizes[dim] for dim in lead)):
+        yield dict(zip(lead, where, strict=True))

@@ -1,0 +1,309 @@
+"""Differences between methods in one metric, corrected for the number of comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import special
+
+from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.inference.method_metrics import (
+    MethodMetric,
+    method_metrics,
+    resampling_units,
+)
+from preflamp_stats.inference.streams import stream
+from preflamp_stats.kernels.equivalence import minimum_effect_test
+from preflamp_stats.kernels.multiplicity import holm, max_t_critical, max_t_p_values
+from preflamp_stats.kernels.paired import PairedDifferences, paired_differences
+from preflamp_stats.metrics.options import MetricOptions
+
+__all__ = [
+    "Correction",
+    "MetricDifferences",
+    "check_choice",
+    "check_level",
+    "compare_methods",
+    "contrasts_between",
+    "corrected",
+    "metric_differences",
+]
+
+Correction = Literal["max-t", "holm", "none"]
+
+
+def compare_methods(
+    ds: xr.Dataset,
+    metric: str,
+    *,
+    resample: Literal["users", "examples"] = "users",
+    correction: Correction = "max-t",
+    n_resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+    options: MetricOptions | None = None,
+    include_seeds: bool = True,
+) -> xr.Dataset:
+    """Compare all methods with each other in one metric, paired by user.
+
+    Parameters
+    ----------
+    ds : Dataset
+        One benchmark dataset of a results file.
+    metric : str
+        Name of a metric, such as ``rm_accuracy`` or ``rouge1``.
+    resample : {"users", "examples"}
+        Unit of independence. A file without users has its examples for units.
+    correction : {"max-t", "holm", "none"}
+        For the number of pairs of a model: single-step max-T, whose adjusted p-values and
+        simultaneous intervals agree; Holm, with Bonferroni's simultaneous intervals, which are a
+        little wider than its p-values need; or none.
+    n_resamples : int
+        Draws behind max-T.
+    seed : int
+        Seed of those draws.
+    level : float
+        Confidence level in (0, 1), of all intervals together unless the correction is "none".
+    options : MetricOptions, optional
+        How the metric is computed.
+    include_seeds : bool
+        Include the variance between training seeds, where the file has them.
+
+    Returns
+    -------
+    Dataset, dims ([model], pair)
+        Coordinates ``method_a`` and ``method_b``; variables ``estimate`` (a minus b, over the users
+        that both have), ``se``, ``df``, ``low``, ``high``, ``p_value``, ``p_adjusted``,
+        ``n_users``.
+
+    Raises
+    ------
+    InputError
+        If the dataset lacks the metric, nothing is known of its sampling error, or an option is
+        unknown.
+
+    Examples
+    --------
+    >>> import preflamp_stats as pls
+    >>> study = pls.simulate(n_methods=3, n_icl=0, n_users=60, n_examples=10, seed=1)
+    >>> found = compare_methods(study.to_dataset(), "rm_accuracy")
+    >>> list(zip(found.method_a.values, found.method_b.values))[0]
+    ('guided-01', 'guided-02')
+    >>> bool((found.p_adjusted >= found.p_value).all())
+    True
+    """
+    units = resampling_units(ds, resample)
+    found = method_metrics(ds, [metric], units=units, options=options or MetricOptions())
+    return contrasts_between(
+        found[metric],
+        correction=correction,
+        n_resamples=n_resamples,
+        seed=seed,
+        dataset=str(ds.attrs.get("dataset", "")),
+        level=level,
+        include_seeds=include_seeds,
+    )
+
+
+def contrasts_between(
+    metric: MethodMetric,
+    *,
+    correction: Correction = "max-t",
+    n_resamples: int = 10_000,
+    seed: int = 0,
+    dataset: str = "",
+    level: float = 0.95,
+    include_seeds: bool = True,
+) -> xr.Dataset:
+    """Compare all methods in a metric that has been summed by user; see :func:`compare_methods`.
+
+    Parameters
+    ----------
+    metric : MethodMetric
+        With sums; draws are not needed.
+    correction, n_resamples, seed, level, include_seeds
+        As for :func:`compare_methods`.
+    dataset : str
+        Name of the dataset; each has random streams of its own.
+
+    Returns
+    -------
+    Dataset, dims ([model], pair)
+
+    Raises
+    ------
+    InputError
+        If the metric is known only per method, or an option is unknown.
+    """
+    check_choice("correction", correction, get_args(Correction))
+    check_level(level)
+    differences = metric_differences(metric, include_seeds=include_seeds)
+    rows = [
+        corrected(
+            found,
+            correction=correction,
+            level=level,
+            n_draws=n_resamples,
+            rng=np.random.default_rng(stream(seed, dataset, "pairs", metric.info.name, model)),
+        )
+        for model, found in differences.by_model.items()
+    ]
+    return differences.dataset(rows).assign_attrs(
+        metric=metric.info.name,
+        correction=correction,
+        level=level,
+        seeds="included" if include_seeds and bool((metric.n_seeds > 1).any()) else "not included",
+    )
+
+
+@dataclass(frozen=True)
+class MetricDifferences:
+    """Differences between all methods in a metric, for each model.
+
+    Parameters
+    ----------
+    methods : list of str
+        Methods in the order that the pairs refer to.
+    models : DataArray or None
+        Coordinate of the models; None where the metric has no models.
+    by_model : dict of str to PairedDifferences
+        By the model's label; the empty string where the metric has no models.
+    """
+
+    methods: list[str]
+    models: xr.DataArray | None
+    by_model: dict[str, PairedDifferences]
+
+    def dataset(self, rows: Sequence[Mapping[str, NDArray[Any]]]) -> xr.Dataset:
+        """Label one row of arrays over pairs for each model, dims ([model], pair)."""
+        first, second = np.triu_indices(len(self.methods), 1)
+        labels = np.asarray(self.methods, dtype=object)
+        coords: dict[str, Any] = {
+            "method_a": ("pair", labels[first]),
+            "method_b": ("pair", labels[second]),
+        }
+        if self.models is None:
+            data = {name: (("pair",), values) for name, values in rows[0].items()}
+            return xr.Dataset(data, coords)
+        stacked = {
+            name: (("model", "pair"), np.stack([row[name] for row in rows])) for name in rows[0]
+        }
+        return xr.Dataset(stacked, {**coords, "model": self.models})
+
+
+def metric_differences(
+    metric: MethodMetric, *, methods: Sequence[str] | None = None, include_seeds: bool = True
+) -> MetricDifferences:
+    """Differences between all methods in a metric that has been summed by user.
+
+    Parameters
+    ----------
+    metric : MethodMetric
+        With sums.
+    methods : sequence of str, optional
+        Methods to compare; all by default.
+    include_seeds : bool
+        As for :func:`compare_methods`.
+
+    Returns
+    -------
+    MetricDifferences
+
+    Raises
+    ------
+    InputError
+        If the metric is known only per method.
+    """
+    if metric.sums is None:
+        raise InputError(
+            Problem(
+                "is known only per method, so nothing tells how far off it is",
+                "choose a metric that the file holds example by example",
+                variable=metric.info.name,
+            )
+        )
+    # The order of the methods in the file must not change the random numbers.
+    ordered = xr.Dataset({"sums": metric.sums.sums, "counts": metric.sums.counts}).sortby("method")
+    if methods is not None:
+        ordered = ordered.sel({"method": sorted(methods)})
+    if "seed" not in ordered.dims:
+        ordered = ordered.expand_dims("seed")
+    models = ordered["model"] if "model" in ordered.dims else None
+    selections = [{}] if models is None else [{"model": m} for m in models.values]
+    by_model = {}
+    for at in selections:
+        one = ordered.sel(at).transpose("unit", "method", "seed")
+        by_model[str(at.get("model", ""))] = paired_differences(
+            one["sums"].values, one["counts"].values, include_seeds=include_seeds
+        )
+    return MetricDifferences([str(m) for m in ordered["method"].values], models, by_model)
+
+
+def corrected(
+    differences: PairedDifferences,
+    *,
+    correction: Correction,
+    level: float,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> dict[str, NDArray[Any]]:
+    """Estimates, intervals and p-values of one model's pairs, as columns of a table.
+
+    Parameters
+    ----------
+    differences : PairedDifferences
+    correction, level
+        As for :func:`compare_methods`.
+    n_draws : int
+        Draws behind max-T.
+    rng : numpy.random.Generator
+        Their source.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (pair,)
+    """
+    found = differences
+    p_value = minimum_effect_test(found.estimate, found.se, found.df, margin=0)
+    alone = -float(special.ndtri((1 - level) / 2))
+    if correction == "max-t":
+        maxima = found.null_maxima(rng, n_draws)
+        # So few draws must not undercut what a pair needs on its own.
+        p_adjusted = np.maximum(p_value, max_t_p_values(np.abs(found.statistic), maxima))
+        critical = max(alone, max_t_critical(maxima, level=level))
+    elif correction == "holm":
+        p_adjusted = holm(p_value)
+        n_pairs = max(int(np.isfinite(p_value).sum()), 1)
+        critical = -float(special.ndtri((1 - level) / 2 / n_pairs))
+    else:
+        p_adjusted, critical = p_value, alone
+    half = found.half_widths(critical)
+    return {
+        "estimate": found.estimate,
+        "low": found.estimate - half,
+        "high": found.estimate + half,
+        "p_value": p_value,
+        "p_adjusted": p_adjusted,
+        "se": found.se,
+        "df": found.df,
+        "n_users": found.n_users,
+    }
+
+
+def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Refuse an option that is none of those allowed."""
+    if value not in allowed:
+        mend = f"choose one of {', '.join(allowed)}"
+        raise InputError(Problem(f"is {value!r}", mend, variable=name))
+
+
+def check_level(level: float) -> None:
+    """Refuse a confidence level outside (0, 1)."""
+    if not 0 < level < 1:
+        mend = "take a share between 0 and 1, such as 0.95"
+        raise InputError(Problem(f"is {level!r}", mend, variable="level"))

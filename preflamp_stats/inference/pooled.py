@@ -1,0 +1,275 @@
+"""One tau over several datasets and models, methods ranked within each only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from preflamp_stats.choices import Resample, Variant
+from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.inference.alignment import align_metrics, each_model
+from preflamp_stats.inference.intervals import percentile_limits
+from preflamp_stats.inference.method_metrics import (
+    MethodMetric,
+    draw_metrics,
+    method_metrics,
+    resampling_units,
+)
+from preflamp_stats.inference.tau_intervals import TauEvidence
+from preflamp_stats.metrics.options import MetricOptions
+
+__all__ = [
+    "POOLED_INTERVALS",
+    "PooledLimits",
+    "StackedEvidence",
+    "limits_from_draws",
+    "pooled_between",
+    "pooled_tau",
+]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class StackedEvidence:
+    """Evidence of every stratum (a model of a dataset) in which tau is defined.
+
+    Parameters
+    ----------
+    strata : sequence of TauEvidence
+        Strata of one dataset share their resamples: row b of the draws is the same users.
+    weights : ndarray, shape (stratum,)
+        Pairs of methods in each, as shares of all.
+    level : float
+        Confidence level.
+    """
+
+    strata: Sequence[TauEvidence]
+    weights: Array
+    level: float
+
+    @property
+    def tau(self) -> float:
+        """Weighted mean of the strata's taus."""
+        return float(self.weights @ [stratum.tau for stratum in self.strata])
+
+
+PooledLimits = Callable[[StackedEvidence], tuple[float, float]]
+
+
+def limits_from_draws(draw: Callable[[TauEvidence], Array]) -> PooledLimits:
+    """Make an interval of the pooled tau from a way of drawing the tau of one stratum.
+
+    Parameters
+    ----------
+    draw : callable
+        Takes a stratum's evidence, returns draws of its tau, as many for every stratum. A draw of
+        the pooled tau is the weighted mean of the strata's draws at the same place, over the
+        strata where it is defined.
+
+    Returns
+    -------
+    callable
+        Takes the stacked evidence, returns percentile limits.
+
+    Examples
+    --------
+    >>> limits = limits_from_draws(lambda stratum: np.linspace(-1, 1, 101))
+    >>> low, high = limits(StackedEvidence([None, None], np.array([0.5, 0.5]), 0.9))
+    >>> round(low, 6), round(high, 6)
+    (-0.9, 0.9)
+    """
+
+    def limits(stacked: StackedEvidence) -> tuple[float, float]:
+        draws = np.stack([draw(stratum) for stratum in stacked.strata], axis=1)
+        weights = stacked.weights * ~np.isnan(draws)
+        total = weights.sum(axis=1)
+        pooled = np.full(len(draws), np.nan)
+        np.divide(np.nansum(weights * draws, axis=1), total, out=pooled, where=total > 0)
+        low, high = percentile_limits(pooled, stacked.level)
+        return float(low), float(high)
+
+    return limits
+
+
+POOLED_INTERVALS: dict[str, PooledLimits] = {"percentile": limits_from_draws(TauEvidence.tau_draws)}
+"""Kinds of interval of the pooled tau by name."""
+
+
+def pooled_tau(
+    datasets: Mapping[str, xr.Dataset],
+    upstream: str = "rm_accuracy",
+    downstream: str = "policy_accuracy",
+    *,
+    resample: Resample = "users",
+    n_resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+    variant: Variant = "b",
+    interval: str = "percentile",
+    options: MetricOptions | None = None,
+    include_seeds: bool = True,
+) -> xr.Dataset:
+    """Kendall's tau over methods, pooled over datasets and models.
+
+    Methods are compared only within a stratum, one model on one dataset, so that differences
+    between datasets and between models cannot pass for an association. The pooled tau is the mean
+    of the strata's taus, weighted by their numbers of pairs of methods.
+
+    Parameters
+    ----------
+    datasets : mapping of str to Dataset
+        Benchmark datasets by name.
+    upstream, downstream : str
+        Metrics that predict and that are to be predicted. Datasets that lack one are left out.
+    resample : {"users", "examples"}
+        Unit drawn with replacement, within each dataset; the models of a dataset are drawn on the
+        same units, so that what they share is in the interval. ("methods" and "both" mean "users".)
+    n_resamples, seed, level, variant, options, include_seeds
+        As for :func:`preflamp_stats.tau_test`.
+    interval : {"percentile"}
+        Kind of interval; one of :data:`POOLED_INTERVALS`.
+
+    Returns
+    -------
+    Dataset
+        ``estimate, low, high, n_strata, n_datasets, n_pairs, n_examples, n_users, note``, without
+        dims, and, dim (stratum), ``tau, weight`` with coordinates ``dataset`` and ``model``. Sizes
+        are sums over datasets.
+
+    Raises
+    ------
+    InputError
+        If no dataset has both metrics, or the interval is unknown.
+
+    References
+    ----------
+    Taylor (1987), Kendall's and Spearman's correlation coefficients in the presence of a blocking
+    variable, Biometrics 43:409-416.
+
+    Examples
+    --------
+    >>> import preflamp_stats as pls
+    >>> tree = pls.simulate(datasets=["tldr", "prism"], models=2, n_users=20, n_examples=5, seed=1)
+    >>> found = pooled_tau(pls.datasets(tree), n_resamples=200)
+    >>> found["n_strata"].item(), bool(found["low"] <= found["high"])
+    (4, True)
+    """
+    names = list(dict.fromkeys([upstream, downstream]))
+    pairs: dict[str, tuple[MethodMetric, MethodMetric]] = {}
+    problems: list[Problem | str] = []
+    for name, ds in datasets.items():
+        units = resampling_units(ds, resample)
+        try:
+            metrics = method_metrics(ds, names, units=units, options=options or MetricOptions())
+        except InputError as error:
+            problems += error.problems
+            continue
+        drawn = draw_metrics(
+            metrics, n_resamples=n_resamples, seed=seed, dataset=name, include_seeds=include_seeds
+        )
+        pairs[name] = drawn[upstream], drawn[downstream]
+    if not pairs:
+        raise InputError(
+            problems or Problem("there is no dataset", "name at least one", variable="datasets")
+        )
+    return pooled_between(pairs, level=level, variant=variant, interval=interval)
+
+
+def pooled_between(
+    pairs: Mapping[str, tuple[MethodMetric, MethodMetric]],
+    *,
+    level: float = 0.95,
+    variant: Variant = "b",
+    interval: str | PooledLimits = "percentile",
+) -> xr.Dataset:
+    """Pooled tau between metrics at hand; see :func:`pooled_tau`.
+
+    Parameters
+    ----------
+    pairs : mapping of str to (MethodMetric, MethodMetric)
+        Upstream and downstream metric of each dataset, drawn on the same resamples; as many for
+        every dataset.
+    level : float
+        Confidence level.
+    variant : {"a", "b", "c", "weighted"}
+        Kendall's tau.
+    interval : str or callable
+        Kind of interval, or a way of bounding the pooled tau.
+
+    Returns
+    -------
+    Dataset
+    """
+    limits = interval if callable(interval) else POOLED_INTERVALS.get(interval)
+    if limits is None:
+        known = ", ".join(POOLED_INTERVALS)
+        raise InputError(Problem(f"is {interval!r}", f"choose one of {known}", variable="interval"))
+    strata = []
+    sizes = {"n_examples": 0, "n_users": 0}
+    for name in sorted(pairs):
+        if any(metric.draws is None for metric in pairs[name]):
+            raise ValueError("draw the metrics first (draw_metrics)")
+        aligned = align_metrics(dict(zip("xy", pairs[name], strict=True)))
+        here = [
+            (name, _label(aligned, at), _evidence(aligned.isel(at), level, variant))
+            for at in each_model(aligned)
+        ]
+        here = [stratum for stratum in here if not np.isnan(stratum[2].tau)]
+        strata += here
+        if here:
+            for size in sizes:
+                sizes[size] += int(aligned[size].max())
+    if not strata:
+        missing = dict.fromkeys(("estimate", "low", "high"), np.nan)
+        counts = dict.fromkeys(("n_strata", "n_datasets", "n_pairs", *sizes), 0)
+        return xr.Dataset({**missing, **counts, "note": "tau is defined in no stratum"})
+    n_methods = np.array([int(e.compared.sum()) for *_, e in strata])
+    n_pairs = n_methods * (n_methods - 1) // 2
+    weights = n_pairs / n_pairs.sum()
+    stacked = StackedEvidence([e for *_, e in strata], weights, level)
+    obstacles = sorted({e.obstacle for *_, e in strata} - {""})
+    low, high = (np.nan, np.nan) if obstacles else limits(stacked)
+    return xr.Dataset(
+        {
+            "estimate": stacked.tau,
+            "low": low,
+            "high": high,
+            "n_strata": len(strata),
+            "n_datasets": len({name for name, *_ in strata}),
+            "n_pairs": int(n_pairs.sum()),
+            **sizes,
+            "note": "; ".join(obstacles),
+            "tau": ("stratum", [e.tau for *_, e in strata]),
+            "weight": ("stratum", weights),
+        },
+        coords={
+            "dataset": ("stratum", [name for name, *_ in strata]),
+            "model": ("stratum", [model for _, model, _ in strata]),
+        },
+        attrs={
+            "level": level,
+            "variant": variant,
+            "interval": interval if isinstance(interval, str) else "custom",
+        },
+    )
+
+
+def _label(aligned: xr.Dataset, at: Mapping[str, int]) -> str:
+    return ", ".join(str(aligned[dim].values[place]) for dim, place in at.items())
+
+
+def _evidence(here: xr.Dataset, level: float, variant: Variant) -> TauEvidence:
+    return TauEvidence(
+        here["x"].values,
+        here["y"].values,
+        here["x_draws"].values,
+        here["y_draws"].values,
+        n_units=int(here["n_users"]),
+        level=level,
+        variant=variant,
+    )

@@ -1,0 +1,303 @@
+"""What is lost by choosing the method that the upstream metric ranks first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import stats
+
+from preflamp_stats.choices import Resample
+from preflamp_stats.inference.alignment import align_metrics, each_model
+from preflamp_stats.inference.method_metrics import (
+    MethodMetric,
+    draw_metrics,
+    method_metrics,
+    resampling_units,
+)
+from preflamp_stats.metrics.options import MetricOptions
+
+__all__ = ["Regret", "choice_regret", "regret_between", "selection_regret"]
+
+Array = NDArray[np.float64]
+
+
+def selection_regret(
+    ds: xr.Dataset,
+    upstream: str = "rm_accuracy",
+    downstream: str = "rouge1",
+    *,
+    resample: Resample = "users",
+    n_resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+    options: MetricOptions | None = None,
+    include_seeds: bool = True,
+) -> xr.Dataset:
+    """Downstream loss from choosing the method that the upstream metric ranks first.
+
+    The target is the regret of the choice made here: the best method's true downstream value less
+    that of the method chosen. The interval holds although the choice was made on the same data,
+    and although which method is best is unknown. Higher downstream values are taken as better.
+
+    Parameters
+    ----------
+    ds : Dataset
+        One benchmark dataset of a results file.
+    upstream, downstream : str
+        Metric by which a method is chosen, and metric in which the loss is measured.
+    resample : {"users", "examples"}
+        Unit drawn with replacement. ("methods" and "both" mean "users" here.)
+    n_resamples, seed, level, options, include_seeds
+        As for :func:`preflamp_stats.bootstrap`.
+
+    Returns
+    -------
+    Dataset, dims ([model])
+        ``chosen, best`` (methods; several, separated by commas, where they tie), ``estimate, low,
+        high`` (the regret, in units of the downstream metric, corrected for bias), ``naive`` (the
+        difference as observed), ``random`` (the regret to expect from picking a method at random),
+        ``relative`` (estimate divided by random: 0 is a perfect choice, 1 one no better than
+        chance), ``gain, gain_low, gain_high`` (what the choice gains over a random pick),
+        ``n_methods, n_examples, n_users, note``.
+
+    Raises
+    ------
+    InputError
+        If the dataset lacks a metric or some examples lack a user.
+
+    Notes
+    -----
+    Only methods that have both metrics can be chosen, or be best. See ``docs/methods/association``
+    for the formulas and the measured coverage.
+
+    References
+    ----------
+    Hsu (1984), Constrained simultaneous confidence intervals for multiple comparisons with the
+    best, Annals of Statistics 12:1136-1144; Andrews, Kitagawa and McCloskey (2024), Inference on
+    winners, Quarterly Journal of Economics 139:305-358.
+
+    Examples
+    --------
+    >>> import preflamp_stats as pls
+    >>> ds = next(iter(pls.datasets(pls.simulate(n_users=40, n_examples=5, seed=1)).values()))
+    >>> found = selection_regret(ds, n_resamples=500)
+    >>> bool(0 <= found["low"] <= found["estimate"] <= found["high"])
+    True
+    """
+    names = list(dict.fromkeys([upstream, downstream]))
+    estimated = method_metrics(
+        ds, names, units=resampling_units(ds, resample), options=options or MetricOptions()
+    )
+    drawn = draw_metrics(
+        estimated,
+        n_resamples=n_resamples,
+        seed=seed,
+        dataset=str(ds.attrs.get("dataset", "")),
+        include_seeds=include_seeds,
+    )
+    return regret_between(drawn[upstream], drawn[downstream], level=level)
+
+
+def regret_between(x: MethodMetric, y: MethodMetric, *, level: float = 0.95) -> xr.Dataset:
+    """Regret of choosing by a metric at hand; see :func:`selection_regret`.
+
+    Parameters
+    ----------
+    x, y : MethodMetric
+        Upstream and downstream metric, drawn on the same resamples.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    Dataset, dims ([model])
+    """
+    if x.draws is None or y.draws is None:
+        raise ValueError("draw the metrics first (draw_metrics)")
+    aligned = align_metrics({"x": x, "y": y})
+    like = aligned["n_users"]
+    numbers = {name: xr.full_like(like, np.nan, dtype=np.float64) for name in _NUMBERS}
+    texts = {name: xr.full_like(like, "", dtype=object) for name in ("chosen", "best", "note")}
+    found = xr.Dataset({**texts, **numbers, "n_methods": xr.zeros_like(like)})
+    for at in each_model(aligned):
+        here = aligned.isel(at)
+        there = (here["x"].notnull() & here["y"].notnull()).values
+        found["n_methods"][at] = there.sum()
+        if not there.any():
+            found["note"][at] = "no method has both metrics"
+            continue
+        methods = here["method"].values[there]
+        regret = choice_regret(
+            here["x"].values[there],
+            here["y"].values[there],
+            here["x_draws"].values[:, there],
+            here["y_draws"].values[:, there],
+            n_units=int(here["n_users"]),
+            level=level,
+        )
+        found["chosen"][at] = ", ".join(methods[regret.chosen > 0].tolist())
+        found["best"][at] = ", ".join(methods[regret.best > 0].tolist())
+        for name in _NUMBERS:
+            found[name][at] = getattr(regret, name)
+        if np.isnan(regret.low):
+            found["note"][at] = "no interval: nothing tells how far off the downstream values are"
+    return found.assign(n_examples=aligned["n_examples"], n_users=aligned["n_users"]).assign_attrs(
+        upstream=x.info.name,
+        downstream=y.info.name,
+        level=level,
+        target="regret of this choice among these methods",
+        interval="simultaneous, choice redrawn",
+    )
+
+
+_NUMBERS = (
+    "estimate",
+    "low",
+    "high",
+    "naive",
+    "random",
+    "relative",
+    "gain",
+    "gain_low",
+    "gain_high",
+)
+
+
+@dataclass(frozen=True)
+class Regret:
+    """Regret of a choice; see :func:`selection_regret` for the numbers.
+
+    Parameters
+    ----------
+    chosen, best : ndarray, shape (method,)
+        Share of each method in the choice and among the best: 1, or 1/k for k that tie.
+    """
+
+    chosen: Array
+    best: Array
+    estimate: float
+    low: float
+    high: float
+    naive: float
+    random: float
+    gain: float
+    gain_low: float
+    gain_high: float
+
+    @property
+    def relative(self) -> float:
+        """Regret as a share of that of a random pick; NaN where all methods are equal."""
+        return self.estimate / self.random if self.random > 0 else np.nan
+
+
+def choice_regret(
+    x: Array, y: Array, x_draws: Array, y_draws: Array, *, n_units: int, level: float = 0.95
+) -> Regret:
+    """Regret, in y, of choosing the method with the largest x.
+
+    The choice is made anew in each resample, so that the critical values hold the price of having
+    chosen on the same data. The lower limit needs every difference from the choice to be bounded
+    at once; the upper limit only that of the one method that is truly best, whichever it is.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (method,)
+        Estimates, without NaN.
+    x_draws, y_draws : ndarray, shape (resample, method)
+        Bootstrap draws, paired.
+    n_units : int
+        Units behind them.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    Regret
+        Limits are NaN where y does not vary between resamples or rests on fewer than two units.
+
+    Examples
+    --------
+    >>> x, y = np.array([3.0, 1.0, 2.0]), np.array([0.2, 0.1, 0.3])
+    >>> noise = 0.001 * np.random.default_rng(0).normal(size=(500, 3))
+    >>> found = choice_regret(x, y, x + 0 * noise, y + noise, n_units=100)
+    >>> found.chosen, round(found.estimate, 2), round(found.low, 2), round(found.high, 2)
+    (array([1., 0., 0.]), 0.1, 0.1, 0.1)
+    """
+    usable = ~(np.isnan(x_draws) | np.isnan(y_draws)).any(axis=1)
+    x_draws, y_draws = x_draws[usable], y_draws[usable]
+    chosen, best = _shares_of_largest(x), _shares_of_largest(y)
+    naive = float(y.max() - chosen @ y)
+    gain = float(chosen @ y - y.mean())
+    limits = np.full(4, np.nan)
+    estimate, bias_of_best = naive, 0.0
+    if len(y_draws) > 1 and np.ptp(y_draws, axis=0).any() and n_units > 1:
+        choices = _shares_of_largest(x_draws)
+        bias_of_best = float((y_draws.max(axis=1) - y.max()).mean())
+        bias_of_chosen = float(((choices * (y_draws - y)).sum(axis=1)).mean())
+        estimate = max(0.0, naive - bias_of_best + bias_of_chosen)
+        limits = _limits(y, chosen, y_draws, choices, n_units, level)
+        # Limits are conservative; only a rare and lucky draw puts the corrected estimate outside.
+        estimate = float(np.clip(estimate, limits[0], limits[1]))
+    low, high, gain_low, gain_high = limits.tolist()
+    random = max(0.0, float(y.max() - y.mean()) - bias_of_best)
+    return Regret(chosen, best, estimate, low, high, naive, random, gain, gain_low, gain_high)
+
+
+def _limits(
+    y: Array, chosen: Array, y_draws: Array, choices: Array, n_units: int, level: float
+) -> Array:
+    """Limits of the regret, then of the gain over a random pick."""
+    tail = (1 - level) / 2
+    covariance = np.atleast_2d(np.cov(y_draws, rowvar=False))
+    # The bootstrap's variance is that of U units, not U − 1, and its tails are those of a known
+    # standard error.
+    small_sample = np.sqrt(n_units / (n_units - 1)) * (
+        stats.t.isf(tail, n_units - 1) / stats.norm.isf(tail)
+    )
+    every = np.eye(len(y))
+    average = np.full((1, len(y)), 1 / len(y))
+
+    def studentised(targets: Array) -> Array:
+        """Errors of the targets' lead over the choice of each resample, (resample, target)."""
+        deviation = y_draws - y
+        error = _errors(targets, choices, covariance)
+        lead = deviation @ targets.T - (choices * deviation).sum(axis=1, keepdims=True)
+        noise = np.zeros_like(lead)
+        np.divide(lead, error, out=noise, where=error > 0)
+        return np.asarray(small_sample * noise)
+
+    lead = y - chosen @ y
+    error = _errors(every, chosen[None], covariance)[0]
+    noise = studentised(every)
+    below = np.quantile(noise.max(axis=1), 1 - tail)
+    above = np.maximum(0.0, np.quantile(-noise, 1 - tail, axis=0))
+    gain = chosen @ y - y.mean()
+    gain_error = float(_errors(average, chosen[None], covariance)[0, 0])
+    gain_noise = np.quantile(studentised(average)[:, 0], [tail, 1 - tail])
+    return np.array(
+        [
+            max(0.0, (lead - below * error).max()),
+            max(0.0, (lead + above * error).max()),
+            gain + gain_noise[0] * gain_error,
+            gain + gain_noise[1] * gain_error,
+        ]
+    )
+
+
+def _errors(targets: Array, choices: Array, covariance: Array) -> Array:
+    """Standard errors of each target less each choice, shape (choice, target)."""
+    between = choices @ covariance @ targets.T
+    own_target = np.einsum("tm,mn,tn->t", targets, covariance, targets)
+    own_choice = ((choices @ covariance) * choices).sum(axis=1)
+    variance = own_target + own_choice[:, None] - 2 * between
+    # Rounding leaves a little where a target is the choice itself.
+    variance[variance < 1e-12 * covariance.max(initial=0.0)] = 0.0
+    return np.asarray(np.sqrt(variance))
+
+
+def _shares_of_largest(values: Array) -> Array:
+    largest = (values == values.max(axis=-1, keepdims=True)).astype(np.float64)
+    return np.asarray(largest / largest.sum(axis=-1, keepdims=True))

@@ -1,0 +1,150 @@
+"""Pooled tau: its definition by hand, its weights, its draws, and what is left out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import preflamp_stats as pls
+from preflamp_stats.errors import InputError
+from preflamp_stats.inference.intervals import percentile_limits
+from preflamp_stats.inference.method_metrics import draw_metrics, method_metrics
+from preflamp_stats.inference.pooled import (
+    StackedEvidence,
+    limits_from_draws,
+    pooled_between,
+    pooled_tau,
+)
+from preflamp_stats.inference.units import user_units
+from preflamp_stats.kernels.kendall import kendall_tau
+from preflamp_stats.metrics.options import MetricOptions
+
+
+@pytest.fixture
+def two(make_study) -> dict[str, xr.Dataset]:
+    """Five methods on two models, and three methods on one."""
+    return {
+        "prism": make_study(1, n_methods=5, n_models=2),
+        "tldr": make_study(2, n_methods=3, n_models=1, n_users=9),
+    }
+
+
+def test_mean_of_the_strata_weighted_by_pairs(two) -> None:
+    found = pooled_tau(two, "rm_accuracy", "rouge1", n_resamples=50)
+    taus, pairs = [], []
+    for name in sorted(two):
+        tau = pls.kendall_tau(pls.rm_accuracy(two[name]), two[name]["rouge1"].mean("example"))
+        taus += tau.sel(model=two[name]["model"]).values.tolist()
+        pairs += [two[name].sizes["method"] * (two[name].sizes["method"] - 1) // 2] * tau.size
+    assert found["estimate"].item() == pytest.approx(np.average(taus, weights=pairs))
+    assert found["n_pairs"].item() == sum(pairs) == 10 + 10 + 3
+    assert (found["n_strata"].item(), found["n_datasets"].item()) == (3, 2)
+    assert found["n_users"].item() == sum(len(np.unique(ds["user"])) for ds in two.values())
+    np.testing.assert_allclose(found["weight"], np.array(pairs) / 23)
+    assert found["dataset"].values.tolist() == ["prism", "prism", "tldr"]
+
+
+def test_a_single_stratum_is_the_tau_test(make_study) -> None:
+    ds = make_study(4, n_models=1).assign_attrs(dataset="prism")
+    pooled = pooled_tau({"prism": ds}, "rm_accuracy", "rouge1", n_resamples=300)
+    single = pls.tau_test(ds, "rm_accuracy", "rouge1", n_resamples=300, interval="percentile")
+    for name in ("estimate", "low", "high", "n_users", "n_examples"):
+        assert pooled[name].item() == pytest.approx(single[name].item())
+
+
+def drawn(ds: xr.Dataset, name: str, n_resamples: int = 200):
+    metrics = method_metrics(
+        ds, ["rm_accuracy", "rouge1"], units=user_units(ds), options=MetricOptions()
+    )
+    found = draw_metrics(metrics, n_resamples=n_resamples, seed=0, dataset=name)
+    return found["rm_accuracy"], found["rouge1"]
+
+
+def test_models_of_a_dataset_share_their_resamples(make_study) -> None:
+    """Two copies of one model say no more than one: the interval must not get narrower."""
+    one = make_study(4, n_models=1, n_users=8)
+    copies = xr.concat([one, one.assign_coords(model=["copy"])], dim="model", data_vars="minimal")
+    intervals = [
+        pooled_between({"prism": drawn(ds, "prism")})[["low", "high"]] for ds in (one, copies)
+    ]
+    xr.testing.assert_allclose(*intervals)
+    # As two datasets, with resamples of their own, they do.
+    apart = pooled_between({name: drawn(one, name) for name in ("a", "b")})
+    widths = [float(found["high"] - found["low"]) for found in (apart, intervals[0])]
+    assert widths[0] < widths[1]
+
+
+def test_limits_are_percentiles_of_the_weighted_mean(two) -> None:
+    pairs = {name: drawn(ds, name) for name, ds in two.items()}
+    found = pooled_between(pairs, level=0.8)
+    draws = []
+    for name in sorted(pairs):
+        x, y = (metric.draws.sortby("method") for metric in pairs[name])
+        x = x.broadcast_like(y).transpose(*y.dims)
+        draws.append(kendall_tau(x.values, y.values))
+    by_stratum = np.hstack(draws)
+    weights = np.array([10, 10, 3]) * ~np.isnan(by_stratum)
+    mean = np.nansum(weights * by_stratum, axis=1) / weights.sum(axis=1)
+    low, high = percentile_limits(mean, 0.8)
+    assert (found["low"].item(), found["high"].item()) == pytest.approx((low, high))
+
+
+def test_another_way_of_bounding(two) -> None:
+    pairs = {name: drawn(ds, name) for name, ds in two.items()}
+    seen = []
+
+    def limits(stacked: StackedEvidence) -> tuple[float, float]:
+        seen.append(stacked)
+        return -0.25, 0.75
+
+    found = pooled_between(pairs, interval=limits)
+    assert (found["low"].item(), found["high"].item()) == (-0.25, 0.75)
+    assert seen[0].tau == found["estimate"].item()
+    assert len(seen[0].strata) == 3
+
+
+def test_undefined_draws_leave_a_stratum_out_of_that_draw() -> None:
+    draws = {"a": np.array([1.0, np.nan, np.nan]), "b": np.array([0.0, 0.5, np.nan])}
+    limits = limits_from_draws(lambda stratum: draws[stratum])  # type: ignore[index]
+    stacked = StackedEvidence(["a", "b"], np.array([0.75, 0.25]), 1 - 1e-9)  # type: ignore[list-item]
+    assert limits(stacked) == pytest.approx((0.5, 0.75))
+
+
+def test_datasets_and_strata_that_cannot_count_are_left_out(two, make_study) -> None:
+    without = two["tldr"].drop_vars("reward")
+    flat = make_study(n_methods=2, n_models=1)
+    flat["reward"] = xr.zeros_like(flat["reward"])
+    options = {"n_resamples": 50}
+    alone = pooled_tau({"prism": two["prism"]}, "rm_accuracy", "rouge1", **options)
+    joined = pooled_tau(
+        {"tldr": without, "prism": two["prism"], "flat": flat}, "rm_accuracy", "rouge1", **options
+    )
+    xr.testing.assert_identical(alone, joined)
+    nothing = pooled_tau({"flat": flat}, "rm_accuracy", "rouge1", **options)
+    assert nothing["estimate"].isnull()
+    assert nothing["note"].item() == "tau is defined in no stratum"
+
+
+def test_order_of_datasets_does_not_matter(two) -> None:
+    options = {"n_resamples": 50}
+    reversed_order = dict(reversed(two.items()))
+    xr.testing.assert_identical(
+        pooled_tau(two, "rm_accuracy", "rouge1", **options),
+        pooled_tau(reversed_order, "rm_accuracy", "rouge1", **options),
+    )
+
+
+def test_a_single_user_gives_no_interval(make_study) -> None:
+    found = pooled_tau({"one": make_study(n_users=1)}, "rm_accuracy", "rouge1", n_resamples=20)
+    assert found["low"].isnull()
+    assert "fewer than two units" in found["note"].item()
+
+
+def test_bad_input(two) -> None:
+    with pytest.raises(InputError, match="there is no dataset"):
+        pooled_tau({})
+    with pytest.raises(InputError, match="rouge9"):
+        pooled_tau(two, "rm_accuracy", "rouge9")
+    with pytest.raises(InputError, match="choose one of percentile"):
+        pooled_tau(two, "rm_accuracy", "rouge1", n_resamples=5, interval="exact")

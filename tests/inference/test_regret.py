@@ -1,0 +1,179 @@
+"""Selection regret: targets by hand, invariances, edges, and what the interval must hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import preflamp_stats as pls
+from preflamp_stats.errors import InputError
+from preflamp_stats.inference.method_metrics import draw_metrics, method_metrics
+from preflamp_stats.inference.regret import choice_regret, regret_between, selection_regret
+from preflamp_stats.inference.units import user_units
+from preflamp_stats.metrics.options import MetricOptions
+
+
+def study(seed: int, n_units: int, n_methods: int, **kwargs: float) -> tuple[np.ndarray, ...]:
+    """Estimates and bootstrap draws of two metrics whose true values are the first two results."""
+    rng = np.random.default_rng(seed)
+    true = kwargs.get("spread", 1.0) * rng.normal(size=(2, n_methods))
+    shared = kwargs.get("noise_correlation", 0.0)
+    noise = rng.normal(size=(2, n_units, n_methods))
+    noise[1] = shared * noise[0] + np.sqrt(1 - shared**2) * noise[1]
+    units = true[:, None] + noise
+    counts = rng.multinomial(n_units, np.full(n_units, 1 / n_units), 500) / n_units
+    return *true, *units.mean(axis=1), *(counts @ units)
+
+
+def test_regret_by_hand() -> None:
+    # x ranks method 0 first; method 2 is best: regret .3 − .2; the mean is .2, so chance loses .1.
+    x, y = np.array([3.0, 1.0, 2.0]), np.array([0.2, 0.1, 0.3])
+    found = choice_regret(x, y, np.tile(x, (9, 1)), np.tile(y, (9, 1)), n_units=5)
+    np.testing.assert_array_equal(found.chosen, [1, 0, 0])
+    np.testing.assert_array_equal(found.best, [0, 0, 1])
+    values = (found.naive, found.estimate, found.random, found.relative, found.gain)
+    np.testing.assert_allclose(values, (0.1, 0.1, 0.1, 1.0, 0.0), atol=1e-12)
+    assert np.isnan([found.low, found.high, found.gain_low]).all()
+
+
+def test_methods_that_tie_upstream_are_chosen_by_lot() -> None:
+    x, y = np.array([2.0, 2.0, 1.0]), np.array([0.3, 0.1, 0.0])
+    found = choice_regret(x, y, np.tile(x, (9, 1)), np.tile(y, (9, 1)), n_units=5)
+    assert found.naive == pytest.approx(0.1)
+    np.testing.assert_array_equal(found.chosen, [0.5, 0.5, 0])
+
+
+def test_choosing_by_the_downstream_metric_itself_loses_nothing_as_observed() -> None:
+    *_, y, _, draws = study(1, 50, 6)
+    found = choice_regret(y, y, draws, draws, n_units=50)
+    assert found.naive == found.low == 0
+    assert found.high >= found.estimate >= 0
+
+
+@given(st.integers(0, 10_000), st.integers(2, 8))
+def test_limits_enclose_the_estimate(seed: int, n_methods: int) -> None:
+    _, _, x, y, x_draws, y_draws = study(seed, 20, n_methods)
+    found = choice_regret(x, y, x_draws, y_draws, n_units=20)
+    assert 0 <= found.low <= found.estimate <= found.high
+    assert found.gain_low <= found.gain <= found.gain_high
+    assert found.low <= found.naive <= found.high
+
+
+@given(st.integers(0, 10_000), st.floats(0.1, 10), st.floats(-5, 5))
+def test_units_of_the_metrics_do_not_matter(seed: int, scale: float, shift: float) -> None:
+    _, _, x, y, x_draws, y_draws = study(seed, 20, 4)
+    one = choice_regret(x, y, x_draws, y_draws, n_units=20)
+    two = choice_regret(
+        np.exp(x), scale * y + shift, np.exp(x_draws), scale * y_draws + shift, n_units=20
+    )
+    for name in ("estimate", "low", "high", "random", "gain"):
+        assert getattr(two, name) == pytest.approx(scale * getattr(one, name), abs=1e-8)
+
+
+@given(st.integers(0, 10_000))
+def test_order_of_methods_does_not_matter(seed: int) -> None:
+    _, _, x, y, x_draws, y_draws = study(seed, 20, 5)
+    order = np.random.default_rng(seed).permutation(5)
+    one = choice_regret(x, y, x_draws, y_draws, n_units=20)
+    two = choice_regret(x[order], y[order], x_draws[:, order], y_draws[:, order], n_units=20)
+    np.testing.assert_array_equal(one.chosen[order], two.chosen)
+    assert (one.low, one.high) == pytest.approx((two.low, two.high))
+
+
+@pytest.mark.parametrize("noise_correlation", [0.0, 0.95])
+@pytest.mark.parametrize("spread", [0.05, 0.5])
+def test_interval_covers(spread: float, noise_correlation: float) -> None:
+    hits, naive_bias, bias = [], [], []
+    for seed in range(120):
+        _, true, x, y, x_draws, y_draws = study(
+            seed, 60, 6, spread=spread, noise_correlation=noise_correlation
+        )
+        found = choice_regret(x, y, x_draws, y_draws, n_units=60)
+        regret = true.max() - found.chosen @ true
+        hits.append(found.low - 1e-12 <= regret <= found.high + 1e-12)
+        gain = found.chosen @ true - true.mean()
+        hits.append(found.gain_low <= gain <= found.gain_high)
+        naive_bias.append(found.naive - regret)
+        bias.append(found.estimate - regret)
+    # 93 % less three standard errors of 120 studies.
+    assert np.mean(hits[::2]) > 0.86
+    assert np.mean(hits[1::2]) > 0.86
+    assert abs(np.mean(bias)) < abs(np.mean(naive_bias)) + 0.02
+
+
+def test_naive_interval_would_fail_where_methods_are_alike() -> None:
+    """Percentiles of the regret of the fixed choice miss the truth: the reason for the design."""
+    ours, percentile = [], []
+    for seed in range(80):
+        _, true, x, y, x_draws, y_draws = study(seed, 50, 12, spread=0.03)
+        found = choice_regret(x, y, x_draws, y_draws, n_units=50)
+        regret = true.max() - found.chosen @ true
+        ours.append(found.low <= regret <= found.high)
+        draws = y_draws.max(axis=1) - y_draws @ found.chosen
+        low, high = np.quantile(draws, [0.025, 0.975])
+        percentile.append(low <= regret <= high)
+    assert np.mean(percentile) < 0.92 < np.mean(ours)
+
+
+def test_from_a_dataset_by_model(make_study) -> None:
+    ds = make_study(n_methods=5, n_models=2, without_reward=1)
+    found = selection_regret(ds, "rm_accuracy", "helpfulness", n_resamples=200)
+    assert set(found.dims) == {"model"}
+    assert (found["n_methods"] == 4).all()
+    accuracy = pls.rm_accuracy(ds).isel(method=slice(0, 4))
+    quality = ds["helpfulness"].mean("example").isel(method=slice(0, 4))
+    for model in ds["model"].values:
+        here = found.sel(model=model)
+        tops = accuracy["method"].values[accuracy.values == accuracy.values.max()]
+        assert here["chosen"].item().split(", ") == sorted(tops)
+        best = quality.sel(model=model)
+        assert here["best"].item() == best["method"].values[best.values.argmax()]
+        naive = float(best.max() - best.sel({"method": tops}).mean())
+        assert float(here["naive"]) == pytest.approx(naive)
+
+
+def test_order_of_the_file_does_not_matter(make_study, shuffled) -> None:
+    ds = make_study(n_examples=40)
+    one, two = (
+        selection_regret(d, "rm_accuracy", "rouge1", n_resamples=100) for d in (ds, shuffled(ds, 1))
+    )
+    xr.testing.assert_identical(one.sortby("model"), two.sortby("model"))
+
+
+def test_numbers_without_sampling_error(make_study) -> None:
+    ds = make_study()
+    by_board = selection_regret(ds, "leaderboard", "rouge1", n_resamples=200)
+    assert by_board["low"].notnull().all()
+    of_board = selection_regret(ds, "rm_accuracy", "leaderboard", n_resamples=50)
+    assert of_board["estimate"].notnull().all()
+    assert of_board["low"].isnull().all()
+    assert "no interval" in of_board["note"].values.ravel()[0]
+
+
+def test_single_method_and_no_method(make_study) -> None:
+    one = selection_regret(make_study(n_methods=1), "rm_accuracy", "rouge1", n_resamples=50)
+    np.testing.assert_array_equal(one["estimate"], 0)
+    np.testing.assert_array_equal(one["high"], 0)
+    none = make_study(n_methods=2, without_reward=2)
+    found = selection_regret(none, "rm_accuracy", "rouge1", n_resamples=50)
+    assert found["estimate"].isnull().all()
+    assert (found["note"] == "no method has both metrics").all()
+
+
+def test_unknown_metric_and_metrics_not_drawn(make_study) -> None:
+    ds = make_study()
+    with pytest.raises(InputError, match="accuracy_of_rm"):
+        selection_regret(ds, "accuracy_of_rm")
+    metrics = method_metrics(
+        ds, ["rm_accuracy", "rouge1"], units=user_units(ds), options=MetricOptions()
+    )
+    with pytest.raises(ValueError, match="draw the metrics first"):
+        regret_between(metrics["rm_accuracy"], metrics["rouge1"])
+    drawn = draw_metrics(metrics, n_resamples=100, seed=0)
+    xr.testing.assert_identical(
+        regret_between(drawn["rm_accuracy"], drawn["rouge1"]),
+        selection_regret(ds, n_resamples=100),
+    )

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from preflamp_stats.errors import InputError
+from preflamp_stats.inference.streams import stream
+from preflamp_stats.inference.tau import tau_test
+from preflamp_stats.kernels.resampling import bootstrap_counts
+from preflamp_stats.metrics.correlation import kendall_tau
+from preflamp_stats.metrics.discrimination import policy_accuracy, rm_accuracy
+from preflamp_stats.metrics.options import MetricOptions
+
+RESAMPLES = ("users", "examples", "methods", "both")
+VARIANTS = ("a", "b", "c", "weighted")
+
+
+def _tau(ds: xr.Dataset, *metrics: str, **options: object) -> xr.Dataset:
+    return tau_test(ds, *metrics, **{"n_resamples": 60, "interval": "percentile", **options})
+
+
+@settings(max_examples=25)
+@given(
+    data=st.data(),
+    order=st.integers(0, 999),
+    resample=st.sampled_from(RESAMPLES),
+    downstream=st.sampled_from(["policy_accuracy", "rouge1", "helpfulness", "leaderboard"]),
+    variant=st.sampled_from(VARIANTS),
+)
+def test_order_of_the_file_changes_the_order_of_rows_alone(
+    studies, shuffled, data, order, resample, downstream, variant
+):
+    ds = data.draw(studies)
+    options = {"resample": resample, "variant": variant}
+    found = _tau(ds, "rm_accuracy", downstream, **options)
+    other = _tau(shuffled(ds, order), "rm_accuracy", downstream, **options)
+    other = other.reindex_like(found).transpose(*found.dims)
+    xr.testing.assert_identical(other, found.transpose(*found.dims))
+
+
+def _kendalltau(x: np.ndarray, y: np.ndarray) -> float:
+    both = ~(np.isnan(x) | np.isnan(y))
+    if both.sum() < 2 or np.ptp(x[both]) == 0 or np.ptp(y[both]) == 0:
+        return np.nan
+    return float(stats.kendalltau(x[both], y[both]).statistic)
+
+
+@pytest.mark.parametrize("without_reward", [0, 2])
+def test_interval_is_that_of_a_loop_over_resampled_users(make_study, without_reward):
+    ds = make_study(n_models=1, without_reward=without_reward, n_methods=6, n_examples=40)
+    options = MetricOptions(weight=2.0)
+    users = sorted(set(ds["user"].values.tolist()))
+    of_user = [np.flatnonzero(ds["user"].values == user) for user in users]
+    ordered = ds.sortby("method")
+    taus = []
+    for _, counts in bootstrap_counts(len(users), 60, stream(9, "", "units")):
+        for times in counts.astype(int):
+            drawn = np.concatenate([np.tile(e, n) for e, n in zip(of_user, times, strict=True)])
+            sample = ordered.isel(example=drawn)
+            x = rm_accuracy(sample).values
+            y = policy_accuracy(sample, weight=2.0).isel(model=0).values
+            taus.append(_kendalltau(x, y))
+    found = _tau(ds, seed=9, level=0.8, options=options).isel(model=0)
+    expected = np.nanquantile(taus, [0.1, 0.9])
+    np.testing.assert_allclose([found["low"], found["high"]], expected, atol=1e-12)
+    assert found["n_methods"] == 6 - without_reward
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_estimate_is_tau_of_the_metrics(make_study, variant):
+    ds = make_study(missing=0.2, n_models=3)
+    found = _tau(ds, variant=variant)
+    expected = kendall_tau(rm_accuracy(ds), policy_accuracy(ds), variant=variant)
+    np.testing.assert_allclose(found["estimate"], expected.reindex_like(found), rtol=1e-12)
+    assert found.attrs["variant"] == variant
+    assert (found["low"] <= found["high"]).all()
+
+
+@pytest.mark.parametrize("resample", RESAMPLES)
+def test_methods_without_the_metric_change_nothing(make_study, resample):
+    ds = make_study(n_methods=6, n_models=1, without_reward=2)
+    kept = ds.isel({"method": slice(4)})
+    found = _tau(ds, resample=resample)
+    xr.testing.assert_identical(found, _tau(kept, resample=resample))
+    assert found["n_methods"] == 4
+
+
+@pytest.mark.parametrize("resample", RESAMPLES)
+def test_more_resamples_hold_the_fewer(make_study, resample):
+    """The limits of few resamples are found among the draws of many: the first ones are shared."""
+    ds = make_study(n_models=1)
+    one = _tau(ds, resample=resample, n_resamples=1)
+    assert one["low"].item() == one["high"].item()
+    low = [_tau(ds, resample=resample, n_resamples=n, level=1 - 1e-12) for n in (1, 10, 100)]
+    assert low[0]["low"] >= low[1]["low"] >= low[2]["low"]
+    assert low[0]["high"] <= low[1]["high"] <= low[2]["high"]
+
+
+def test_what_is_drawn_and_for_whom_is_recorded(make_study):
+    ds = make_study()
+    recorded = {resample: _tau(ds, resample=resample).attrs for resample in RESAMPLES}
+    assert {name: attrs["resample"] for name, attrs in recorded.items()} == {
+        name: name for name in RESAMPLES
+    }
+    targets = [attrs["target"] for attrs in recorded.values()]
+    assert targets == [*["these methods"] * 2, *["population of methods"] * 2]
+    assert _tau(ds.drop_vars("user")).attrs["resample"] == "examples"
+
+
+def test_methods_alone_are_drawn_without_sampling_error(make_study):
+    ds = make_study(n_models=1, n_methods=6)
+    found = _tau(ds, resample="methods", n_resamples=2000, level=0.9)
+    x, y = rm_accuracy(ds).values, policy_accuracy(ds).isel(model=0).values
+    rng = np.random.default_rng(0)
+    taus = [_kendalltau(x[pick], y[pick]) for pick in rng.integers(0, 6, (1000, 6))]
+    expected = np.nanquantile(taus, [0.05, 0.95])
+    np.testing.assert_allclose([found["low"][0], found["high"][0]], expected, atol=0.15)
+
+
+def test_a_metric_agrees_with_itself(make_study):
+    found = _tau(make_study(n_methods=6), "rouge1", "rouge1")
+    for name in ("estimate", "low", "high"):
+        np.testing.assert_allclose(found[name], 1.0)
+
+
+def test_two_methods_agree_or_disagree(make_study):
+    for seed in range(5):
+        found = _tau(make_study(seed, n_methods=2), "rouge1", "helpfulness")
+        assert set(np.abs(found["estimate"].values)) == {1.0}
+
+
+@pytest.mark.parametrize("resample", ["methods", "both"])
+def test_numbers_known_only_per_method_have_an_interval_over_methods(make_study, resample):
+    ds = make_study(n_methods=6)
+    ds["elo"] = ds["leaderboard"].copy(data=np.arange(6.0))
+    found = _tau(ds[["leaderboard", "elo"]], "leaderboard", "elo", resample=resample)
+    assert found["low"] < found["estimate"] < found["high"]
+    assert found["n_users"] == 0
+    fixed = _tau(ds[["leaderboard", "elo"]], "leaderboard", "elo")
+    assert fixed["estimate"] == found["estimate"]
+    assert fixed["low"].isnull().all()
+    assert fixed["note"].item() == "no interval: fewer than two units to resample"
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        ({"n_methods": 1}, "fewer than two methods have both metrics"),
+        ({"n_methods": 3, "without_reward": 2}, "fewer than two methods have both metrics"),
+        ({"n_users": 1}, "no interval: fewer than two units to resample"),
+    ],
+)
+def test_undefined_is_missing_with_a_note(make_study, options, note):
+    found = _tau(make_study(**options))
+    assert found["low"].isnull().all()
+    assert found["high"].isnull().all()
+    assert (found["note"] == note).all()
+    assert found["estimate"].isnull().all() == note.startswith("fewer")
+
+
+def test_methods_that_are_all_tied_have_no_order(make_study):
+    ds = make_study()
+    ds["reward"] = ds["reward"] * 0
+    found = _tau(ds)
+    assert found["estimate"].isnull().all()
+    assert (found["note"] == "all methods have the same value in one metric").all()
+    assert (found["n_methods"] == 5).all()
+
+
+def test_smaller_sample_behind_the_two_metrics_counts(make_study):
+    ds = make_study(without_reward=1, n_models=1)
+    ds["rouge1"] = ds["rouge1"].where(ds["example"] != ds["example"][3])
+    found = _tau(ds, "rm_accuracy", "rouge1")
+    assert found["n_examples"] == ds.sizes["example"] - 1
+    assert found["n_users"] == len(set(ds["user"].values))
+    assert found["n_methods"] == 4
+
+
+def test_a_model_that_lacks_a_method_compares_the_others(make_study):
+    ds = make_study(n_methods=5, n_models=2)
+    ds["rouge1"][0, 2] = np.nan
+    found = _tau(ds, "rm_accuracy", "rouge1")
+    assert found["n_methods"].values.tolist() == [4, 5]
+    rest = ds.isel({"method": [0, 1, 3, 4], "model": [0]})
+    xr.testing.assert_identical(found.isel(model=[0]), _tau(rest, "rm_accuracy", "rouge1"))
+
+
+def test_training_seeds_widen_the_interval_where_they_differ(make_study):
+    ds = make_study(n_seeds=4, n_methods=6, n_examples=300, n_users=100, n_models=1)
+    rng = np.random.default_rng(0)
+    skill = np.arange(6.0)[:, None] / 3 - 1 + rng.choice([-0.8, 0.8], (6, 4))
+    margin = xr.DataArray(skill, dims=("method", "seed")) * (ds["candidate"] == "chosen")
+    ds["reward"] = (ds["reward"] + margin).transpose(*ds["reward"].dims)
+    fixed, drawn = (
+        _tau(ds, "rm_accuracy", "leaderboard", include_seeds=include, n_resamples=400)
+        for include in (False, True)
+    )
+    assert fixed["estimate"] == drawn["estimate"]
+    assert drawn["high"] - drawn["low"] > fixed["high"] - fixed["low"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "options", "message"),
+    [
+        (("rm", "rouge1"), {}, "rm: cannot be computed.*choose one of rm_accuracy"),
+        (("rm_accuracy", "rouge9"), {}, "rouge9: cannot be computed"),
+        ((), {"interval": "bca"}, "interval: is 'bca'; choose one of .*percentile"),
+        ((), {"resample": "user"}, "resample: is 'user'; choose one of users"),
+    ],
+)
+def test_bad_input_is_named(make_study, metrics, options, message):
+    with pytest.raises(InputError, match=message):
+        _tau(make_study(), *metrics, **options)

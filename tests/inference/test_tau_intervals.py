@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL, INTERVALS, TauEvidence
+
+X = np.array([0.1, 0.2, 0.3, np.nan, 0.5])
+Y = np.array([0.2, 0.1, 0.3, 0.4, 0.6])
+
+
+def _evidence(x: np.ndarray = X, y: np.ndarray = Y, **changes: object) -> TauEvidence:
+    rng = np.random.default_rng(0)
+    options = {
+        "x_draws": x + rng.normal(0, 0.2, (300, len(x))).round(1),
+        "y_draws": y + rng.normal(0, 0.2, (300, len(y))).round(1),
+        "n_units": 20,
+        "level": 0.9,
+        "variant": "b",
+        **changes,
+    }
+    return TauEvidence(x, y, **options)
+
+
+def _scipy(x: np.ndarray, y: np.ndarray) -> float:
+    both = ~(np.isnan(x) | np.isnan(y))
+    return float(stats.kendalltau(x[both], y[both]).statistic)
+
+
+def test_draws_of_tau_are_those_of_a_loop():
+    evidence = _evidence()
+    expected = [_scipy(*pair) for pair in zip(evidence.x_draws, evidence.y_draws, strict=True)]
+    np.testing.assert_allclose(evidence.tau_draws(), expected, atol=1e-12)
+    low, high = INTERVALS["percentile"](evidence)
+    np.testing.assert_allclose([low, high], np.nanquantile(expected, [0.05, 0.95]))
+    assert evidence.tau == pytest.approx(_scipy(X, Y))
+
+
+def test_methods_that_are_picked_repeat_and_stay_paired():
+    picks = np.random.default_rng(1).choice([0, 1, 2, 4], (300, 4))
+    evidence = _evidence(picks=picks)
+    draws = zip(evidence.x_draws, evidence.y_draws, picks, strict=True)
+    expected = [_scipy(x[pick], y[pick]) for x, y, pick in draws]
+    np.testing.assert_allclose(evidence.tau_draws(), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "obstacle"),
+    [
+        (_evidence(), ""),
+        (_evidence(np.full(5, np.nan)), "fewer than two methods have both metrics"),
+        (_evidence(np.array([1.0, *[np.nan] * 4])), "fewer than two methods have both metrics"),
+        (_evidence(np.full(5, 0.5)), "all methods have the same value in one metric"),
+        (_evidence(X, np.array([1, 1, 1, 2, 1.0])), "all methods have the same value in one"),
+        (_evidence(n_units=1), "no interval: fewer than two units to resample"),
+        (_evidence(n_units=1, picks=np.zeros((300, 4), dtype=np.intp)), ""),
+    ],
+)
+def test_obstacles_are_told_in_words(evidence, obstacle):
+    assert evidence.obstacle.startswith(obstacle)
+    assert bool(evidence.obstacle) == bool(obstacle)
+
+
+def test_the_default_is_one_of_the_intervals():
+    assert DEFAULT_INTERVAL in INTERVALS

@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from preflamp_stats.kernels.covariance import method_blocks
+from preflamp_stats.kernels.latent_conditional import draw_true_values
+from preflamp_stats.kernels.latent_likelihood import (
+    GroupedModel,
+    Hyperparameters,
+    contrast_covariance,
+    exact_log_likelihood,
+    factored_log_likelihood,
+    prior_points,
+)
+
+ONE_GROUP = np.zeros((2, 5), dtype=int)
+TWO_GROUPS = np.array([[0, 1, 0, 1, 1], [1, 1, 0, 0, 1]])
+POINTS = Hyperparameters(
+    np.array([-0.6, 0.0, 0.9]), np.array([0.5, 1.0, 2.0]), np.array([1.5, 0.2, 0.7])
+)
+
+
+def centred(covariance):
+    centre = np.kron(np.eye(2), np.eye(len(covariance) // 2) - 2 / len(covariance))
+    return centre @ covariance @ centre
+
+
+def random_model(seed, groups, *, independent=False):
+    rng = np.random.default_rng(seed)
+    own = rng.normal(size=(5, 2, 2))
+    own = own @ own.transpose(0, 2, 1)
+    covariance = np.block([[np.diag(own[:, a, b]) for b in range(2)] for a in range(2)])
+    if not independent:
+        root = rng.normal(size=(10, 12))
+        covariance = covariance + 0.1 * root @ root.T
+    return GroupedModel(rng.normal(size=(2, 5)), centred(covariance), np.asarray(groups))
+
+
+@pytest.mark.parametrize("groups", [ONE_GROUP, TWO_GROUPS])
+def test_exact_likelihood_is_the_normal_density_of_the_contrasts(groups):
+    model = random_model(0, groups)
+    found = exact_log_likelihood(model, contrast_covariance(model, POINTS))
+    n_contrasts = len(model.contrasts)
+    expected = []
+    for rho, sx, sy in zip(POINTS.rho, POINTS.sigma_x, POINTS.sigma_y, strict=True):
+        effects = np.array([[sx**2, rho * sx * sy], [rho * sx * sy, sy**2]])
+        covariance = model.basis @ (np.kron(effects, np.eye(5)) + model.covariance) @ model.basis.T
+        expected.append(stats.multivariate_normal(cov=covariance).logpdf(model.contrasts))
+    np.testing.assert_allclose(found - n_contrasts / 2 * np.log(2 * np.pi), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("groups", [ONE_GROUP, TWO_GROUPS])
+def test_factored_likelihood_is_exact_where_methods_err_independently(groups):
+    model = random_model(1, groups, independent=True)
+    factored = factored_log_likelihood(model, POINTS)
+    exact = exact_log_likelihood(model, contrast_covariance(model, POINTS))
+    np.testing.assert_allclose(np.diff(factored), np.diff(exact), rtol=1e-9)
+
+
+def test_factored_likelihood_neglects_only_covariances_between_methods():
+    model = random_model(2, ONE_GROUP)
+    own = method_blocks(model.covariance)
+    block = np.block([[np.diag(own[:, a, b]) for b in range(2)] for a in range(2)])
+    simplified = GroupedModel(model.estimates, centred(block), ONE_GROUP)
+    exact = exact_log_likelihood(simplified, contrast_covariance(simplified, POINTS))
+    np.testing.assert_allclose(
+        np.diff(factored_log_likelihood(model, POINTS)), np.diff(exact), rtol=1e-9
+    )
+
+
+def test_the_many_points_of_a_prior_are_evaluated_as_the_few():
+    model = random_model(3, TWO_GROUPS)
+    points = prior_points(model, 10_000)
+    some = np.array([0, 4_321, 9_999])
+    np.testing.assert_allclose(
+        factored_log_likelihood(model, points)[some],
+        factored_log_likelihood(model, points.take(some)),
+        rtol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_prior_points_hold_the_likelihood_of_the_spread(seed):
+    """Beyond the cut of σ there is under a hundredth of what is within."""
+    model = random_model(seed, ONE_GROUP, independent=True)
+    points = prior_points(model, 4096)
+    assert np.abs(points.rho).max() < 0.9999
+    wide = Hyperparameters(points.rho, 3 * points.sigma_x.max() * np.ones(4096), points.sigma_y)
+    inside = np.exp(factored_log_likelihood(model, points)).mean()
+    assert np.exp(factored_log_likelihood(model, wide)).mean() < 0.02 * inside
+
+
+@pytest.mark.parametrize("groups", [ONE_GROUP, TWO_GROUPS])
+def test_draws_at_known_hyperparameters_have_the_blup_as_mean(groups):
+    model = random_model(4, groups)
+    rho, sx, sy = 0.7, 0.8, 1.3
+    n_draws = 40_000
+    one = Hyperparameters(np.array([rho]), np.array([sx]), np.array([sy]))
+    points = one.take(np.zeros(n_draws, dtype=int))
+    covariance = contrast_covariance(model, one)
+    theta = draw_true_values(
+        model, covariance, points, np.zeros(n_draws, dtype=int), np.random.default_rng(5)
+    ).reshape(n_draws, 10)
+    # Best linear unbiased prediction of contrasts within groups, and its error.
+    basis = model.basis
+    effects = np.kron([[sx**2, rho * sx * sy], [rho * sx * sy, sy**2]], np.eye(5))
+    gain = basis @ effects @ basis.T @ np.linalg.inv(covariance[0])
+    mean = gain @ model.contrasts
+    error = basis @ effects @ basis.T - gain @ basis @ effects @ basis.T
+    contrasts = theta @ basis.T
+    np.testing.assert_allclose(contrasts.mean(axis=0), mean, atol=0.03)
+    np.testing.assert_allclose(np.cov(contrasts.T), error, atol=0.04)
+
+
+def test_each_draw_is_solved_with_its_own_point():
+    model = random_model(6, ONE_GROUP)
+    picked = np.repeat([0, 2], [20_000, 10_000])
+    theta = draw_true_values(
+        model,
+        contrast_covariance(model, POINTS),
+        POINTS.take(picked),
+        picked,
+        np.random.default_rng(7),
+    ).reshape(len(picked), 10)
+    for point, rows in ((0, picked == 0), (2, picked == 2)):
+        only = POINTS.take(np.array([point]))
+        alone = draw_true_values(
+            model,
+            contrast_covariance(model, only),
+            only.take(np.zeros(20_000, dtype=int)),
+            np.zeros(20_000, dtype=int),
+            np.random.default_rng(8),
+        ).reshape(-1, 10)
+        np.testing.assert_allclose(theta[rows].mean(axis=0), alone.mean(axis=0), atol=0.06)
