@@ -65,10 +65,8 @@ def _dataset(
     study: Study, rows: Sequence[Example], shards: Sequence[Shard], folder: Path
 ) -> xr.Dataset:
     sizes = dict.fromkeys(_RAGGED, 0)
-    names: set[str] = set()
     for shard in shards:
         with open_results(folder / shard.file_name) as tree:
-            names |= set(map(str, tree.dataset.data_vars))
             for dim in _RAGGED:
                 sizes[dim] = max(sizes[dim], tree.sizes.get(dim, 0))
     labels: dict[str, list[Any]] = {
@@ -80,10 +78,12 @@ def _dataset(
     }
     sizes |= {dim: len(values) for dim, values in labels.items()} | {"example": len(rows)}
     arrays: dict[str, xr.Variable] = {}
+    devices: set[str] = set()
     for shard in shards:
         with open_results(folder / shard.file_name) as tree:
+            devices.add(tree.attrs["device"])
             _place(tree.dataset.load(), shard, arrays, sizes, labels)
-    ds = xr.Dataset(arrays)
+    ds = xr.Dataset(arrays, attrs={"computed_on": ", ".join(sorted(devices))})
     ds = ds.assign_coords({dim: labels[dim] for dim in ds.dims if dim in labels})
     ds = ds.assign_coords(example=[row.id for row in rows])
     if "method" in ds.dims:

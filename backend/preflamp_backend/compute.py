@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
 from preflamp_backend.data import Example
@@ -58,6 +59,7 @@ def compute_shard(study: Study, shard: Shard, examples: Sequence[Example]) -> xr
     found = found.assign_coords(model=[shard.model])
     found["user"] = ("example", [row.user for row in rows])
     found.attrs["shard_key"] = shard.key
+    found.attrs["device"] = _device_name(study.models[shard.model])
     return found
 
 
@@ -67,12 +69,17 @@ def candidate_names(examples: Sequence[Example]) -> list[str]:
     return ["chosen", "rejected", *sorted(others)]
 
 
+def _device_name(source: ModelSource) -> str:
+    device = source.resolved_device()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 @lru_cache(maxsize=2)
 def _language_model(source: ModelSource) -> LanguageModel:
     return load_language_model(source)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def _classifier(source: ModelSource, name: str) -> HeadReward:
     return load_sequence_classifier(source, name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -112,7 +112,7 @@ def read_examples(path: str | Path, limit: int | None = None) -> list[Example]:
     return examples
 
 
-def content_hash(examples: list[Example]) -> str:
+def content_hash(examples: Sequence[Example]) -> str:
     """SHA-256 of all that examples say."""
     text = json.dumps([asdict(example) for example in examples], sort_keys=True)
     return sha256(text.encode()).hexdigest()

@@ -60,7 +60,7 @@ class Shard:
 
 
 def plan(study: Study, examples: Mapping[str, Sequence[Example]]) -> list[Shard]:
-    """Cut a study into shards, those of a model together.
+    """Cut a study into shards; those that need the same models follow one another.
 
     Two shards may have one key where a choice makes no difference (a seed under greedy decoding,
     the base model under a reward model of its own); it is then computed once.
@@ -74,15 +74,17 @@ def plan(study: Study, examples: Mapping[str, Sequence[Example]]) -> list[Shard]
     shards = []
     for model, source in study.models.items():
         for dataset, rows in examples.items():
-            for start in range(0, len(rows), study.run.shard_size):
-                stop = min(start + study.run.shard_size, len(rows))
-                texts = content_hash(list(rows[start:stop]))
-                for kind, method, seed, made_by in _work(
-                    study, model, source, bool(rows[0].candidates)
-                ):
-                    models = [identity(each) for each in made_by.pop("models")]
-                    ingredients = {"kind": kind, "examples": texts, "models": models, **made_by}
-                    key = _key({**ingredients, "code": code_hash(), "versions": _versions()})
+            slices = range(0, len(rows), study.run.shard_size)
+            texts = {at: content_hash(rows[at : at + study.run.shard_size]) for at in slices}
+            for kind, method, seed, made_by in _work(
+                study, model, source, bool(rows[0].candidates)
+            ):
+                models = [identity(each) for each in made_by.pop("models")]
+                made_by |= {"kind": kind, "models": models, "code": code_hash()}
+                for start in slices:
+                    stop = min(start + study.run.shard_size, len(rows))
+                    ingredients = {"examples": texts[start], "versions": _versions(), **made_by}
+                    key = _key(ingredients)
                     shards.append(Shard(kind, dataset, model, method, seed, start, stop, key))
     return shards
 

@@ -74,6 +74,7 @@ def test_the_file_holds_every_method_model_and_example(everything):
     assert (ds.generation.sel({"method": "lore"}) == "").all()
     assert set(np.unique(ds.generation_stop.sel({"method": "icl"}))) <= {"eos", "length", "context"}
     assert ds.generation_shots.sel({"method": "icl"}).max() > 0
+    assert ds.attrs["computed_on"] == "cpu"
     assert ds.method_family.sel({"method": "rm"}) == "best-of-n"
 
 
@@ -187,6 +188,13 @@ def test_the_command_runs_says_what_it_wrote_and_interrupts_cleanly(
     done = CliRunner().invoke(run_command, [str(study_file), "-o", str(out)])
     assert done.exit_code == 0
     assert out.exists()
+
+
+def test_a_missing_backend_is_said(study_file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "preflamp_backend.run", None)
+    found = CliRunner().invoke(run_command, [str(study_file)])
+    assert isinstance(found.exception, InputError)
+    assert "pip install 'preflamp-stats[backend,dask]'" in str(found.exception)
 
 
 def test_estimates_count_the_tokens_of_every_kind_of_shard(full_file, tmp_path):
