@@ -22,7 +22,7 @@ from preflamp_backend.attention import TREE_ATTENTION
 from preflamp_backend.decoding.guided import write
 from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.models import Backbone, HeadReward, LanguageModel
-from preflamp_backend.scoring import ScoreOptions, score
+from preflamp_backend.scoring import ScoreOptions, score, score_rewards
 from preflamp_backend.text import Encoding
 
 PROMPTS, CANDIDATES, NEW_TOKENS, TOP_K, TRACE = 16, 2, 32, 10, 48
@@ -239,18 +239,21 @@ def measure(name: str, device: str, turns: int) -> list[tuple[str, str, str, str
     check(subject, exact=shape.dtype == torch.float32)
     large = name in ("mid", "7B")
     rows = []
-    plain = ScoreOptions(trace=False)
+    # A CPU is busy with few tokens; a GPU wants many.
+    batch = 1024 if device == "cpu" else 16_384
+    plain = ScoreOptions(trace=False, batch_tokens=batch)
+    traces = ScoreOptions(batch_tokens=batch)
     one = subject.heads.only("head0")
 
     def sized(count: int) -> list[Encoding]:
         return [Encoding(e.prompt, (tuple(range(TRACE)),)) for e in subject.encodings[:count]]
 
-    traced = sized(2 if large else 8)
+    traced = sized(4 if large else 16)
     users = [""] * PROMPTS
     times = least_times(
         {
             "naive": lambda: [naive_trace(subject, e.prompt, e.continuations[0]) for e in traced],
-            "ours": ours(subject, lambda: score(subject.model, traced, heads=one, users=users)),
+            "ours": ours(subject, lambda: score_rewards(one, traced, users=users, options=traces)),
         },
         device,
         2 if large else turns,
@@ -296,11 +299,20 @@ def measure(name: str, device: str, turns: int) -> list[tuple[str, str, str, str
     times = least_times(
         {
             "one": ours(
-                subject, lambda: score(subject.model, subject.encodings, heads=one, users=users)
+                subject,
+                lambda: score(
+                    subject.model, subject.encodings, heads=one, users=users, options=traces
+                ),
             ),
             "eight": ours(
                 subject,
-                lambda: score(subject.model, subject.encodings, heads=subject.heads, users=users),
+                lambda: score(
+                    subject.model,
+                    subject.encodings,
+                    heads=subject.heads,
+                    users=users,
+                    options=traces,
+                ),
             ),
         },
         device,
