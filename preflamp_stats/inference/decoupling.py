@@ -28,6 +28,7 @@ __all__ = ["PairCorrection", "decoupling_between", "decoupling_test", "judge_pai
 PairCorrection = Literal["holm", "none"]
 
 _VERDICTS = ("decoupled", "coupled", "reversed")
+_P_VALUES = ("upstream_p_adjusted", "downstream_p_adjusted", *(f"p_{v}" for v in _VERDICTS))
 
 
 def decoupling_test(
@@ -58,8 +59,8 @@ def decoupling_test(
         None of these is shown. It is no evidence of anything.
 
     The p-value of a conjunction is the larger of its parts' (intersection-union), and for each
-    verdict those of all pairs of a model are corrected by Holm: in at most α of studies is any
-    pair called decoupled that is not, and the same holds for coupled and for reversed.
+    verdict those of all pairs, over all models, are corrected by Holm: in at most α of studies is
+    any pair called decoupled that is not, and the same holds for coupled and for reversed.
 
     Parameters
     ----------
@@ -178,17 +179,14 @@ def decoupling_between(
             )
             row[f"{side}_difference"] = columns["estimate"]
             row[f"{side}_low"], row[f"{side}_high"] = columns["low"], columns["high"]
-        row |= judge_pairs(
-            dx,
-            dy,
-            margin=margin,
-            discrimination_margin=discrimination_margin,
-            correction=correction,
-            level=level,
-        )
+        row |= _p_values(dx, dy, margin, discrimination_margin)
         row["n_users"] = np.minimum(dx.n_users, dy.n_users)
         rows.append(row)
-    return labelled.dataset(rows).assign_attrs(
+    found = labelled.dataset(rows)
+    single = {name: found[name].values for name in _P_VALUES}
+    judged = _adjusted(single, correction, level)
+    found = found.assign({name: (found[_P_VALUES[0]].dims, judged[name]) for name in judged})
+    return found.assign_attrs(
         upstream=x.info.name,
         downstream=y.info.name,
         margin=margin,
@@ -207,7 +205,7 @@ def judge_pairs(
     correction: PairCorrection = "holm",
     level: float = 0.95,
 ) -> dict[str, NDArray[Any]]:
-    """Adjusted p-values and verdict of each pair; see :func:`decoupling_test`.
+    """Adjusted p-values and verdict of the pairs of one model; see :func:`decoupling_test`.
 
     Parameters
     ----------
@@ -222,25 +220,41 @@ def judge_pairs(
         ``upstream_p_adjusted``, ``downstream_p_adjusted``, ``p_decoupled``, ``p_coupled``,
         ``p_reversed``, ``verdict``. A pair that lacks a metric is not counted: NaN.
     """
+    single = _p_values(dx, dy, margin, discrimination_margin)
+    return _adjusted(single, correction, level)
+
+
+def _p_values(
+    dx: PairedDifferences, dy: PairedDifferences, margin: float, discrimination_margin: float
+) -> dict[str, NDArray[Any]]:
+    """p-values of each pair by itself; NaN where it lacks a metric."""
     x_beyond = minimum_effect_test(dx.estimate, dx.se, dx.df, margin=discrimination_margin)
     y_beyond = minimum_effect_test(dy.estimate, dy.se, dy.df, margin=margin)
     y_within = equivalence_test(dy.estimate, dy.se, dy.df, margin=margin)
-    known = ~np.isnan(x_beyond + y_beyond)
     direction = np.sign(dx.estimate) * np.sign(dy.estimate)
     both_beyond = np.maximum(x_beyond, y_beyond)
-    parts = {
-        "upstream_p_adjusted": x_beyond,
-        "downstream_p_adjusted": y_within,
-        "p_decoupled": np.maximum(x_beyond, y_within),
-        "p_coupled": np.where(direction > 0, both_beyond, 1.0),
-        "p_reversed": np.where(direction < 0, both_beyond, 1.0),
-    }
-    adjust = holm if correction == "holm" else np.asarray
-    adjusted = {name: adjust(np.where(known, p, np.nan)) for name, p in parts.items()}
-    verdict = np.full(len(known), "inconclusive", dtype=object)
+    parts = (
+        x_beyond,
+        y_within,
+        np.maximum(x_beyond, y_within),
+        np.where(direction > 0, both_beyond, 1.0),
+        np.where(direction < 0, both_beyond, 1.0),
+    )
+    known = ~np.isnan(both_beyond)
+    return {n: np.where(known, p, np.nan) for n, p in zip(_P_VALUES, parts, strict=True)}
+
+
+def _adjusted(
+    single: dict[str, NDArray[Any]], correction: PairCorrection, level: float
+) -> dict[str, NDArray[Any]]:
+    """Correct for all pairs there are, over all models, and read off the verdicts."""
+    found: dict[str, NDArray[Any]] = {}
+    for name, p in single.items():
+        found[name] = holm(p.ravel()).reshape(p.shape) if correction == "holm" else p
+    verdict = np.full(found[_P_VALUES[0]].shape, "inconclusive", dtype=object)
     for name in _VERDICTS:
-        verdict[adjusted[f"p_{name}"] <= 1 - level] = name
-    return {**adjusted, "verdict": verdict}
+        verdict[found[f"p_{name}"] <= 1 - level] = name
+    return {**found, "verdict": verdict}
 
 
 def _shared_methods(x: MethodMetric, y: MethodMetric) -> list[str]:

@@ -23,6 +23,9 @@ __all__ = ["Regret", "choice_regret", "regret_between", "selection_regret"]
 
 Array = NDArray[np.float64]
 
+# A method chosen in fewer resamples cannot have been the choice by luck.
+_PLAUSIBLE = 0.01
+
 
 def selection_regret(
     ds: xr.Dataset,
@@ -258,31 +261,36 @@ def _limits(
         stats.t.isf(tail, n_units - 1) / stats.norm.isf(tail)
     )
     every = np.eye(len(y))
-    average = np.full((1, len(y)), 1 / len(y))
+    deviation = y_draws - y
 
-    def studentised(targets: Array) -> Array:
-        """Errors of the targets' lead over the choice of each resample, (resample, target)."""
-        deviation = y_draws - y
-        error = _errors(targets, choices, covariance)
-        lead = deviation @ targets.T - (choices * deviation).sum(axis=1, keepdims=True)
-        noise = np.zeros_like(lead)
-        np.divide(lead, error, out=noise, where=error > 0)
+    def studentised(errors: Array, leads: Array) -> Array:
+        noise = np.zeros_like(leads)
+        np.divide(leads, errors, out=noise, where=errors > 0)
         return np.asarray(small_sample * noise)
 
-    lead = y - chosen @ y
-    error = _errors(every, chosen[None], covariance)[0]
-    noise = studentised(every)
+    # Each method's lead over the choice of the resample.
+    noise = studentised(
+        _errors(every, choices, covariance),
+        deviation - (choices * deviation).sum(axis=1, keepdims=True),
+    )
     below = np.quantile(noise.max(axis=1), 1 - tail)
     above = np.maximum(0.0, np.quantile(-noise, 1 - tail, axis=0))
+    lead = y - chosen @ y
+    error = _errors(every, chosen[None], covariance)[0]
+    # The gain of every method that might have been chosen, bounded at once.
+    average = np.full((1, len(y)), 1 / len(y))
+    plausible = (choices.mean(axis=0) >= _PLAUSIBLE) | (chosen > 0)
+    own_error = _errors(average, every, covariance)[:, 0]
+    gains = studentised(own_error, deviation - deviation.mean(axis=1, keepdims=True))
+    reach = np.quantile(np.abs(gains[:, plausible]).max(axis=1), level)
     gain = chosen @ y - y.mean()
     gain_error = float(_errors(average, chosen[None], covariance)[0, 0])
-    gain_noise = np.quantile(studentised(average)[:, 0], [tail, 1 - tail])
     return np.array(
         [
             max(0.0, (lead - below * error).max()),
             max(0.0, (lead + above * error).max()),
-            gain + gain_noise[0] * gain_error,
-            gain + gain_noise[1] * gain_error,
+            gain - reach * gain_error,
+            gain + reach * gain_error,
         ]
     )
 

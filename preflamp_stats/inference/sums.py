@@ -19,6 +19,10 @@ from preflamp_stats.kernels.user_sums import exact_step, round_to_step, sum_by_u
 __all__ = ["ExampleValues", "UserSums", "collect_sums", "draw_ratios"]
 
 
+_RESOLUTION = 2.0**10
+"""Steps of the grid of sums within which two ratios are equal."""
+
+
 @dataclass(frozen=True)
 class UserSums:
     """Sufficient statistics of a mean over users: a ratio of two sums.
@@ -31,6 +35,9 @@ class UserSums:
         Per user: the number of values (micro), or 1 where there is one (macro).
     n_examples : DataArray, dims (...)
         Examples behind each ratio.
+    resolution : float
+        Ratios are rounded to multiples of it; 0 leaves them as they are. It is far coarser than the
+        grid of the sums, so that values which are equal but for that grid are ties again.
 
     Examples
     --------
@@ -43,6 +50,7 @@ class UserSums:
     sums: xr.DataArray
     counts: xr.DataArray
     n_examples: xr.DataArray
+    resolution: float = 0.0
 
     @property
     def n_users(self) -> xr.DataArray:
@@ -52,7 +60,12 @@ class UserSums:
     def ratio(self) -> xr.DataArray:
         """Point estimate Σs/Σn, dims (...); NaN where there is nothing."""
         total = self.counts.sum("unit")
-        return self.sums.sum("unit") / total.where(total > 0)
+        ratio = self.sums.sum("unit") / total.where(total > 0)
+        return ratio.copy(data=self.rounded(ratio.values))
+
+    def rounded(self, ratios: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Ratios on the grid of the resolution."""
+        return round_to_step(ratios, self.resolution) if self.resolution else ratios
 
 
 def draw_ratios(
@@ -85,7 +98,7 @@ def draw_ratios(
     ends = np.cumsum([f.shape[1] for f in flat])
     parts = np.split(draws, ends[:-1], axis=1)
     return {
-        name: _as_draws(part, s.n_examples)
+        name: _as_draws(s.rounded(part), s.n_examples)
         for (name, s), part in zip(sums.items(), parts, strict=True)
     }
 
@@ -176,7 +189,9 @@ def collect_sums(
             total.add(values, units.codes[block], steps.get(name))
         if progress is not None:
             progress(block.stop - block.start)
-    return {name: total.finish(units.labels, average) for name, total in totals.items()}
+    return {
+        name: total.finish(units.labels, average, steps.get(name)) for name, total in totals.items()
+    }
 
 
 class _Total:
@@ -200,13 +215,14 @@ class _Total:
         self.counts[:, ~gaps] += np.bincount(codes, minlength=n_units)[:, None]
         self.counts[:, gaps] += sum_by_user(~missing[:, gaps], codes, n_units)
 
-    def finish(self, labels: Sequence[str], average: Average) -> UserSums:
+    def finish(self, labels: Sequence[str], average: Average, step: float | None) -> UserSums:
         n_examples = self.counts.sum(axis=0)
         sums, counts = self.sums, self.counts
         if average == "macro":
             means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
             largest = float(np.abs(means).max(initial=0.0))
-            sums = round_to_step(means, exact_step(largest, len(labels)))
+            step = max(exact_step(largest, len(labels)), step or 0.0)
+            sums = round_to_step(means, step)
             counts = (counts > 0).astype(np.float64)
         shape = (len(labels), *self.like.shape)
         dims = ("unit", *self.like.dims)
@@ -215,6 +231,7 @@ class _Total:
             xr.DataArray(sums.reshape(shape), dims=dims, coords=coords),
             xr.DataArray(counts.reshape(shape), dims=dims, coords=coords),
             self.like.copy(data=n_examples.reshape(self.like.shape)),
+            resolution=0.0 if step is None else _RESOLUTION * step,
         )
 
 

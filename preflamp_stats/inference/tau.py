@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from preflamp_stats.choices import Resample, Variant
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.inference.alignment import align_metrics, each_model
 from preflamp_stats.inference.method_metrics import (
     MethodMetric,
     draw_metrics,
     method_metrics,
     resampling_units,
 )
+from preflamp_stats.inference.sampling_error import sampling_error
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL, INTERVALS, TauEvidence
+from preflamp_stats.inference.tau_noise import TauNoise, tau_noise
+from preflamp_stats.kernels.permutation import tau_permutation_test
 from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = ["tau_between", "tau_test"]
@@ -50,14 +57,21 @@ def tau_test(
         As for :func:`bootstrap`.
     variant : {"a", "b", "c", "weighted"}
         Kendall's tau.
-    interval : {"percentile"}, optional
-        Kind of interval.
+    interval : {"model", "guaranteed", "percentile"}, optional
+        Kind of interval; by default the calibrated one, "model". "guaranteed" needs no model of how
+        methods are spread and is wide; "percentile" is the usual bootstrap, which misses a strong
+        association between methods that lie close together.
 
     Returns
     -------
     Dataset, dims ([model])
-        ``estimate, low, high, n_methods, n_examples, n_users``. Tau is NaN where fewer than two
-        methods have both metrics or one metric is constant; the variable ``note`` says so.
+        ``estimate, low, high, n_methods, p_value, n_examples, n_users``; the fields of
+        :class:`~preflamp_stats.inference.tau_noise.TauNoise`, among them ``tau_corrected`` and
+        ``ceiling``; and ``note``, which says why tau or its interval is undefined: fewer than two
+        methods have both metrics, one is constant, nothing is known of the sampling error. The
+        attribute ``target`` names the target, ``seeds`` says whether the interval includes the
+        variance between training seeds. ``p_value`` is of the permutation test that the downstream
+        metric is exchangeable over methods.
 
     Raises
     ------
@@ -89,6 +103,7 @@ def tau_test(
         level=level,
         variant=variant,
         interval=interval,
+        include_seeds=include_seeds,
     )
 
 
@@ -103,6 +118,7 @@ def tau_between(
     level: float = 0.95,
     variant: Variant = "b",
     interval: str | None = None,
+    include_seeds: bool = True,
 ) -> xr.Dataset:
     """Kendall's tau between two drawn metrics; see :func:`tau_test`.
 
@@ -116,7 +132,7 @@ def tau_between(
         What the draws of the metrics drew.
     seed, dataset
         Name the stream of the methods' draws.
-    level, variant, interval
+    level, variant, interval, include_seeds
         As for :func:`tau_test`.
 
     Returns
@@ -128,37 +144,48 @@ def tau_between(
         raise InputError(
             Problem(f"is {kind!r}", f"choose one of {', '.join(INTERVALS)}", variable="interval")
         )
-    pair = _aligned(x, y)
-    methods_drawn = resample in ("methods", "both")
-    n_resamples = pair.sizes["resample"]
-    draws = pair if resample != "methods" else _without_sampling_error(pair)
-
-    lead = [dim for dim in pair["x"].dims if dim != "method"]
-    like = pair["x"].isel(method=0, drop=True)
+    if x.draws is None or y.draws is None:
+        raise ValueError("draw the metrics first (draw_metrics)")
+    pair = align_metrics({"x": x, "y": y})
+    like = pair["x"].isel(method=0, drop=True) if pair.sizes["method"] else pair["n_users"]
     found = xr.Dataset(
         {name: xr.full_like(like, fill, dtype=dtype) for name, fill, dtype in _COLUMNS}
     )
-    for where in np.ndindex(*like.shape):
-        at = dict(zip(lead, where, strict=True))
-        x_here, y_here = pair["x"][at].values, pair["y"][at].values
-        evidence = TauEvidence(
-            x_here,
-            y_here,
-            draws["x_draws"][at].values,
-            draws["y_draws"][at].values,
-            n_units=int(pair["n_users"][at]),
+    found = found.assign(n_examples=pair["n_examples"], n_users=pair["n_users"])
+    methods_drawn = resample in ("methods", "both")
+    for at in each_model(pair):
+        here = pair.isel(at)
+        evidence = _evidence(
+            here,
+            x,
+            y,
+            resample=resample,
             level=level,
             variant=variant,
-            picks=_picks(x_here, y_here, n_resamples, stream(seed, dataset, "methods"))
-            if methods_drawn
-            else None,
+            include_seeds=include_seeds,
+            seed=seed,
+            dataset=dataset,
         )
-        found["estimate"][at] = evidence.tau
-        found["n_methods"][at] = evidence.compared.sum()
-        found["note"][at] = evidence.obstacle
+        row: dict[str, Any] = {
+            "estimate": evidence.tau,
+            "n_methods": int(evidence.compared.sum()),
+            "note": evidence.obstacle,
+        }
+        if not np.isnan(evidence.tau):
+            row["p_value"] = tau_permutation_test(
+                evidence.x,
+                evidence.y,
+                n_resamples=here.sizes["resample"],
+                rng=evidence.generator(3),
+                variant=variant,
+            ).p_value
         if not evidence.obstacle:
-            found["low"][at], found["high"][at] = INTERVALS[kind](evidence)
-    return found.assign(n_examples=pair["n_examples"], n_users=pair["n_users"]).assign_attrs(
+            row["low"], row["high"] = INTERVALS[kind](evidence)
+            row |= asdict(tau_noise(evidence))
+        for name, value in row.items():
+            found[name][at] = value
+    seeds = [m.n_seeds.max().item() for m in (x, y)]
+    return found.assign_attrs(
         upstream=x.info.name,
         downstream=y.info.name,
         variant=variant,
@@ -166,6 +193,7 @@ def tau_between(
         resample=resample if methods_drawn else unit,
         target=POPULATION if methods_drawn else THESE_METHODS,
         interval=kind,
+        seeds="included" if include_seeds and max(seeds) > 1 else "not included",
     )
 
 
@@ -176,56 +204,57 @@ _COLUMNS: tuple[tuple[str, object, type], ...] = (
     ("low", np.nan, float),
     ("high", np.nan, float),
     ("n_methods", 0, int),
+    ("p_value", np.nan, float),
+    *((field.name, np.nan, float) for field in fields(TauNoise)),
     ("note", "", object),
 )
 
 
+def _evidence(
+    here: xr.Dataset,
+    x: MethodMetric,
+    y: MethodMetric,
+    *,
+    resample: Resample,
+    level: float,
+    variant: Variant,
+    include_seeds: bool,
+    seed: int,
+    dataset: str,
+) -> TauEvidence:
+    """Evidence of one model; ``here`` holds both metrics over the methods that they share."""
+    x_hat, y_hat = here["x"].values, here["y"].values
+    x_draws, y_draws = here["x_draws"].values, here["y_draws"].values
+    there = ~(np.isnan(x_hat) | np.isnan(y_hat))
+    model = here["model"].item() if "model" in here.coords else None
+    if resample == "methods":  # the metrics stay as they are
+        x_draws = np.broadcast_to(x_hat, x_draws.shape)
+        y_draws = np.broadcast_to(y_hat, y_draws.shape)
+        error = None
+    else:
+        methods = here["method"].values[there].tolist()
+        error = sampling_error(x, y, methods, model, include_seeds=include_seeds)
+    picks = None
+    if resample in ("methods", "both"):
+        picks = _picks(there, len(x_draws), stream(seed, dataset, "methods"))
+    return TauEvidence(
+        x_hat,
+        y_hat,
+        x_draws,
+        y_draws,
+        n_units=int(here["n_users"]),
+        level=level,
+        variant=variant,
+        picks=picks,
+        error=error,
+        seed=stream(seed, dataset, "tau", str(model), x.info.name, y.info.name),
+    )
+
+
 def _picks(
-    x: NDArray[np.float64], y: NDArray[np.float64], n_resamples: int, seed: np.random.SeedSequence
+    there: NDArray[np.bool_], n_resamples: int, seed: np.random.SeedSequence
 ) -> NDArray[np.intp]:
     """Methods of each resample, drawn among those that have both metrics."""
-    there = np.flatnonzero(~(np.isnan(x) | np.isnan(y)))
-    uniforms = np.random.default_rng(seed).random((n_resamples, len(there)))
-    return there[(uniforms * len(there)).astype(np.intp)]
-
-
-def _aligned(x: MethodMetric, y: MethodMetric) -> xr.Dataset:
-    """Both metrics over the methods that they share, in canonical order, and what they rest on.
-
-    The smaller sample behind the two metrics, over the methods compared, is the one that counts.
-    """
-    if x.draws is None or y.draws is None:
-        raise ValueError("draw the metrics first (draw_metrics)")
-    ds = xr.Dataset({"x": x.estimate, "y": y.estimate}).sortby("method")
-    shared = set(x.estimate["method"].values) & set(y.estimate["method"].values)
-    # sel() has a parameter named method, so the dim is named in a dict.
-    ds = ds.sel({"method": [m for m in ds["method"].values if m in shared]})
-    ds = xr.Dataset(dict(zip("xy", xr.broadcast(ds["x"], ds["y"]), strict=True)))
-    ds = ds.transpose(..., "method")
-    for name, draws in (("x_draws", x.draws), ("y_draws", y.draws)):
-        draws = draws.sel({"method": ds["method"]})
-        ds[name] = draws.broadcast_like(ds["x"]).transpose("resample", *ds["x"].dims)
-    both = ds["x"].notnull() & ds["y"].notnull()
-    for size in ("n_examples", "n_users"):
-        behind = [getattr(m, size) for m in (x, y) if m.sums is not None]
-        sizes = (
-            xr.concat(
-                [
-                    b.sel({"method": ds["method"]}).broadcast_like(ds["x"]).where(both)
-                    for b in behind
-                ],
-                dim="metric",
-            )
-            if behind
-            else xr.zeros_like(ds["x"]).expand_dims("metric")
-        )
-        ds[size] = sizes.min(["metric", "method"]).fillna(0).astype(np.int64)
-    return ds
-
-
-def _without_sampling_error(pair: xr.Dataset) -> xr.Dataset:
-    """Estimates in place of their draws: only methods are drawn."""
-    return pair.assign(
-        x_draws=pair["x"].broadcast_like(pair["x_draws"]).transpose(*pair["x_draws"].dims),
-        y_draws=pair["y"].broadcast_like(pair["y_draws"]).transpose(*pair["y_draws"].dims),
-    )
+    methods = np.flatnonzero(there)
+    uniforms = np.random.default_rng(seed).random((n_resamples, len(methods)))
+    return methods[(uniforms * len(methods)).astype(np.intp)]

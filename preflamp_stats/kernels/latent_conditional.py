@@ -29,7 +29,7 @@ def draw_true_values(
     ----------
     model : GroupedModel
         Data.
-    covariance : ndarray, shape (point, contrast, contrast)
+    covariance : ndarray, shape (point, 2 × contrast, 2 × contrast)
         Of the estimated contrasts, from ``contrast_covariance``.
     points : Hyperparameters, shape (draw,)
         Point of each draw.
@@ -46,7 +46,7 @@ def draw_true_values(
     --------
     >>> from preflamp_stats.kernels.latent_likelihood import contrast_covariance
     >>> estimates = np.array([[1.0, 2, 4], [3, 5, 8]])
-    >>> model = GroupedModel(estimates, np.zeros((6, 6)), np.zeros((2, 3), dtype=int))
+    >>> model = GroupedModel(estimates, np.zeros((6, 6)), np.zeros(3, dtype=int))
     >>> point = Hyperparameters(*np.array([[0.5], [1.0], [1.0]]))
     >>> covariance = contrast_covariance(model, point)
     >>> draw_true_values(model, covariance, point, np.array([0]), np.random.default_rng(0))
@@ -70,9 +70,10 @@ def draw_true_values(
             points.sigma_y[:, None] * (rho * first + np.sqrt(1 - rho**2) * second),
         ]
     )
-    missed = (model.estimates.ravel() - effects - error) @ model.basis.T
+    basis = np.kron(np.eye(2), model.basis)
+    missed = (model.estimates.ravel() - effects - error) @ basis.T
     solved = _solve_each(covariance, missed, picked)
-    theta = model.estimates.ravel() - (error + solved @ (model.basis @ model.covariance))
+    theta = model.estimates.ravel() - (error + solved @ (basis @ model.covariance))
     return np.asarray(theta.reshape(n_draws, 2, n_methods))
 
 

@@ -96,8 +96,8 @@ def latent_draws(
     Notes
     -----
     Prior: atanh ρ uniform, σx and σy flat, means free. Points that fill the prior are weighted by
-    the likelihood that neglects covariances of errors between methods, a few hundred of them are
-    kept, and those are weighted again by the exact likelihood. Given a point, θ is normal; it is
+    a likelihood that neglects some covariances, a few hundred of them are kept, and those are
+    weighted again by the exact likelihood. Given a point, θ is normal; it is
     drawn by simulating estimates and moving them to the observed ones (Matheron's rule), which
     leaves noise-free estimates exactly where they are.
 
@@ -218,7 +218,7 @@ def _scales(observed: Array, noise: Array) -> Array:
 def _structures(
     estimates: Array, noise: Array, n_draws: int
 ) -> list[tuple[NDArray[np.intp], float, int]]:
-    """Groupings of the methods in each metric with their weight and share of the draws."""
+    """Groupings of the methods with their weight and share of the draws."""
     own = method_blocks(noise)
     options = []
     for metric in range(2):
@@ -226,7 +226,11 @@ def _structures(
         # Weaker evidence is common among methods of one group, and would only widen intervals.
         weight = float(special.expit(evidence)) if evidence > _LEAST_EVIDENCE else 0.0
         options.append([(np.zeros_like(groups), 1 - weight), (groups, weight)])
-    weighted = [(np.stack([x, y]), wx * wy) for (x, wx), (y, wy) in product(*options)]
+    # Methods that share their group in both metrics share a mean, in both metrics.
+    weighted = [
+        (np.unique(2 * x + y, return_inverse=True)[1], wx * wy)
+        for (x, wx), (y, wy) in product(*options)
+    ]
     ends = np.round(np.cumsum([weight for _, weight in weighted]) * n_draws).astype(int)
     shares = np.diff(ends, prepend=0)
     return [
@@ -268,8 +272,9 @@ def _population(
 ) -> tuple[Array, Array, Array]:
     """Correlation and spreads over all methods: within groups, plus between their means."""
     between = []
-    for metric, indicators in enumerate(model.indicators):
-        means = theta[:, metric] @ (indicators / indicators.sum(axis=0)) @ indicators.T
+    to_group_means = (model.indicators / model.indicators.sum(axis=0)) @ model.indicators.T
+    for metric in range(2):
+        means = theta[:, metric] @ to_group_means
         between.append(means - means.mean(axis=1, keepdims=True))
     x, y = between
     variance_x = points.sigma_x**2 + (x**2).mean(axis=1)

@@ -10,7 +10,7 @@ __all__ = ["best_split"]
 Array = NDArray[np.float64]
 
 _FEWEST_METHODS = 6
-_ITERATIONS = 30
+_ITERATIONS = 15
 
 
 def best_split(values: Array, noise: Array) -> tuple[float, NDArray[np.intp]]:

@@ -47,6 +47,17 @@ def test_order_of_the_file_changes_the_order_of_rows_alone(
     xr.testing.assert_identical(other, found.transpose(*found.dims))
 
 
+@pytest.mark.parametrize("resample", ["users", "examples"])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_each_dim_may_stand_in_any_order(make_study, shuffled, resample, labelled):
+    ds = make_study(n_seeds=3, n_examples=40, labelled=labelled, missing=0.1)
+    found = bootstrap(ds, "rouge1", resample=resample, n_resamples=40)
+    for dim in ("example", "method", "model", "seed", "candidate"):
+        other = bootstrap(shuffled(ds, 1, dim), "rouge1", resample=resample, n_resamples=40)
+        other = other.reindex_like(found).transpose(*found.dims)
+        xr.testing.assert_identical(other, found.transpose(*found.dims))
+
+
 def _draws_by_hand(ds: xr.Dataset, n_resamples: int, seed: int) -> np.ndarray:
     """RM accuracy of each method in each resample, from loops over the users drawn."""
     users = sorted(set(ds["user"].values.tolist()))

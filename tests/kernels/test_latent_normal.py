@@ -5,6 +5,12 @@ from hypothesis import strategies as st
 
 from preflamp_stats.errors import InputError
 from preflamp_stats.kernels.kendall import kendall_tau
+from preflamp_stats.kernels.latent_likelihood import (
+    GroupedModel,
+    contrast_covariance,
+    exact_log_likelihood,
+    prior_points,
+)
 from preflamp_stats.kernels.latent_normal import LatentDraws, calibrated_limits, latent_draws
 
 
@@ -105,6 +111,25 @@ def test_correlated_noise_is_told_from_correlated_methods():
     assert np.corrcoef(*(true + shared))[0, 1] > 0.7
     low, high = np.quantile(draws.rho, [0.025, 0.975])
     assert low < 0 < high
+
+
+def test_posterior_is_exact_where_methods_share_their_noise():
+    """Against the exact likelihood at every point of the prior, not a few hundred."""
+    rng = np.random.default_rng(12)
+    family = np.kron(np.eye(2), np.kron(np.eye(2), np.ones((3, 3))))  # two families of three
+    covariance = 2.0 * family + 0.05 * np.eye(12)
+    estimates = rng.multivariate_normal(np.zeros(12), covariance + np.eye(12))
+    centre = np.kron(np.eye(2), np.eye(6) - 1 / 6)
+    model = GroupedModel(
+        estimates.reshape(2, 6), centre @ covariance @ centre, np.zeros(6, dtype=int)
+    )
+    points = prior_points(model, 8192)
+    log_likelihood = exact_log_likelihood(model, contrast_covariance(model, points))
+    weight = np.exp(log_likelihood - log_likelihood.max())
+    draws = draw(estimates, covariance, n_draws=8192)
+    for found, values in ((draws.sigma_x, points.sigma_x), (draws.sigma_y, points.sigma_y)):
+        assert found.mean() == pytest.approx(np.average(values, weights=weight), rel=0.07)
+    assert draws.rho.mean() == pytest.approx(np.average(points.rho, weights=weight), abs=0.05)
 
 
 def test_tau_is_freed_of_noise():

@@ -30,6 +30,10 @@ def test_a_share_that_rounding_lifts_above_a_whole_number_takes_no_further_token
     assert prefix_rewards(_trace(10, 12), [0.1 * 3])[0] == 2.0
 
 
+def test_the_smallest_share_still_has_one_token():
+    np.testing.assert_array_equal(prefix_rewards([0.3, 0.1, 0.7], 1e-12), [0.3])
+
+
 @given(st.lists(st.integers(0, 8), min_size=1, max_size=6))
 def test_many_traces_at_once_are_those_one_by_one(lengths):
     traces = np.array([_trace(length, 8) for length in lengths])

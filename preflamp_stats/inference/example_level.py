@@ -1,0 +1,299 @@
+"""Does ranking this pair right go with writing this user's text better?"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.inference.units import Units, user_units
+from preflamp_stats.io.blocks import example_blocks, load_block
+from preflamp_stats.kernels.clustered import UserProducts, clustered_slope, user_products
+from preflamp_stats.metrics.options import MetricOptions
+from preflamp_stats.metrics.values import MetricInfo, example_values, metric_info
+
+__all__ = ["Estimator", "example_association"]
+
+Array = NDArray[np.float64]
+Estimator = Literal["mixed", "gee", "within"]
+
+MOST_MIXED_ROWS = 100_000
+MOST_MIXED_USERS = 1_000
+"""Rows (examples × methods × seeds) and users up to which a mixed model is fitted by default."""
+
+# Least variance of the users, in units of the residuals', that is not on the boundary.
+_SINGULAR = 1e-5
+_START = 0.1
+
+
+def example_association(
+    ds: xr.Dataset,
+    downstream: str = "rouge1",
+    *,
+    upstream: str = "rm_accuracy",
+    estimator: Estimator | None = None,
+    level: float = 0.95,
+    options: MetricOptions | None = None,
+) -> xr.Dataset:
+    """Association, over examples, of ranking a pair right with writing its user's text better.
+
+    The estimate is how much better the text of an example is, in units of the downstream metric,
+    where the pair is ranked right instead of wrong: the slope of quality on credit beside an effect
+    of every method (and training seed) and of every user. It is an association: an example that is
+    easy to rank may also be easy to write.
+
+    Parameters
+    ----------
+    ds : Dataset
+        One benchmark dataset of a results file.
+    downstream : str
+        Metric with a value for each example, usually a generation metric.
+    upstream : str
+        Metric with a value for each example, usually an accuracy.
+    estimator : {"mixed", "gee", "within"}, optional
+        How users enter: "mixed" as random intercepts, whose variance statsmodels' MixedLM fits by
+        REML; "gee" by the exchangeable correlation that statsmodels' GEE estimates; "within" as
+        fixed effects, so that only examples of the same user are compared. By default the mixed
+        model, generalised estimating equations where it does not converge or finds no variance
+        between users, and "within" where it would take long: above :data:`MOST_MIXED_ROWS` rows or
+        :data:`MOST_MIXED_USERS` users.
+    level : float
+        Confidence level in (0, 1).
+    options : MetricOptions, optional
+        How the metrics are computed. The average does not matter: every example counts once.
+
+    Returns
+    -------
+    Dataset, dims ([model])
+        ``estimate, low, high, p_value, estimator`` (the one used), ``user_share`` (variance between
+        users as a share of that left by the methods; NaN for "within"), ``n_rows, n_examples,
+        n_users`` and ``note``, which says why another estimator was used or a result is undefined.
+
+    Raises
+    ------
+    InputError
+        If the dataset lacks a metric, a metric has no values by example, or an option is unknown.
+
+    Notes
+    -----
+    The three ask the same question and differ in how much they trust differences *between* users.
+    For all of them the standard error comes from leaving out each user in turn, and limits from
+    Student's t with the effective number of users, less one, as degrees of freedom: examples that
+    all methods share make the errors of a user's rows dependent in ways that a random intercept
+    does not describe, and a model's own standard error would be too small. Where the dataset has no
+    users, an example takes the place of a user.
+
+    Examples
+    --------
+    >>> import preflamp_stats as pls
+    >>> ds = next(iter(pls.datasets(pls.simulate(n_users=40, n_examples=5, seed=1)).values()))
+    >>> found = example_association(ds, estimator="within")
+    >>> bool(found["low"] < found["estimate"] < found["high"]), found["n_users"].item()
+    (True, 40)
+    """
+    options = options or MetricOptions()
+    infos = [_by_example(ds, name, options) for name in (upstream, downstream)]
+    if estimator is not None and estimator not in get_args(Estimator):
+        allowed = ", ".join(get_args(Estimator))
+        raise InputError(
+            Problem(f"is {estimator!r}", f"choose one of {allowed}", variable="estimator")
+        )
+    if not 0 < level < 1:
+        raise InputError(Problem(f"is {level!r}", "take a share in (0, 1)", variable="level"))
+    units = user_units(ds)
+    results = {}
+    for model, example in _read(ds, infos, units, options, estimator):
+        results[model] = _fit(example, estimator, level)
+    frames = [xr.Dataset(found) for found in results.values()]
+    if list(results) == [None]:
+        joined = frames[0]
+    else:
+        joined = xr.concat(frames, dim="model").assign_coords(model=list(results))
+    return joined.assign_attrs(
+        upstream=upstream, downstream=downstream, level=level, unit=units.kind
+    )
+
+
+def _by_example(ds: xr.Dataset, name: str, options: MetricOptions) -> MetricInfo:
+    info = metric_info(ds, name, options)
+    if info.kind == "method":
+        raise InputError(
+            Problem(
+                "is known only per method",
+                "choose a metric with a value for each example",
+                variable=name,
+            )
+        )
+    return info
+
+
+@dataclass
+class _Values:
+    """Values of one model: their sums, and the rows too where a mixed model needs them."""
+
+    products: UserProducts | None
+    rows: list[tuple[Array, Array, NDArray[np.intp]]] | None
+    n_rows: int = 0
+    n_examples: int = 0
+
+
+def _read(
+    ds: xr.Dataset,
+    infos: list[MetricInfo],
+    units: Units,
+    options: MetricOptions,
+    estimator: Estimator | None,
+) -> Iterator[tuple[str | None, _Values]]:
+    """Values of each model, read block by block."""
+    names = sorted({name for info in infos for name in info.needs})
+    found: dict[str | None, _Values] = {}
+    for block in example_blocks(ds[names]):
+        loaded = load_block(ds, block, names=names)
+        pair = [
+            example_values(loaded[list(info.needs)], info, options).reset_coords(drop=True)
+            for info in infos
+        ]
+        first, second = xr.broadcast(*xr.align(*pair, join="inner", exclude={"example"}))
+        by_model: dict[str | None, tuple[xr.DataArray, xr.DataArray]] = {None: (first, second)}
+        if "model" in first.dims:
+            by_model = {
+                str(model): (first.sel(model=model), second.sel(model=model))
+                for model in first["model"].values
+            }
+        for model, both in by_model.items():
+            x, y = (
+                v.transpose("example", ...).values.reshape(v.sizes["example"], -1) for v in both
+            )
+            if model not in found:
+                whole = x.shape[1] * ds.sizes["example"]
+                few = whole <= MOST_MIXED_ROWS and len(units.labels) <= MOST_MIXED_USERS
+                keep = estimator in ("mixed", "gee") or (estimator is None and few)
+                found[model] = _Values(None, [] if keep else None)
+            _add(found[model], x, y, units.codes[block], len(units.labels))
+    yield from found.items()
+
+
+def _add(values: _Values, x: Array, y: Array, codes: NDArray[np.intp], n_users: int) -> None:
+    products = user_products(x, y, codes, n_users)
+    values.products = products if values.products is None else values.products + products
+    there = ~(np.isnan(x) | np.isnan(y))
+    values.n_rows += int(there.sum())
+    values.n_examples += int(there.any(axis=1).sum())
+    if values.rows is not None:
+        values.rows.append((x, y, codes))
+
+
+def _fit(values: _Values, estimator: Estimator | None, level: float) -> dict[str, object]:
+    products = values.products
+    if products is None:
+        raise InputError(Problem("holds no examples", "add the examples that were scored"))
+    ratio, note, used = math.inf, "", estimator or "mixed"
+    fixed = clustered_slope(products)
+    if np.isnan(fixed.slope) or np.isnan(fixed.error):
+        used = "within"
+        note = (
+            "the upstream metric does not vary within a user and method"
+            if np.isnan(fixed.slope)
+            else "no interval: a single user decides"
+        )
+    elif values.rows is None:
+        if estimator is None:
+            note = "too large for a mixed model by default: compared within users"
+        used = "within"
+    elif used != "within":
+        ratio, used, note = _variance_ratio(values.rows, products, used)
+    fit = clustered_slope(products, ratio)
+    low, high = fit.interval(level)
+    return {
+        "estimate": fit.slope,
+        "low": low,
+        "high": high,
+        "p_value": fit.p_value,
+        "estimator": used,
+        "user_share": np.nan if math.isinf(ratio) else ratio / (1 + ratio),
+        "n_rows": values.n_rows,
+        "n_examples": values.n_examples,
+        "n_users": fit.n_users,
+        "note": note,
+    }
+
+
+def _variance_ratio(
+    rows: list[tuple[Array, Array, NDArray[np.intp]]], products: UserProducts, wanted: Estimator
+) -> tuple[float, Estimator, str]:
+    """Variance between users in units of the residuals', and where it comes from."""
+    x, y = (np.concatenate([block[part] for block in rows]) for part in (0, 1))
+    users = np.concatenate([block[2] for block in rows])
+    there = ~(np.isnan(x) | np.isnan(y))
+    example, column = np.nonzero(there)
+    present = np.unique(column)
+    design = np.column_stack([x[there], column[:, None] == present]).astype(np.float64)
+    # Unit variance keeps the optimiser's tolerances meaningful whatever the metric's units.
+    response = (y[there] - y[there].mean()) / (y[there].std() or 1.0)
+    # Sorted by user and value, so that the order of the file cannot move the optimiser.
+    order = np.lexsort((design[:, 0], response, column, users[example]))
+    data = response[order], design[order], users[example][order]
+    problem = ""
+    if wanted == "mixed":
+        ratio, problem = _mixed_model(*data)
+        if not problem:
+            return ratio, "mixed", ""
+        problem = f"mixed model: {problem}; generalised estimating equations instead"
+    largest = float(products.n.sum(axis=1).max())
+    ratio = _gee(*data)
+    if not np.isfinite(ratio) or 1 + largest * ratio <= 0:
+        reason = "no valid exchangeable correlation; compared within users instead"
+        return math.inf, "within", "; ".join(filter(None, [problem, reason]))
+    return ratio, "gee", problem
+
+
+def _mixed_model(response: Array, design: Array, users: NDArray[np.intp]) -> tuple[float, str]:
+    """Variance ratio by REML, or what went wrong."""
+    # statsmodels takes a second to import, which only this function is worth.
+    from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
+
+    # From its own start the optimiser may step onto the boundary and stay there.
+    slopes = np.linalg.lstsq(design, response, rcond=None)[0]
+    start = MixedLMParams.from_components(fe_params=slopes, cov_re=np.array([[_START]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they say is checked below
+        try:
+            fit = MixedLM(response, design, groups=users).fit(
+                reml=True, start_params=start, method=["bfgs"]
+            )
+        except (np.linalg.LinAlgError, ValueError):
+            return np.nan, "the likelihood could not be evaluated"
+    if not fit.converged or not np.isfinite(fit.llf):
+        return np.nan, "did not converge"
+    ratio = float(fit.cov_re[0, 0] / fit.scale)
+    if not ratio > _SINGULAR:
+        return np.nan, "no variance between users (singular)"
+    return _rounded(ratio), ""
+
+
+def _gee(response: Array, design: Array, users: NDArray[np.intp]) -> float:
+    """Variance ratio that an exchangeable correlation amounts to; NaN where it has none."""
+    from statsmodels.genmod.cov_struct import Exchangeable
+    from statsmodels.genmod.generalized_estimating_equations import GEE
+
+    structure = Exchangeable()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            GEE(response, design, groups=users, cov_struct=structure).fit()
+        except (np.linalg.LinAlgError, ValueError):
+            return np.nan
+    correlation = float(np.squeeze(structure.dep_params))
+    return _rounded(correlation / (1 - correlation)) if correlation < 1 else np.nan
+
+
+def _rounded(ratio: float) -> float:
+    """Drop digits that an optimiser does not determine and the slope does not feel."""
+    return float(f"{ratio:.4g}")

@@ -1,0 +1,142 @@
+"""What the estimates of two metrics owe to the users, and the training seeds, that were drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from preflamp_stats.inference.method_metrics import MethodMetric
+from preflamp_stats.kernels.covariance import MeansCovariance, means_covariance
+
+__all__ = ["SamplingError", "sampling_error"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SamplingError:
+    """Contributions of the units to two metrics over the same methods.
+
+    Parameters
+    ----------
+    sums, counts : ndarray, shape (unit, 2 × method)
+        First metric for every method, then the second; means over training seeds.
+    seed_blocks : ndarray, shape (method, 2, 2)
+        Covariance of each method's two values between trainings, as it enters their means over
+        seeds; zeros where the file has no seeds or they are taken as fixed.
+    """
+
+    sums: Array
+    counts: Array
+    seed_blocks: Array
+
+    @cached_property
+    def of_contrasts(self) -> MeansCovariance:
+        """Covariance of differences from the mean over methods, shrunk for few users."""
+        return self._with_seeds(means_covariance(self.sums, self.counts))
+
+    @cached_property
+    def of_estimates(self) -> MeansCovariance:
+        """Covariance of the estimates themselves, as the users give it."""
+        plain = means_covariance(self.sums, self.counts, contrasts=False, shrink=False)
+        return self._with_seeds(plain)
+
+    def _with_seeds(self, means: MeansCovariance) -> MeansCovariance:
+        n_methods = len(self.seed_blocks)
+        added = np.zeros((2, n_methods, 2, n_methods))
+        own = np.arange(n_methods)
+        added[:, own, :, own] = self.seed_blocks
+        seeds = added.reshape(2 * n_methods, -1)
+        if means.contrasts:
+            centre = np.kron(np.eye(2), np.eye(n_methods) - 1 / n_methods)
+            seeds = centre @ seeds @ centre
+        return MeansCovariance(
+            means.estimates, means.covariance + seeds, means.df, means.shrinkage, means.contrasts
+        )
+
+
+def sampling_error(
+    x: MethodMetric,
+    y: MethodMetric,
+    methods: list[Any],
+    model: Any = None,
+    *,
+    include_seeds: bool = True,
+) -> SamplingError | None:
+    """Collect what the units contribute to two metrics of some methods.
+
+    Parameters
+    ----------
+    x, y : MethodMetric
+        Metrics summed over the same units.
+    methods : list
+        Labels of methods that have both.
+    model : label, optional
+        Which model; ignored by a metric without that dim.
+    include_seeds : bool
+        Add the variance between training seeds.
+
+    Returns
+    -------
+    SamplingError or None
+        None where neither metric has a sampling error, or there are fewer than two units.
+    """
+    sampled = [metric.sums for metric in (x, y) if metric.sums is not None]
+    n_units = sampled[0].sums.sizes["unit"] if sampled else 0
+    if n_units < 2:
+        return None
+    parts = [_unit_columns(metric, methods, model, n_units) for metric in (x, y)]
+    sums, counts = (np.hstack([part[i] for part in parts]) for i in (0, 1))
+    blocks = np.zeros((len(methods), 2, 2))
+    if include_seeds:
+        blocks = _seed_blocks(parts[0][2], parts[1][2])
+    return SamplingError(sums, counts, blocks)
+
+
+def _unit_columns(
+    metric: MethodMetric, methods: list[Any], model: Any, n_units: int
+) -> tuple[Array, Array, Array]:
+    """Sums and counts, shape (unit, method), and estimates by seed, shape (method, seed)."""
+
+    def here(values: xr.DataArray) -> xr.DataArray:
+        labels = {"method": methods} | ({"model": model} if "model" in values.dims else {})
+        return values.sel(labels)
+
+    if metric.sums is None:
+        values = np.asarray(here(metric.estimate).values, dtype=np.float64)
+        return np.tile(values, (n_units, 1)), np.ones((n_units, len(values))), values[:, None]
+    sums, counts = here(metric.sums.sums), here(metric.sums.counts)
+    by_seed = here(metric.sums.ratio())
+    if "seed" in sums.dims:
+        by_seed = by_seed.transpose("method", "seed")
+        sums, counts = sums.mean("seed"), counts.mean("seed")
+        seeds = by_seed.values
+    else:
+        seeds = by_seed.values[:, None]
+    order = ("unit", "method")
+    return sums.transpose(*order).values, counts.transpose(*order).values, seeds
+
+
+def _seed_blocks(x: Array, y: Array) -> Array:
+    """Covariance between trainings of each method's means, pooled over methods.
+
+    Each method has few seeds, so all methods share one covariance between trainings. A metric
+    without seeds does not vary between them.
+    """
+    n_methods, n_seeds = len(x), max(x.shape[1], y.shape[1])
+    both = np.stack([np.broadcast_to(metric, (n_methods, n_seeds)) for metric in (x, y)], axis=1)
+    there = np.asarray(~np.isnan(both).any(axis=1))
+    trained = there.sum(axis=1)
+    freedom = int(np.maximum(trained - 1, 0).sum())
+    if not freedom:
+        return np.zeros((n_methods, 2, 2))
+    values = np.where(there[:, None], both, 0.0)
+    mean = values.sum(axis=2) / np.maximum(trained, 1)[:, None]
+    deviation = np.where(there[:, None], values - mean[:, :, None], 0.0)
+    pooled = np.einsum("mas,mbs->ab", deviation, deviation) / freedom
+    return np.asarray(pooled / np.maximum(trained, 1)[:, None, None])
