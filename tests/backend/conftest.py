@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 if find_spec("torch") is None or find_spec("transformers") is None:
-    collect_ignore_glob = ["test_*.py"]
+    collect_ignore_glob = ["*.py"]
 else:
     from preflamp_backend.loading import load_language_model, load_sequence_classifier
     from preflamp_backend.models import HeadReward, LanguageModel
