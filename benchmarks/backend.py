@@ -245,20 +245,23 @@ def measure(name: str, device: str, turns: int) -> list[tuple[str, str, str, str
     traces = ScoreOptions(batch_tokens=batch)
     one = subject.heads.only("head0")
 
-    def sized(count: int) -> list[Encoding]:
-        return [Encoding(e.prompt, (tuple(range(TRACE)),)) for e in subject.encodings[:count]]
-
-    traced = sized(4 if large else 16)
+    # As in a study: chosen and rejected of each example.
+    pair = (tuple(range(TRACE)), tuple(range(100, 100 + TRACE)))
+    traced = [Encoding(e.prompt, pair) for e in subject.encodings[: 4 if large else 16]]
     users = [""] * PROMPTS
     times = least_times(
         {
-            "naive": lambda: [naive_trace(subject, e.prompt, e.continuations[0]) for e in traced],
+            "naive": lambda: [
+                naive_trace(subject, e.prompt, response) for e in traced for response in pair
+            ],
             "ours": ours(subject, lambda: score_rewards(one, traced, users=users, options=traces)),
         },
         device,
         2 if large else turns,
     )
-    rows.append(row(f"reward trace, {TRACE} tokens", len(traced), "traces/s", times, "≥ 50"))
+    rows.append(
+        row(f"reward traces of pairs, {TRACE} tokens", len(traced), "pairs/s", times, "≥ 50")
+    )
 
     times = least_times(
         {

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 import xarray as xr
 
+from preflamp_backend.arrays import base_arrays, generation_arrays, reward_arrays
 from preflamp_backend.data import Example
-from preflamp_backend.decoding.decode import Generation, Request, decode
+from preflamp_backend.decoding.decode import Request, decode
 from preflamp_backend.loading import (
     context_length,
     load_heads,
@@ -21,17 +21,15 @@ from preflamp_backend.loading import (
 )
 from preflamp_backend.models import AutoregressiveReward, HeadReward, LanguageModel, RewardModel
 from preflamp_backend.prompting import build_prompt
-from preflamp_backend.scoring import BaseScores, RewardScores, score, score_rewards
+from preflamp_backend.scoring import BaseScores, score, score_rewards
 from preflamp_backend.shards import Shard
 from preflamp_backend.sources import ModelSource, load_config, load_tokenizer
 from preflamp_backend.study import Method, Study
-from preflamp_backend.text import Encoding, encode, encode_prompt, same_vocabulary, suffix_ids
+from preflamp_backend.text import Encoding, encode, encode_prompt, suffix_ids
+from preflamp_backend.vocabulary import same_vocabulary
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["candidate_names", "compute_shard"]
-
-DIAGNOSTIC = {"role": "diagnostic"}
-"""Keeps a float over examples from being taken for a generation metric."""
 
 
 def compute_shard(study: Study, shard: Shard, examples: Sequence[Example]) -> xr.Dataset:
@@ -113,11 +111,20 @@ def _score_base(
     users = [row.user for row in rows]
     found = score(model, encodings, heads=heads, users=users, suffix=suffix, options=study.scoring)
     bases = [[base for base, _ in row] for row in found]
-    ds = _base_arrays(rows, bases, encodings, names)
+    ds = base_arrays(rows, bases, encodings, names)
     ds["parameters"] = ("model", [model.parameters])
     if heads is not None:
         rewards = [[each for _, each in row if each is not None] for row in found]
-        ds = ds.merge(_reward_arrays(study, rows, rewards, methods, names, policy=True))
+        ds = ds.merge(
+            reward_arrays(
+                rows,
+                rewards,
+                methods,
+                names,
+                weights=study.scoring.weights,
+                trace=study.scoring.trace,
+            )
+        )
     return ds
 
 
@@ -175,9 +182,9 @@ def _score_reward(
     rewards = score_rewards(
         reward, theirs, users=users, base=base, suffix=suffix, options=study.scoring
     )
-    ds = _reward_arrays(
-        study, rows, rewards, [method.name], names, policy=base is not None, trace=shared
-    )
+    weights = study.scoring.weights if base is not None else ()
+    trace = study.scoring.trace and shared
+    ds = reward_arrays(rows, rewards, [method.name], names, weights=weights, trace=trace)
     ds["reward_overlong"] = (("method", "model", "example"), [[[e.overlong for e in theirs]]])
     return ds
 
@@ -224,68 +231,6 @@ def _naming(row: Example) -> Iterator[None]:
         ) from error
 
 
-def _base_arrays(
-    rows: Sequence[Example],
-    bases: Sequence[Sequence[BaseScores]],
-    encodings: Sequence[Encoding],
-    names: Sequence[str],
-) -> xr.Dataset:
-    longest = max(len(base.token_logprob) for row in bases for base in row)
-    shape = (1, len(rows), len(names))
-    logprob = np.full(shape, np.nan)
-    n_tokens = np.full(shape, np.nan)
-    token_logprob = np.full((*shape, longest), np.nan, np.float32)
-    for i, (row, found) in enumerate(zip(rows, bases, strict=True)):
-        for name, base in zip(row.candidates, found, strict=True):
-            at = (0, i, names.index(name))
-            logprob[at] = base.logprob
-            n_tokens[at] = len(base.token_logprob)
-            token_logprob[at][: len(base.token_logprob)] = base.token_logprob
-    dims = ("model", "example", "candidate")
-    return xr.Dataset(
-        {
-            "logprob": (dims, logprob),
-            "n_tokens": (dims, n_tokens),
-            "token_logprob": ((*dims, "token"), token_logprob),
-            "prompt_overlong": (dims[:2], [[each.overlong for each in encodings]]),
-            "boundary_differs": (dims[:2], [[each.boundary_differs for each in encodings]]),
-        },
-        {"candidate": list(names)},
-    )
-
-
-def _reward_arrays(
-    study: Study,
-    rows: Sequence[Example],
-    rewards: Sequence[Sequence[RewardScores]],
-    methods: Sequence[str],
-    names: Sequence[str],
-    *,
-    policy: bool,
-    trace: bool = True,
-) -> xr.Dataset:
-    weights = study.scoring.weights
-    longest = max(each.trace.shape[1] for row in rewards for each in row)
-    shape = (len(methods), 1, len(rows), len(names))
-    reward = np.full(shape, np.nan, np.float32)
-    traces = np.full((*shape, longest), np.nan, np.float32)
-    scores = np.full((len(weights), 1, len(methods), *shape[2:]), np.nan)
-    for i, (row, found) in enumerate(zip(rows, rewards, strict=True)):
-        for name, each in zip(row.candidates, found, strict=True):
-            at = names.index(name)
-            reward[:, 0, i, at] = each.reward
-            traces[:, 0, i, at, : each.trace.shape[1]] = each.trace
-            scores[:, 0, :, i, at] = each.policy
-    dims = ("method", "model", "example", "candidate")
-    ds = xr.Dataset({"reward": (dims, reward)}, {"candidate": list(names), "method": list(methods)})
-    if study.scoring.trace and trace:
-        ds["reward_trace"] = ((*dims, "token"), traces)
-    if weights and policy:
-        ds["policy_score"] = (("weight", "model", "method", "example", "candidate"), scores)
-        ds = ds.assign_coords(weight=list(weights))
-    return ds
-
-
 def _generate(study: Study, shard: Shard, rows: Sequence[Example]) -> xr.Dataset:
     method = study.methods[shard.method]
     model = _language_model(study.models[shard.model])
@@ -306,7 +251,7 @@ def _generate(study: Study, shard: Shard, rows: Sequence[Example]) -> xr.Dataset
         form=form,
         scoring=study.scoring,
     )
-    return _generation_arrays(found, requests, shots, rows, method.name)
+    return generation_arrays(found, requests, shots, rows, method.name)
 
 
 def _request(
@@ -334,41 +279,3 @@ def _request(
         backbone.tokenizer, theirs, method.form, room=room + len(suffix), context=backbone.context
     )
     return Request(key, prompt, row.user, theirs, reward_prompt), shots
-
-
-def _generation_arrays(
-    found: Sequence[Generation],
-    requests: Sequence[Request],
-    shots: Sequence[int],
-    rows: Sequence[Example],
-    method: str,
-) -> xr.Dataset:
-    ids = np.full((len(found), max(1, *(len(each.ids) for each in found), 1)), -1, np.int32)
-    for i, each in enumerate(found):
-        ids[i, : len(each.ids)] = each.ids
-    dims = ("model", "method", "example")
-
-    def spread(values: Any) -> Any:
-        return np.asarray(values)[None, None]
-
-    # A NUL byte would end the text in the file; the ids keep what was written.
-    texts = np.array(
-        [each.text.replace("\0", "\N{REPLACEMENT CHARACTER}") for each in found], object
-    )
-    overlong = [
-        each.prompt.overlong or (each.reward_prompt is not None and each.reward_prompt.overlong)
-        for each in requests
-    ]
-    return xr.Dataset(
-        {
-            "generation": (dims, spread(texts)),
-            "generation_ids": ((*dims, "generated_token"), spread(ids)),
-            "generation_stop": (dims, spread(np.array([each.stop for each in found], object))),
-            "generation_reward": (dims, spread([each.reward for each in found]), DIAGNOSTIC),
-            "generation_logprob": (dims, spread([each.logprob for each in found]), DIAGNOSTIC),
-            "generation_overlong": (dims, spread(overlong)),
-            "generation_shots": (dims, spread(np.array(shots, np.int32))),
-            "reference": ("example", np.array([row.reference for row in rows], object)),
-        },
-        {"method": [method]},
-    )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,27 +17,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from preflamp_backend.batching import in_batches
+from preflamp_backend.forward import Forward, chain_room
 from preflamp_backend.models import (
     AutoregressiveReward,
-    Backbone,
     HeadReward,
     LanguageModel,
     RewardModel,
     apply_heads,
 )
 from preflamp_backend.text import Encoding
-from preflamp_backend.trees import SlotCache, pack
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["BaseScores", "RewardScores", "ScoreOptions", "score", "score_rewards"]
 
-Item = TypeVar("Item")
-
 _LOGITS_AT_ONCE = 1 << 24
 """Logits held at a time (64 MB in float32), whatever the vocabulary."""
-
-_NODES_AT_ONCE = 256
-"""Chain tokens a row hung off the cache at a time; bounds the attention mask."""
 
 
 @dataclass(frozen=True)
@@ -161,8 +154,8 @@ def score(
 
     def run(batch: list[int]) -> list[list[tuple[BaseScores, RewardScores | None]]]:
         chosen = [encodings[i] for i in batch]
-        room = _chain_room(suffix, options) if heads else 0
-        forward = _Forward(model.backbone, chosen, room=room)
+        room = _room(suffix, options) if heads else 0
+        forward = Forward(model.backbone, chosen, room=room)
         base = _logprobs(model, forward, options.proposals)
         bases = [BaseScores(*each) for each in forward.split(*base)]
         if heads is None:
@@ -222,8 +215,8 @@ def score_rewards(
     def run(batch: list[int]) -> list[list[RewardScores]]:
         chosen = [encodings[i] for i in batch]
         chained = isinstance(reward, HeadReward) and (suffix or weighed)
-        room = _chain_room(suffix, options) if chained else 0
-        forward = _Forward(reward.backbone, chosen, room=room)
+        room = _room(suffix, options) if chained else 0
+        forward = Forward(reward.backbone, chosen, room=room)
         known = None if base is None else _joined([base[i] for i in batch], reward.backbone.device)
         if isinstance(reward, HeadReward):
             heads = reward.for_users([users[i] for i in batch])
@@ -234,84 +227,18 @@ def score_rewards(
     return in_batches(indices, lambda i: len(encodings[i]), run, budget=options.batch_tokens)
 
 
-class _Forward:
-    """One forward over a batch of trees; response tokens of all branches in one flat order."""
-
-    def __init__(self, backbone: Backbone, encodings: Sequence[Encoding], *, room: int) -> None:
-        rows = [(each.prompt, each.continuations) for each in encodings]
-        self.backbone = backbone
-        self.packed = pack(rows, device=backbone.device)
-        self.lengths = [len(ids) for each in encodings for ids in each.continuations]
-        self.branches = [len(each.continuations) for each in encodings]
-        width = self.packed.ids.shape[1]
-        self.cache = SlotCache(width + room) if room else None
-        packed = self.packed
-        self.hidden = backbone.hidden(packed.ids, packed.positions, packed.mask, self.cache)
-        if self.cache is not None:
-            self.cache.advance(width)
-
-    def chains(
-        self, tokens: Tensor, chains: Tensor, after: Tensor, heads: tuple[Tensor, Tensor]
-    ) -> Tensor:
-        """Rewards at the ends of chains.
-
-        Parameters
-        ----------
-        tokens : Tensor, (n,), int64
-            Response tokens to which the chains belong, as places in the flat order.
-        chains : Tensor, (n, chains, length), int64
-        after : Tensor, (n,), int64
-            Slot behind which the chains of a token hang.
-        heads : (weight, bias)
-
-        Returns
-        -------
-        Tensor, (n, chains, methods)
-        """
-        assert self.cache is not None
-        count, length = chains.shape[1:]
-        row = self.packed.row[tokens]
-        position = self.packed.positions[row, after] + 1
-        by_row = [torch.nonzero(row == i).flatten() for i in range(len(self.branches))]
-        # Rows with fewer tokens repeat one of another row's; their results are not read.
-        places = torch.nn.utils.rnn.pad_sequence(by_row, batch_first=True)
-        rewards = chains.new_zeros(len(tokens), count, heads[0].shape[-1], dtype=torch.float32)
-        step = max(1, _NODES_AT_ONCE // (count * length))
-        rows = torch.arange(len(by_row), device=row.device)[:, None]
-        filled = torch.tensor([len(each) for each in by_row], device=row.device)
-        for at in range(0, places.shape[1], step):
-            place = places[:, at : at + step]
-            seen = self.packed.mask[rows, after[place]].repeat_interleave(count, 1)
-            start = position[place].repeat_interleave(count, 1)
-            hidden = self.backbone.branch(self.cache, chains[place].flatten(1, 2), seen, start)
-            found = apply_heads(hidden[:, :, -1], heads).unflatten(1, (-1, count))
-            real = at + torch.arange(place.shape[1], device=row.device) < filled[:, None]
-            rewards[place[real]] = found[real]
-        return rewards
-
-    def split(self, *flat: Tensor) -> list[tuple[NDArray[Any], ...]]:
-        """Cut flat tensors, response tokens first, into arrays a branch."""
-        parts = [each.cpu().split(self.lengths) for each in flat]
-        return [tuple(part.numpy() for part in parts_) for parts_ in zip(*parts, strict=True)]
-
-    def nest(self, flat: list[Item]) -> list[list[Item]]:
-        """Group a list with an entry a branch into lists a row."""
-        ends = np.cumsum(self.branches).tolist()
-        return [flat[end - count : end] for end, count in zip(ends, self.branches, strict=True)]
-
-
-def _chain_room(suffix: Sequence[int], options: ScoreOptions) -> int:
-    """Cache slots that chains need behind a tree; none where no chain is hung."""
+def _room(suffix: Sequence[int], options: ScoreOptions) -> int:
+    """Cache slots for chains; none where no chain is hung."""
     if not suffix and not options.weights:
         return 0
-    return max(_NODES_AT_ONCE, max(1, options.proposals) * (1 + len(suffix)))
+    return chain_room(max(1, options.proposals), 1 + len(suffix))
 
 
 _Flat = tuple[Tensor, Tensor, Tensor]
 """token_logprob (tokens,), top_ids (tokens, k), top_logprob (tokens, k)"""
 
 
-def _logprobs(model: LanguageModel, forward: _Forward, top: int, at: Tensor | None = None) -> _Flat:
+def _logprobs(model: LanguageModel, forward: Forward, top: int, at: Tensor | None = None) -> _Flat:
     """Log-probabilities of the response tokens and of the top ones, or those ``at`` (tokens, k)."""
     packed = forward.packed
     hidden, targets = forward.hidden[packed.row, packed.predictor], packed.targets
@@ -336,7 +263,7 @@ def _logprobs(model: LanguageModel, forward: _Forward, top: int, at: Tensor | No
 
 def _head_scores(
     reward: HeadReward,
-    forward: _Forward,
+    forward: Forward,
     heads: tuple[Tensor, Tensor],
     suffix: Sequence[int],
     base: _Flat | None,
@@ -365,7 +292,7 @@ def _head_scores(
 
 
 def _autoregressive_scores(
-    reward: AutoregressiveReward, forward: _Forward, base: _Flat | None, options: ScoreOptions
+    reward: AutoregressiveReward, forward: Forward, base: _Flat | None, options: ScoreOptions
 ) -> list[RewardScores]:
     at = base[1] if base is not None else None
     own, _, leaves = _logprobs(reward.model, forward, 0, at)
@@ -410,7 +337,7 @@ def _policy_logprobs(
 
 def _reward_scores(
     methods: Sequence[str],
-    forward: _Forward,
+    forward: Forward,
     trace: Tensor,
     policy: Tensor | None,
     options: ScoreOptions,

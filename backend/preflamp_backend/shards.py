@@ -20,7 +20,7 @@ from typing import Any, Literal
 from preflamp_backend.data import Example, content_hash
 from preflamp_backend.sources import ModelSource, identify, load_tokenizer
 from preflamp_backend.study import Method, Study
-from preflamp_backend.text import other_tokenizer, same_vocabulary
+from preflamp_backend.vocabulary import other_tokenizer, same_vocabulary
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.files import open_results
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
-from preflamp_backend.text import tokenizer_hash
+from preflamp_backend.vocabulary import tokenizer_hash
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["DTYPES", "ModelSource", "identify", "load_config", "load_tokenizer", "unloadable"]

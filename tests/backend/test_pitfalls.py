@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from backend_oracles import greedy_generate, head_reward, last_hidden, token_logprobs
-from preflamp_backend import scoring
+from preflamp_backend import forward
 from preflamp_backend.batching import in_batches
 from preflamp_backend.decoding.decode import Request, decode
 from preflamp_backend.decoding.options import DecodingOptions
@@ -31,7 +31,7 @@ def test_01_left_padding_moves_no_reward(model, monkeypatch):
     def left_pack(rows, *, device):
         return pack(rows, device=device, side="left")
 
-    monkeypatch.setattr(scoring, "pack", left_pack)
+    monkeypatch.setattr(forward, "pack", left_pack)
     left = score(model, [SHORT, LONG], heads=heads, users=["a", "b"])
     for row, other in zip(right, left, strict=True):
         for (base, rewards), (base_left, rewards_left) in zip(row, other, strict=True):

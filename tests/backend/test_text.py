@@ -7,10 +7,9 @@ from preflamp_backend.text import (
     PromptFormat,
     encode,
     encode_prompt,
-    same_vocabulary,
     suffix_ids,
-    tokenizer_hash,
 )
+from preflamp_backend.vocabulary import same_vocabulary, tokenizer_hash
 from tiny_models import TEXT, make_tokenizer
 
 from preflamp_stats.errors import InputError

@@ -13,7 +13,8 @@ from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.decoding.pick import uniforms
 from preflamp_backend.models import HeadReward, LanguageModel, RewardModel
 from preflamp_backend.scoring import BaseScores, ScoreOptions, score, score_rewards
-from preflamp_backend.text import Encoding, PromptFormat, encode, same_vocabulary, suffix_ids
+from preflamp_backend.text import Encoding, PromptFormat, encode, suffix_ids
+from preflamp_backend.vocabulary import same_vocabulary
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["Generation", "Request", "decode"]

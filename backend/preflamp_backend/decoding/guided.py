@@ -19,7 +19,7 @@ from preflamp_backend.models import (
     RewardModel,
     apply_heads,
 )
-from preflamp_backend.text import other_tokenizer, same_vocabulary
+from preflamp_backend.vocabulary import other_tokenizer, same_vocabulary
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["Written", "write"]
