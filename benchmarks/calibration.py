@@ -48,13 +48,13 @@ class Task:
         return json.dumps([self.group, asdict(design), kwargs, self.chunk, self.n_studies])
 
 
-def tasks(only: list[str], studies: int | None) -> Iterator[Task]:
-    """Every task, the chunks of a cell one after the other."""
+def tasks(only: list[str], studies: int | None, cells: int | None = None) -> Iterator[Task]:
+    """Every task of the first ``cells`` cells, the chunks of a cell one after the other."""
     for name, group in GROUPS.items():
         if only and name not in only:
             continue
         n_studies = studies or group.n_studies
-        for cell in range(len(group.cells)):
+        for cell in range(len(group.cells[:cells])):
             for chunk, start in enumerate(range(0, n_studies, CHUNK)):
                 yield Task(name, cell, chunk, min(CHUNK, n_studies - start))
 
@@ -92,13 +92,17 @@ def read(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def run(path: Path, *, only: list[str], studies: int | None, workers: int) -> None:
+def run(
+    path: Path, *, only: list[str], studies: int | None, workers: int, cells: int | None = None
+) -> None:
     """Simulate what is not in the file yet, and append it."""
     done = {record["key"] for record in read(path)}
-    waiting = [task for task in tasks(only, studies) if task.key not in done]
+    waiting = [task for task in tasks(only, studies, cells) if task.key not in done]
     print(f"{len(waiting)} chunks to go, {len(done)} done", flush=True)
     start = time.monotonic()
     with path.open("a") as file, ProcessPoolExecutor(workers) as pool:
+        if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+            file.write("\n")  # close the line that a stop cut short
         # Chunk by chunk over all cells, so that an early look sees every cell.
         waiting.sort(key=lambda task: task.chunk)
         futures = [pool.submit(simulate, task) for task in waiting]
@@ -121,13 +125,20 @@ def main() -> None:
     simulating.add_argument("--out", type=Path, required=True)
     simulating.add_argument("--only", nargs="*", default=[], choices=list(GROUPS))
     simulating.add_argument("--studies", type=int)
+    simulating.add_argument("--cells", type=int, help="only so many cells of each group")
     simulating.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     reporting = commands("report")
     reporting.add_argument("results", type=Path)
     reporting.add_argument("--docs", type=Path, default=Path("docs"))
     options = parser.parse_args()
     if options.command == "run":
-        run(options.out, only=options.only, studies=options.studies, workers=options.workers)
+        run(
+            options.out,
+            only=options.only,
+            studies=options.studies,
+            workers=options.workers,
+            cells=options.cells,
+        )
     else:
         from calibration_cells.report import write_report
 

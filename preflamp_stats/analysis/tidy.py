@@ -11,6 +11,7 @@ import xarray as xr
 from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.inference.bootstrap import estimate_with_interval
 from preflamp_stats.inference.method_metrics import MethodMetric
+from preflamp_stats.kernels.rouge import ROUGE_METRICS
 from preflamp_stats.results import KEY_COLUMNS
 
 __all__ = ["metric_rows", "tidy"]
@@ -23,8 +24,22 @@ def metric_rows(
 ) -> pd.DataFrame:
     """Rows of a metric or curve: one a method, model (and point) that has it."""
     found = estimate_with_interval(metric, evidence.settings.level)
+    keys = {**(keys or {}), "resample": evidence.units.kind, **_told(evidence, metric)}
     frame = tidy(found, evidence, keys)
     return frame[frame["estimate"].notna()].reset_index(drop=True)
+
+
+def _told(evidence: DatasetEvidence, metric: MethodMetric) -> dict[str, Any]:
+    """What the file says of a metric of its own: its name in words, units, and direction."""
+    name = metric.info.name
+    if name in ROUGE_METRICS or name not in evidence.ds:
+        return {}
+    attrs = evidence.ds[name].attrs
+    found = {key: str(attrs[key]) for key in ("long_name", "units") if attrs.get(key)}
+    if "higher_is_better" in attrs:
+        higher = str(attrs["higher_is_better"]).lower() in ("1", "true")
+        return {**found, "higher_is_better": higher}
+    return found
 
 
 def tidy(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -146,8 +146,17 @@ def metric_quantities(
 
 def as_method_metric(ds: xr.Dataset, info: MetricInfo, sums: UserSums | None) -> MethodMetric:
     """Estimate of a metric from its sums, or from the file where it is known only per method."""
-    values = ds[info.name].astype(np.float64).load() if sums is None else sums.ratio()
-    estimate = _seeds_last(values).mean("seed", skipna=True) if "seed" in values.dims else values
+    if sums is None:
+        values = _seeds_in_order(ds[info.name].astype(np.float64).load())
+    else:
+        sums = replace(
+            sums,
+            sums=_seeds_in_order(sums.sums),
+            counts=_seeds_in_order(sums.counts),
+            n_examples=_seeds_in_order(sums.n_examples),
+        )
+        values = sums.ratio()
+    estimate = values.mean("seed", skipna=True) if "seed" in values.dims else values
     return MethodMetric(info, estimate.transpose(..., "method"), sums)
 
 
@@ -216,7 +225,7 @@ def mean_over_seeds(
         that the bootstrap of so few numbers understates their variance (Davison and Hinkley 1997,
         Bootstrap Methods and their Application, section 2.3). One seed has no such variance.
     """
-    ordered = _seeds_last(draws.transpose(..., "method", "seed"))
+    ordered = draws.transpose(..., "method", "seed")
     values = ordered.values
     mean = np.asarray(ordered.mean("seed", skipna=True).values)
     like = ordered.isel(seed=0, drop=True)
@@ -230,8 +239,10 @@ def mean_over_seeds(
     return like.copy(data=mean)
 
 
-def _seeds_last(values: xr.DataArray) -> xr.DataArray:
-    """Training seeds as the last dim, in the order of their labels, not that of the file."""
+def _seeds_in_order(values: xr.DataArray) -> xr.DataArray:
+    """Training seeds, if any, as the last dim, in the order of their labels, not of the file."""
+    if "seed" not in values.dims:
+        return values
     ordered = values.sortby("seed") if "seed" in values.coords else values
     return ordered.transpose(..., "seed")
 

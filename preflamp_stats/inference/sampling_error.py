@@ -119,7 +119,9 @@ def _unit_columns(
     else:
         seeds = by_seed.values[:, None]
     order = ("unit", "method")
-    return sums.transpose(*order).values, counts.transpose(*order).values, seeds
+    s, n = sums.transpose(*order).values, counts.transpose(*order).values
+    # The layout in memory decides the order in which a matrix product adds.
+    return np.ascontiguousarray(s), np.ascontiguousarray(n), np.ascontiguousarray(seeds)
 
 
 def _seed_blocks(x: Array, y: Array) -> Array:

@@ -5,28 +5,22 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from preflamp_stats.quantities import COEFFICIENT, Scale, number, quantities
 from preflamp_stats.results import ResultTable
 
 __all__ = [
-    "COEFFICIENT",
-    "PLAIN",
-    "POINTS",
-    "Scale",
     "count",
     "interval",
     "label",
-    "number",
+    "metric_of",
     "one_line",
     "p_value",
     "row_scales",
     "sample_sizes",
-    "scale_of",
     "sentence",
     "value_text",
 ]
@@ -34,29 +28,6 @@ __all__ = [
 MISSING = "–"
 """Stands where there is no estimate."""
 
-
-@dataclass(frozen=True)
-class Scale:
-    """How a quantity is printed.
-
-    Parameters
-    ----------
-    factor : float
-        Multiplies the value before printing.
-    decimals : int
-        Digits after the point.
-    unit : str
-        Written on axes, in brackets; empty for a quantity without one.
-    """
-
-    factor: float
-    decimals: int
-    unit: str = ""
-
-
-POINTS = Scale(100.0, 1, "points")
-COEFFICIENT = Scale(1.0, 2)
-PLAIN = Scale(1.0, 3)
 
 _LABELS = {
     "rm_accuracy": "RM accuracy",
@@ -72,8 +43,16 @@ _LABELS = {
     "n_users": "Users",
     "n_methods": "Methods",
     "p_value": "p",
-    "p_adjusted": "Adjusted p",
+    "p_adjusted": "Adj. p",
     "tau": "Tau",
+    "tau_corrected": "Corrected",
+    "ceiling": "Ceiling",
+    "reliability_upstream": "Rel. up",
+    "reliability_downstream": "Rel. down",
+    "population_tau": "Population",
+    "users_needed": "Users needed",
+    "best_guided": "Best guided",
+    "random": "At random",
     "weight": "Weight w",
     "share": "Share of the response read",
     "bin": "Tokens, chosen − rejected",
@@ -128,29 +107,12 @@ def label(name: str) -> str:
     return _LABELS.get(name, one_line(name))
 
 
-def number(value: float, scale: Scale) -> str:
-    """Print a number with the decimals of its scale; empty for NaN.
-
-    Examples
-    --------
-    >>> number(0.7123, POINTS), number(-0.001, COEFFICIENT)
-    ('71.2', '0.00')
-    """
-    if math.isnan(value):
-        return ""
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    text = f"{value * scale.factor:.{scale.decimals}f}"
-    # "-0.0" says nothing that "0.0" does not.
-    return text.removeprefix("-") if float(text) == 0 else text
-
-
 def interval(low: float, high: float, scale: Scale) -> str:
     """Print an interval in brackets; empty where no interval is claimed.
 
     Examples
     --------
-    >>> interval(0.689, 0.734, POINTS)
+    >>> interval(0.689, 0.734, Scale(100.0, 1))
     '[68.9, 73.4]'
     """
     if math.isnan(low) or math.isnan(high):
@@ -205,34 +167,23 @@ def value_text(value: object) -> str:
     return "" if math.isnan(as_float) else f"{as_float:.4g}"
 
 
-def scale_of(metric: str, values: Iterable[float]) -> Scale:
-    """Scale of a metric: points for shares such as accuracies and ROUGE, plain for what is unknown.
+_METRIC_OF_TABLE = {
+    "weight_curve": "policy_accuracy",
+    "prefix_accuracy": "rm_accuracy",
+    "length_difference": "rm_accuracy",
+    "pooled_tau": "tau",
+}
 
-    Parameters
-    ----------
-    metric : str
-        Name of the metric, or of the table where that has none.
-    values : iterable of float
-        What is to be printed. A metric outside [-1, 1] is no share, whatever its name.
 
-    Returns
-    -------
-    Scale
+def metric_of(table: str) -> str:
+    """Metric that the estimates of a table are of, where its rows do not say.
 
     Examples
     --------
-    >>> scale_of("rm_accuracy", [0.7]).factor, scale_of("rm_accuracy", [70.0]).factor
-    (100.0, 1.0)
+    >>> metric_of("weight_curve"), metric_of("rm_accuracy")
+    ('policy_accuracy', 'rm_accuracy')
     """
-    if metric == "tau":
-        return COEFFICIENT
-    is_share = metric.endswith("accuracy") or metric.startswith("rouge")
-    if is_share and all(abs(value) <= 1 for value in values if not math.isnan(value)):
-        return POINTS
-    return PLAIN
-
-
-_METRIC_OF_TABLE = {"weight_curve": "policy_accuracy", "length_difference": "rm_accuracy"}
+    return _METRIC_OF_TABLE.get(table, table)
 
 
 def row_scales(table: ResultTable) -> list[Scale]:
@@ -248,19 +199,14 @@ def row_scales(table: ResultTable) -> list[Scale]:
     -------
     list of Scale
     """
-    frame = table.frame
-    fallback = _METRIC_OF_TABLE.get(table.name, table.name)
-    if table.name != "tau" and "metric" in frame:
-        names = [fallback if pd.isna(name) else str(name) for name in frame["metric"]]
-    elif table.name == "regret" and "downstream" in frame:
-        names = [str(name) for name in frame["downstream"]]
-    else:
-        names = [fallback] * len(frame)
-    if "estimate" not in frame:
-        return [PLAIN] * len(frame)
-    values = frame["estimate"].astype(float)
-    by_name = {name: scale_of(name, values[[n == name for n in names]]) for name in set(names)}
-    return [by_name[name] for name in names]
+    frame, fallback = table.frame, metric_of(table.name)
+    if fallback == "tau":
+        return [COEFFICIENT] * len(frame)
+    if table.name == "regret" and "downstream" in frame:
+        frame = frame.assign(metric=frame["downstream"])
+    found = quantities(frame, fallback)
+    names = frame["metric"].fillna(fallback) if "metric" in frame else [fallback] * len(frame)
+    return [found[str(name)].scale for name in names]
 
 
 def sample_sizes(frame: pd.DataFrame) -> str:
@@ -275,7 +221,10 @@ def sample_sizes(frame: pd.DataFrame) -> str:
     for noun in ("methods", "users", "examples"):
         column = f"n_{noun}"
         values: Any = frame[column].dropna() if column in frame else ()
-        if len(values):
+        # Where examples are the units, their number stands under both names.
+        if noun == "users" and "resample" in frame and (frame["resample"] == "examples").all():
+            continue
+        if len(values) and max(values) > 0:
             low, high = count(min(values)), count(max(values))
             parts.append(f"{low if low == high else f'{low}–{high}'} {noun}")
     return ", ".join(parts)

@@ -14,18 +14,15 @@ from rich.text import Text
 
 from preflamp_stats.outputs.facets import Facet, distinct, facets, table_frame
 from preflamp_stats.outputs.formatting import (
-    COEFFICIENT,
     MISSING,
-    Scale,
     count,
     interval,
     label,
-    number,
     one_line,
     p_value,
     sample_sizes,
-    scale_of,
 )
+from preflamp_stats.quantities import COEFFICIENT, Scale, number, scale_of
 from preflamp_stats.results import Analysis
 
 __all__ = ["print_summary"]

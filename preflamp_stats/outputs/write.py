@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.outputs.figures import FIGURES, figure_bytes
+from preflamp_stats.outputs.figures import render_figures
 from preflamp_stats.outputs.record import RECORD_KEY, to_json
 from preflamp_stats.outputs.report import to_html
 from preflamp_stats.outputs.tables import to_csv, to_latex, to_markdown
@@ -93,11 +93,9 @@ def render_files(analysis: Analysis) -> dict[str, bytes]:
             raise ValueError(f"table name {name!r} cannot be a file name")
         for ending in endings:
             files[f"tables/{name}.{ending}"] = _RENDERERS[ending](table).encode()
-    drawn = {name: spec.draw(analysis) for name, spec in FIGURES.items()}
-    figures = {name: figure for name, figure in drawn.items() if figure is not None}
+    figures = render_figures(analysis)
     for name, figure in figures.items():
-        for ending in ("pdf", "png"):
-            files[f"figures/{name}.{ending}"] = figure_bytes(figure, ending)
+        files |= {f"figures/{name}.{ending}": data for ending, data in figure.files.items()}
     if "html" in formats:
         files["report.html"] = to_html(analysis, figures).encode()
     files[_RECORD] = to_json(analysis, [*files, _RECORD]).encode()

@@ -36,9 +36,11 @@ def test_only_methods_with_all_metrics_count(make_study) -> None:
     assert (compared["n_methods"] == 3).all()
 
 
+@pytest.mark.parametrize("n_seeds", [0, 3])
 @pytest.mark.parametrize("scheme", SWAPS)
-def test_two_predictors(make_study, scheme: str) -> None:
-    ds = make_study(n_methods=5)
+def test_two_predictors(make_study, scheme: str, n_seeds: int) -> None:
+    # With gaps, training seeds have unequal numbers of examples and yet the same weight.
+    ds = make_study(n_methods=5, n_seeds=n_seeds, missing=0.3 if n_seeds else 0.0)
     found = permutation_test(
         ds, "rm_accuracy", "helpfulness", other="rouge1", scheme=scheme, n_resamples=2000
     )

@@ -87,7 +87,9 @@ def build_analysis() -> Analysis:
             "level": 0.95,
             "n_methods": 4,
             "p_value": 0.31 if value < 0.4 else 0.0004,
+            "tau_corrected": value * 1.1,
             "ceiling": 0.82,
+            "users_needed": 340.0,
             "variant": "b",
             "resample": "users",
             "note": "two methods tie upstream" if b == MODELS[0] else None,
@@ -124,6 +126,68 @@ def build_analysis() -> Analysis:
         for d, m in itertools.product(DATASETS, GUIDED)
         for place, (low, high) in enumerate(itertools.pairwise(edges))
     ]
+    pairs = list(itertools.combinations(GUIDED, 2))
+    differences = {"level": 0.95, "n_users": 80, "resample": "users"}
+    decoupling = [
+        {
+            "dataset": d,
+            "model": b,
+            "upstream": "rm_accuracy",
+            "downstream": "rouge1",
+            "method_a": one,
+            "method_b": other,
+            "upstream_difference": -0.05 * place,
+            "upstream_low": -0.05 * place - 0.03,
+            "upstream_high": -0.05 * place + 0.03,
+            "upstream_p_adjusted": 0.2 / (1 + place),
+            "downstream_difference": 0.002,
+            "downstream_low": -0.004,
+            "downstream_high": 0.008,
+            "downstream_p_adjusted": 0.01,
+            "p_decoupled": 0.02,
+            "verdict": "decoupled" if place == 5 else "inconclusive",
+        }
+        | differences
+        for d, b in itertools.product((*DATASETS, "third", "fourth"), MODELS)
+        for place, (one, other) in enumerate(pairs)
+    ]
+    in_context = [
+        {
+            "dataset": d,
+            "model": b,
+            "method": m,
+            "method_family": "in-context",
+            "metric": "rouge1",
+            "parameters": parameters,
+            "best_guided": GUIDED[0],
+            "estimate": lead,
+            "low": lead - 0.02,
+            "high": lead + 0.02,
+            "p_adjusted": 0.01 if lead > 0.02 else 0.6,
+        }
+        | differences
+        for d in DATASETS
+        for b, parameters, lead in zip(
+            MODELS, (1_000_000_000, 3_000_000_000, 7_000_000_000), (-0.05, 0.01, 0.06), strict=True
+        )
+        for m in ("in-context 8 shots", "in-context RAG")
+    ]
+    regret = [
+        {
+            "dataset": d,
+            "model": b,
+            "upstream": "rm_accuracy",
+            "downstream": "rouge1",
+            "chosen": GUIDED[1],
+            "best": GUIDED[2],
+            "estimate": 0.031,
+            "low": 0.01,
+            "high": 0.05,
+            "random": 0.04,
+        }
+        | differences
+        for d, b in itertools.product(DATASETS, MODELS)
+    ]
     frames = {
         "rm_accuracy": (rm_accuracy, "RM accuracy", True),
         "policy_accuracy": (policy_accuracy, "Policy accuracy", True),
@@ -132,6 +196,9 @@ def build_analysis() -> Analysis:
         "weight_curve": (weight_curve, "Policy accuracy over the weight", True),
         "prefix_accuracy": (prefix_accuracy, "When does the reward know?", True),
         "length_difference": (length_difference, "Is it only length?", True),
+        "decoupling": (decoupling, "Pairs of methods", False),
+        "in_context": (in_context, "In-context against guided", False),
+        "regret": (regret, "What a choice costs", False),
     }
     tables = {
         name: ResultTable(

@@ -60,7 +60,7 @@ def test_is_self_contained(page: str) -> None:
     assert outline.all("script") == outline.all("link") == outline.all("iframe") == []
     sources = [image["src"] or "" for image in outline.all("img")]
     assert sources
-    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert not re.search(r'(?:href|src)="(?!#|data:)', page)
     assert not re.search(r"url\(|@import", page)
 

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preflamp_stats.outputs.layout import best_rows, lay_out
+from preflamp_stats.outputs.cells import best_rows
+from preflamp_stats.outputs.grid import Cell
+from preflamp_stats.outputs.layout import lay_out
 from preflamp_stats.outputs.tables import guard_formula, to_csv, to_markdown
 from preflamp_stats.results import Analysis, ResultTable
 
@@ -121,20 +123,20 @@ def test_an_unknown_table_keeps_every_row_and_column() -> None:
             "dataset": "d",
             "method_a": "x",
             "method_b": y,
-            "gain": 0.1234,
-            "gain_low": -0.2,
-            "gain_high": 0.3,
+            "lift": 0.1234,
+            "lift_low": -0.2,
+            "lift_high": 0.3,
             "p_adjusted": 0.00001,
             "verdict": "decoupled",
         }
         for y in ("y", "z")
     ]
     grid = lay_out(table(rows, name="decoupling", better=False))
-    assert grid.columns == ("Gain", "Adjusted p")
+    assert grid.columns == ("Lift", "Adj. p", "Verdict")
     cells = grid.blocks[0].rows[0].cells
     assert (cells[0].text, cells[0].interval) == ("0.123", "[-0.200, 0.300]")
     assert cells[1].text == "<0.001"
-    assert "Verdict: decoupled" in grid.remarks
+    assert cells[2].text == "decoupled"
 
 
 def test_rows_that_keys_do_not_tell_apart_are_all_kept() -> None:
@@ -150,7 +152,7 @@ def test_an_empty_table_renders() -> None:
 
 def test_a_metric_beyond_one_is_not_scaled() -> None:
     rows = [{"method": m, "metric": "board_accuracy", "estimate": e} for m, e in (("x", 85.25),)]
-    assert lay_out(table(rows, name="generation")).blocks[0].rows[0].cells[0].text == "85.250"
+    assert lay_out(table(rows, name="generation")).blocks[0].rows[0].cells[0].text == "85.2"
 
 
 def test_markdown_is_rectangular_escaped_and_bold(analysis: Analysis) -> None:
@@ -167,3 +169,71 @@ def test_renderings_do_not_depend_on_the_index(analysis: Analysis) -> None:
     moved = ResultTable(**{**vars(result), "frame": result.frame.set_index(result.frame.index + 5)})
     assert to_markdown(moved) == to_markdown(result)
     assert to_csv(moved) == to_csv(result)
+
+
+def test_a_metric_of_its_own_is_named_in_its_units() -> None:
+    rows = [
+        {"method": m, "metric": "picked", "estimate": e, "long_name": "Length of the pick",
+         "units": "characters"}
+        for m, e in (("x", 142976.4), ("y", 98000.0))
+    ]  # fmt: skip
+    grid = lay_out(table(rows, name="method_metrics"))
+    assert grid.columns == ("Length of the pick (characters)",)
+    assert [row.cells[0].text for row in grid.blocks[0].rows] == ["142,976", "98,000"]
+    assert not any(row.cells[0].best for row in grid.blocks[0].rows)
+
+
+@pytest.mark.parametrize(("higher", "best"), [(True, [True, False]), (False, [False, True])])
+def test_the_file_says_which_direction_is_better(higher: bool, best: list[bool]) -> None:
+    rows = [
+        {"method": m, "metric": "loss", "estimate": e, "higher_is_better": higher}
+        for m, e in (("x", 3.0), ("y", 2.0))
+    ]
+    assert best_rows(table(rows, name="generation")) == best
+
+
+def test_without_a_direction_nothing_is_best_but_rouge_still_is() -> None:
+    rows = [
+        {"method": m, "metric": metric, "estimate": e}
+        for metric in ("words", "rouge1")
+        for m, e in (("x", 0.5), ("y", 0.2))
+    ]
+    assert best_rows(table(rows, name="generation")) == [False, False, True, False]
+
+
+def test_examples_that_are_units_are_not_counted_as_users() -> None:
+    rows = [{"method": "x", "estimate": 0.5, "n_users": 96, "n_examples": 96}]
+    assert "96 users, 96 examples" in lay_out(table(rows)).remarks
+    assert "96 examples" in lay_out(table([rows[0] | {"resample": "examples"}])).remarks
+    assert not lay_out(table([rows[0] | {"n_users": 0, "n_examples": 0}])).remarks
+
+
+def test_a_long_table_of_pairs_shows_what_tells_most(analysis: Analysis) -> None:
+    result = analysis.tables["decoupling"]
+    grid = lay_out(result)
+    rows = [row for block in grid.blocks for row in block.rows]
+    assert len(rows) == 40 < len(result.frame)
+    verdicts = [row.cells[-1].text for row in rows]
+    assert verdicts.count("decoupled") == (result.frame["verdict"] == "decoupled").sum() == 12
+    assert "32 further rows are in decoupling.csv: 32 inconclusive" in grid.remarks
+    assert all(block.rows[0].cells[-1].text == "decoupled" for block in grid.blocks)
+    assert grid.stub == ("Method A", "Method B")
+    assert grid.columns == ("RM accuracy, A − B", "Adj. p", "ROUGE-1, A − B", "Adj. p", "Verdict")
+    assert rows[0].cells[0].text == "-25.0"
+    assert rows[0].cells[2] == Cell("0.2", "[-0.4, 0.8]")
+    assert len(to_csv(result).splitlines()) == 1 + 72
+
+
+def test_tables_of_tests_render_in_every_format(analysis: Analysis) -> None:
+    regret = lay_out(analysis.tables["regret"])
+    assert regret.columns == ("Estimate", "At random")
+    assert [cell.text for cell in regret.blocks[0].rows[0].cells] == ["3.1", "4.0"]
+    assert "Chosen: PAL_a&b|c%" in regret.remarks
+    in_context = lay_out(analysis.tables["in_context"])
+    assert in_context.columns == ("Estimate", "Adj. p")
+    assert [cell.text for cell in in_context.blocks[0].rows[0].cells] == ["-5.0", "0.600"]
+    tau = lay_out(analysis.tables["tau"])
+    expected = ("p", "Corrected", "Ceiling", "Users needed")
+    assert [c for c in tau.columns if c in expected] == list(expected)
+    place = tau.columns.index("Users needed")
+    assert tau.blocks[0].rows[0].cells[place].text == "340"

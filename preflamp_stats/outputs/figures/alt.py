@@ -8,10 +8,15 @@ from typing import Any
 import pandas as pd
 
 from preflamp_stats.outputs.facets import distinct, facets, table_frame
-from preflamp_stats.outputs.formatting import Scale, interval, label, number, row_scales
+from preflamp_stats.outputs.figures.selection import metric_order
+from preflamp_stats.outputs.formatting import interval, label, row_scales
+from preflamp_stats.quantities import Scale, number
 from preflamp_stats.results import Analysis
 
 __all__ = ["describe"]
+
+_MOST_METRICS, _MOST_PLACES = 6, 12
+"""Nobody listens to a longer text; the table has all."""
 
 
 def describe(analysis: Analysis, name: str) -> str:
@@ -37,8 +42,10 @@ def describe(analysis: Analysis, name: str) -> str:
     parts = [f"{len(frame)} estimates"]
     parts += [f"{len(methods)} methods"] if methods else []
     titles = [facet.title for facet in facets(frame) if facet.title]
+    if len(titles) > _MOST_PLACES:
+        titles = [*titles[:_MOST_PLACES], f"{len(titles) - _MOST_PLACES} more"]
     text = ", ".join(parts) + (f"; {', '.join(titles)}." if titles else ".")
-    metrics = distinct(frame, "metric")
+    metrics = metric_order(analysis, distinct(frame, "metric"))[:_MOST_METRICS]
     for metric in metrics or [""]:
         rows = frame[frame["metric"] == metric] if metric else frame
         order = rows.sort_values("estimate", kind="stable").index

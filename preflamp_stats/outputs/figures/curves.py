@@ -9,26 +9,37 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
-from preflamp_stats.outputs.facets import facets, table_frame
-from preflamp_stats.outputs.figures.dots import axis_label, facet_rows, limits
+from preflamp_stats.outputs.facets import table_frame
+from preflamp_stats.outputs.figures.dots import axis_label, limits
+from preflamp_stats.outputs.figures.selection import Selection, select
 from preflamp_stats.outputs.figures.style import (
     GREY,
     MethodStyle,
-    error_bars,
+    bars,
+    coarse_ticks,
     facet_text,
     legend,
     method_styles,
-    methods_of,
     panels,
+    points,
 )
-from preflamp_stats.outputs.formatting import scale_of, value_text
+from preflamp_stats.outputs.formatting import metric_of
+from preflamp_stats.quantities import quantities
 from preflamp_stats.results import Analysis
 
-__all__ = ["draw_length_difference", "draw_prefix_accuracy", "draw_weight_curve", "weight_position"]
+__all__ = [
+    "curve_selection",
+    "draw_length_difference",
+    "draw_prefix_accuracy",
+    "draw_weight_curve",
+    "weight_position",
+]
 
-
+_ROW = 1.9
+"""Inches of a row of panels."""
 _SLANTED: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 
 
@@ -46,10 +57,7 @@ def weight_position(weight: float) -> float:
 def draw_weight_curve(analysis: Analysis) -> Figure | None:
     """Draw policy accuracy over the weight w of the reward, from base model to reward alone."""
 
-    def draw(panel: Axes, rows: pd.DataFrame, style: MethodStyle, factor: float) -> None:
-        _line(panel, rows["weight"].map(weight_position), rows, style, factor)
-
-    def finish(panel: Axes, frame: pd.DataFrame, first: bool) -> None:
+    def finish(panel: Axes, frame: pd.DataFrame) -> None:
         positions: dict[float, str] = {}
         for weight in sorted(frame["weight"].unique()):
             place = weight_position(weight)
@@ -57,25 +65,28 @@ def draw_weight_curve(analysis: Analysis) -> Figure | None:
             # Labels nearer than this would run into each other; the ends are always named.
             crowded = any(abs(place - other) < 0.13 for other in (*positions, 0.0, 1.0))
             if end or not crowded:
-                positions[place] = end or value_text(weight)
+                positions[place] = end or f"{weight:.2g}"
         panel.set_xticks(list(positions), list(positions.values()))
         panel.set_xlim(-0.03, 1.03)
-        panel.set_xlabel("Weight w of the reward")
 
-    return _curves(analysis, "weight_curve", "policy_accuracy", draw, finish)
+    return _curves(
+        analysis,
+        "weight_curve",
+        lambda rows: rows["weight"].map(weight_position),
+        finish,
+        "Weight w of the reward",
+    )
 
 
 def draw_prefix_accuracy(analysis: Analysis) -> Figure | None:
     """Draw the accuracy of the reward of a prefix over the share of the response read."""
 
-    def draw(panel: Axes, rows: pd.DataFrame, style: MethodStyle, factor: float) -> None:
-        _line(panel, rows["share"] * 100, rows, style, factor)
-
-    def finish(panel: Axes, frame: pd.DataFrame, first: bool) -> None:
+    def finish(panel: Axes, frame: pd.DataFrame) -> None:
         panel.set_xlim(0, 102)
-        panel.set_xlabel("Share of the response read (%)")
+        coarse_ticks(panel.xaxis)
 
-    return _curves(analysis, "prefix_accuracy", "rm_accuracy", draw, finish)
+    label = "Share of the response read (%)"
+    return _curves(analysis, "prefix_accuracy", lambda rows: rows["share"] * 100, finish, label)
 
 
 def draw_length_difference(analysis: Analysis) -> Figure | None:
@@ -84,23 +95,21 @@ def draw_length_difference(analysis: Analysis) -> Figure | None:
     if every.empty:
         return None
     bins = sorted(set(zip(every["bin_low"], every["bin_high"], strict=True)))
-    methods = methods_of(every)
-    dodge = dict(zip(methods, np.linspace(-0.28, 0.28, len(methods)), strict=True))
+    methods = curve_selection(analysis, "length_difference").methods
+    shifts = np.linspace(-0.28, 0.28, len(methods)) if len(methods) > 1 else [0.0]
+    dodge = dict(zip(methods, shifts, strict=True))
 
-    def draw(panel: Axes, rows: pd.DataFrame, style: MethodStyle, factor: float) -> None:
+    def place(rows: pd.DataFrame) -> pd.Series:
         edges = zip(rows["bin_low"], rows["bin_high"], strict=True)
-        shift = dodge[str(rows["method"].iloc[0])] if len(methods) > 1 else 0.0
-        low, high = limits(rows)
-        x = np.array([bins.index(edge) for edge in edges]) + shift
-        y = rows["estimate"] * factor
-        error_bars(panel, x, y, low=low * factor, high=high * factor, along="y", **style.point)
+        number = pd.Series([bins.index(edge) for edge in edges], index=rows.index)
+        return number + rows["method"].astype(str).map(dodge)
 
-    def finish(panel: Axes, frame: pd.DataFrame, first: bool) -> None:
+    def finish(panel: Axes, frame: pd.DataFrame) -> None:
         panel.set_xticks(range(len(bins)), [_bin_label(*edges) for edges in bins], **_SLANTED)
         panel.grid(axis="x", visible=False)
-        panel.set_xlabel("Difference in length, chosen − rejected (tokens)")
 
-    return _curves(analysis, "length_difference", "rm_accuracy", draw, finish)
+    label = "Difference in length, chosen − rejected (tokens)"
+    return _curves(analysis, "length_difference", place, finish, label, joined=False)
 
 
 def _bin_label(low: float, high: float) -> str:
@@ -111,51 +120,78 @@ def _bin_label(low: float, high: float) -> str:
     return f"{low:.4g} to {high:.4g}".replace("-", "−")
 
 
-def _line(panel: Axes, x: pd.Series, rows: pd.DataFrame, style: MethodStyle, factor: float) -> None:
-    order = np.argsort(x.to_numpy(), kind="stable")
-    low, high = limits(rows)
-    xs, y, below, above = (v.to_numpy(float)[order] for v in (x, rows["estimate"], low, high))
-    panel.fill_between(
-        xs, below * factor, above * factor, color=style.colour, alpha=0.14, linewidth=0
-    )
-    panel.plot(xs, y * factor, linestyle=style.line, markersize=3, **style.point)
+def curve_selection(analysis: Analysis, table: str) -> Selection:
+    """What a figure of curves shows of its table."""
+    return select(analysis, table, row_height=_ROW)
 
 
 def _curves(
     analysis: Analysis,
     table: str,
-    metric: str,
-    draw: Callable[[Axes, pd.DataFrame, MethodStyle, float], None],
-    finish: Callable[[Axes, pd.DataFrame, bool], None],
+    place: Callable[[pd.DataFrame], pd.Series],
+    finish: Callable[[Axes, pd.DataFrame], None],
+    label: str,
+    *,
+    joined: bool = True,
 ) -> Figure | None:
     """Panels by dataset and model, a line or a set of points for each method, one legend."""
     frame = table_frame(analysis.tables, table)
-    methods = methods_of(frame)
-    if not methods:
+    chosen = curve_selection(analysis, table)
+    if not chosen.methods:
         return None
     styles = method_styles(analysis)
-    scale = scale_of(metric, frame["estimate"])
-    rows = facet_rows(facets(frame))
-    across = max(len(row) for row in rows)
-    figure, axes = panels(len(rows), across, row_height=1.9, extra=0.5, sharex=True, sharey=True)
-    extra_keys = [key for key in ("seed", "scoring", "metric") if key in frame]
-    for place, row in enumerate(rows):
-        for panel, facet in zip(axes[place], row, strict=False):
-            here = facet.rows(frame)
-            for method in methods:
-                own = here[here["method"].astype(str) == method]
-                groups = own.groupby(extra_keys, sort=False, dropna=False) if extra_keys else None
-                for one in [part for _, part in groups] if groups is not None else [own]:
-                    if not one.empty:
-                        draw(panel, one, styles[method], scale.factor)
-            panel.axhline(scale.factor / 2, color=GREY, linewidth=0.7, linestyle="--")
+    (quantity,) = quantities(frame, metric_of(table)).values()
+    factor = quantity.scale.factor
+    across = max(map(len, chosen.rows))
+    figure, axes = panels(
+        len(chosen.rows), across, row_height=_ROW, extra=0.5, sharex=True, sharey=True
+    )
+    frame = frame[frame["method"].astype(str).isin(chosen.methods)]
+    low, high = limits(frame)
+    drawn = frame.assign(
+        x=place(frame), y=frame["estimate"] * factor, below=low * factor, above=high * factor
+    )
+    for number, row in enumerate(chosen.rows):
+        for panel, (_, facet) in zip(axes[number], row, strict=False):
+            here = facet.rows(drawn)
+            looks = [styles[str(method)] for method in here["method"]]
+            if joined:
+                _bands(panel, here, styles)
+                points(panel, here["x"], here["y"], looks, size=2.6)
+            else:
+                colours = [look.colour for look in looks]
+                bars(panel, here["x"], here["below"], here["above"], colours, along="y")
+                points(panel, here["x"], here["y"], looks, size=3.4)
+            panel.axhline(factor / 2, color=GREY, linewidth=0.7, linestyle="--")
             panel.set_title(facet_text(facet, 40 if across < 3 else 30), loc="left")
-            finish(panel, frame, place == 0)
-        for panel in axes[place][len(row) :]:
+            if number + 1 == len(chosen.rows):
+                panel.set_xlabel(label)
+        for panel in axes[number][len(row) :]:
             panel.set_visible(False)
-        axes[place][0].set_ylabel(axis_label(metric, scale))
-    for upper in axes[:-1]:
-        for panel in upper:
-            panel.set_xlabel("")
-    legend(figure, styles, methods, lines=table != "length_difference")
+        axes[number][0].set_ylabel(axis_label(quantity))
+    finish(axes[0][0], frame)
+    coarse_ticks(axes[0][0].yaxis)
+    legend(figure, styles, chosen.methods, lines=joined)
     return figure
+
+
+def _bands(panel: Axes, rows: pd.DataFrame, styles: dict[str, MethodStyle]) -> None:
+    """Lines and their bands, one collection each."""
+    keys = [key for key in ("method", "seed", "scoring", "metric") if key in rows]
+    lines, areas, looks = [], [], []
+    for _, own in rows.sort_values("x", kind="stable").groupby(keys, sort=False, dropna=False):
+        x, y, below, above = (own[c].to_numpy(float) for c in ("x", "y", "below", "above"))
+        lines.append(np.column_stack([x, y]))
+        there = ~(np.isnan(below) | np.isnan(above))
+        edge = [np.column_stack([x, v])[there] for v in (below, above)]
+        areas.append(np.concatenate([edge[0], edge[1][::-1]]))
+        looks.append(styles[str(own["method"].iloc[0])])
+    colours = [look.colour for look in looks]
+    bands = PolyCollection(areas, facecolors=colours, alpha=0.14, linewidths=0)
+    joined = LineCollection(
+        lines, colors=colours, linestyles=[look.line for look in looks], linewidths=1.1, zorder=2
+    )
+    for collection in (bands, joined):
+        collection.set_in_layout(False)
+        panel.add_collection(collection)
+    panel.autoscale_view()

@@ -1,4 +1,4 @@
-"""Estimates by method as dots with intervals; tau as a forest plot."""
+"""Estimates by method as dots with intervals."""
 
 from __future__ import annotations
 
@@ -8,25 +8,34 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from preflamp_stats.outputs.facets import Facet, distinct, facets, table_frame
+from preflamp_stats.outputs.cells import metric_heading
+from preflamp_stats.outputs.facets import table_frame
+from preflamp_stats.outputs.figures.selection import Selection, select
 from preflamp_stats.outputs.figures.style import (
     GREY,
     MethodStyle,
-    error_bars,
+    bars,
+    coarse_ticks,
     facet_text,
     method_styles,
-    methods_of,
     panels,
+    points,
     text,
 )
-from preflamp_stats.outputs.formatting import POINTS, Scale, label, scale_of
+from preflamp_stats.outputs.formatting import metric_of
+from preflamp_stats.quantities import POINTS, Quantity, Scale, quantities
 from preflamp_stats.results import Analysis
 
-__all__ = ["axis_label", "draw_by_method", "draw_tau", "facet_rows", "limits", "same_range"]
+__all__ = ["axis_label", "by_method_selection", "draw_by_method", "limits", "same_range"]
 
-_MOST_ACROSS = 4
+_ROW, _PER_METHOD = 0.5, 0.17
+"""Inches of a row of panels, and of a method in it."""
+
+
+def by_method_selection(analysis: Analysis, table: str) -> Selection:
+    """What a figure by method shows of its table."""
+    return select(analysis, table, row_height=_ROW, by_method=_PER_METHOD)
 
 
 def draw_by_method(analysis: Analysis, table: str) -> Figure | None:
@@ -43,54 +52,45 @@ def draw_by_method(analysis: Analysis, table: str) -> Figure | None:
         None where the analysis has no such table, or nothing in it.
     """
     frame = table_frame(analysis.tables, table)
-    methods = methods_of(frame)
-    if not methods:
+    chosen = by_method_selection(analysis, table)
+    if not chosen.methods:
         return None
     styles = method_styles(analysis)
-    metrics = distinct(frame, "metric") or [table]
-    rows = [(metric, row) for metric in metrics for row in facet_rows(facets(frame))]
+    metrics = quantities(frame, metric_of(table))
     figure, axes = panels(
-        len(rows),
-        max(len(row) for _, row in rows),
-        row_height=0.5 + 0.17 * len(methods),
+        len(chosen.rows),
+        max(map(len, chosen.rows)),
+        row_height=_ROW + _PER_METHOD * len(chosen.methods),
         extra=0.1,
         sharey=True,
     )
-    for place, (metric, row) in enumerate(rows):
-        here = frame[frame["metric"] == metric] if "metric" in frame else frame
-        scale = scale_of(metric, here["estimate"])
-        last = place + 1 == len(rows) or rows[place + 1][0] != metric
-        for panel, facet in zip(axes[place], row, strict=False):
-            _dots(panel, facet.rows(here), methods, styles, scale)
-            panel.set_title(facet_text(facet, 40 if len(row) < 3 else 30), loc="left")
-            if last or metric != metrics[0]:
-                panel.set_xlabel(axis_label(metric, scale))
+    one_place = len({facet for row in chosen.rows for _, facet in row}) == 1
+    for place, row in enumerate(chosen.rows):
+        last = place + 1 == len(chosen.rows) or chosen.rows[place + 1][0][0] != row[0][0]
+        for panel, (metric, facet) in zip(axes[place], row, strict=False):
+            here = facet.rows(frame)
+            here = here[here["metric"] == metric] if "metric" in here else here
+            quantity = metrics[metric]
+            _dots(panel, here, chosen.methods, styles, quantity.scale)
+            coarse_ticks(panel.xaxis)
+            name = axis_label(quantity)
+            if one_place and len(metrics) > 1:
+                panel.set_title(text(name, 34), loc="left")
+            else:
+                panel.set_title(facet_text(facet, 40 if len(row) < 3 else 30), loc="left")
+                if last:
+                    panel.set_xlabel(name)
         for panel in axes[place][len(row) :]:
             panel.set_visible(False)
-    same_range(axes, [metric for metric, _ in rows])
+    names = [[metric for metric, _ in row] for row in chosen.rows]
+    same_range(axes, names)
     return figure
 
 
-def facet_rows(every: Sequence[Facet]) -> list[list[Facet]]:
-    """Facets in rows of panels: a dataset a row, its models across; datasets across without any."""
-    if any(facet.model for facet in every):
-        datasets = list(dict.fromkeys(facet.dataset for facet in every))
-        groups = [[facet for facet in every if facet.dataset == d] for d in datasets]
-        if max(len(group) for group in groups) == 1:
-            groups = [list(every)]
-    else:
-        groups = [list(every)]
-    return [
-        group[start : start + _MOST_ACROSS]
-        for group in groups
-        for start in range(0, len(group), _MOST_ACROSS)
-    ]
-
-
-def axis_label(metric: str, scale: Scale) -> str:
+def axis_label(metric: Quantity) -> str:
     """Name of a metric with its unit, for an axis."""
-    name = text(label(metric), 40)
-    return f"{name} ({scale.unit})" if scale.unit else name
+    name = text(metric_heading(metric), 40)
+    return f"{name} ({POINTS.unit})" if metric.scale == POINTS else name
 
 
 def _dots(
@@ -100,27 +100,21 @@ def _dots(
     styles: dict[str, MethodStyle],
     scale: Scale,
 ) -> None:
-    for place, method in enumerate(methods):
-        rows = frame[frame["method"].astype(str) == method]
-        _bars(panel, rows, place, scale, **styles[method].point)
+    frame = frame[frame["method"].astype(str).isin(methods)]
+    names = frame["method"].astype(str)
+    # Several estimates of a method (seeds, weights) stand side by side.
+    order = frame.groupby(names, sort=False).cumcount()
+    many = names.map(names.value_counts())
+    offsets = np.where(many > 1, -0.25 + 0.5 * order / (many - 1).clip(lower=1), 0.0)
+    places = names.map({method: k for k, method in enumerate(methods)}) + offsets
+    looks = [styles[name] for name in names]
+    low, high = limits(frame)
+    colours = [look.colour for look in looks]
+    bars(panel, places, low * scale.factor, high * scale.factor, colours, along="x")
+    points(panel, frame["estimate"] * scale.factor, places, looks)
     panel.set_yticks(range(len(methods)), [text(method) for method in methods])
     panel.set_ylim(len(methods) - 0.5, -0.5)
     panel.grid(axis="y", visible=False)
-
-
-def _bars(panel: Axes, rows: pd.DataFrame, place: int, scale: Scale, **style: object) -> None:
-    """Dots of one line of a panel; several estimates of it (seeds, weights) side by side."""
-    offsets = np.linspace(-0.25, 0.25, len(rows)) if len(rows) > 1 else np.zeros(len(rows))
-    low, high = limits(rows)
-    error_bars(
-        panel,
-        rows["estimate"] * scale.factor,
-        place + offsets,
-        low=low * scale.factor,
-        high=high * scale.factor,
-        along="x",
-        **style,
-    )
 
 
 def limits(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
@@ -129,80 +123,23 @@ def limits(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return rows.get("low", nothing), rows.get("high", nothing)
 
 
-def same_range(axes: Sequence[Sequence[Axes]], metrics: Sequence[str]) -> None:
-    """Panels of a metric get one range, so that they compare by eye."""
-    for metric in dict.fromkeys(metrics):
-        same = [
-            panel
-            for row, name in zip(axes, metrics, strict=True)
-            for panel in row
-            if name == metric and panel.get_visible()
-        ]
+def same_range(axes: Sequence[Sequence[Axes]], metrics: Sequence[Sequence[str]]) -> None:
+    """Panels of a metric get one range, so that they compare by eye.
+
+    Parameters
+    ----------
+    axes : sequence of sequence of Axes
+    metrics : sequence of sequence of str
+        Metric of each panel; panels beyond those of a row are not used.
+    """
+    of_metric: dict[str, list[Axes]] = {}
+    for row, names in zip(axes, metrics, strict=True):
+        for panel, name in zip(row, names, strict=False):
+            of_metric.setdefault(name, []).append(panel)
+    for metric, same in of_metric.items():
         low = min(panel.get_xlim()[0] for panel in same)
         high = max(panel.get_xlim()[1] for panel in same)
         for panel in same:
             panel.set_xlim(low, high)
             if metric.endswith("accuracy") and low < POINTS.factor / 2 < high:
                 panel.axvline(POINTS.factor / 2, color=GREY, linewidth=0.7, linestyle="--")
-
-
-def draw_tau(analysis: Analysis) -> Figure | None:
-    """Draw tau with its interval for each dataset and model, and the noise ceiling where known.
-
-    Parameters
-    ----------
-    analysis : Analysis
-
-    Returns
-    -------
-    Figure or None
-        A panel for each pair of metrics; None where there is no tau.
-    """
-    frame = table_frame(analysis.tables, "tau")
-    if frame.empty:
-        return None
-    pairs = [
-        (up, down)
-        for up in distinct(frame, "upstream") or [""]
-        for down in distinct(frame, "downstream") or [""]
-    ]
-    lines = facets(frame)
-    across = min(len(pairs), 3)
-    down = -(-len(pairs) // across)
-    figure, axes = panels(down, across, row_height=0.6 + 0.2 * len(lines), sharey=True, sharex=True)
-    flat = [panel for row in axes for panel in row]
-    for panel, (upstream, downstream) in zip(flat, pairs, strict=False):
-        here = frame
-        for column, value in (("upstream", upstream), ("downstream", downstream)):
-            here = here[here[column] == value] if value else here
-        for place, facet in enumerate(lines):
-            rows = facet.rows(here)
-            _bars(panel, rows, place, Scale(1, 2), color="#0072B2", marker="o")
-            if "ceiling" in rows:
-                ceilings = rows["ceiling"].dropna()
-                panel.plot(
-                    ceilings,
-                    [place] * len(ceilings),
-                    color="#D55E00",
-                    marker="|",
-                    linestyle="none",
-                    markersize=8,
-                    markeredgewidth=1.5,
-                )
-        panel.axvline(0, color=GREY, linewidth=0.7, linestyle="--")
-        panel.set_xlim(-1.05, 1.05)
-        panel.set_yticks(range(len(lines)), [facet_text(facet, 34) for facet in lines])
-        panel.set_ylim(len(lines) - 0.5, -0.5)
-        panel.grid(axis="y", visible=False)
-        panel.set_title(f"{text(label(upstream))} → {text(label(downstream))}", loc="left")
-        panel.set_xlabel("Kendall's tau")
-    for panel in flat[len(pairs) :]:
-        panel.set_visible(False)
-    if "ceiling" in frame and frame["ceiling"].notna().any():
-        handles = [
-            Line2D([], [], color="#0072B2", marker="o", label="tau and its interval"),
-            Line2D([], [], color="#D55E00", marker="|", linestyle="none", markersize=8,
-                   markeredgewidth=1.5, label="noise ceiling"),
-        ]  # fmt: skip
-        figure.legend(handles=handles, loc="outside lower center", ncols=2)
-    return figure

@@ -7,20 +7,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from preflamp_stats.outputs.facets import Facet, distinct, facets, table_frame
-from preflamp_stats.outputs.figures.dots import axis_label, facet_rows, limits, same_range
+from preflamp_stats.outputs.figures.dots import axis_label, same_range
+from preflamp_stats.outputs.figures.selection import MOST_IN_LEGEND, facet_rows
 from preflamp_stats.outputs.figures.style import (
     MethodStyle,
-    error_bars,
+    bars,
+    coarse_ticks,
     facet_text,
     legend,
     method_styles,
     methods_of,
     panels,
+    points,
 )
-from preflamp_stats.outputs.formatting import Scale, scale_of
+from preflamp_stats.quantities import Scale, metric_quantity
 from preflamp_stats.results import Analysis
 
-__all__ = ["draw_discrimination_vs_generation", "joined"]
+__all__ = ["draw_discrimination_vs_generation", "joined", "scatter_left_out"]
+
+_ROW = 1.75
+_MOST_ROWS = 4
 
 _UPSTREAM = ("rm_accuracy", "policy_accuracy")
 
@@ -78,36 +84,53 @@ def draw_discrimination_vs_generation(analysis: Analysis) -> Figure | None:
     """
     metric = generation_metric(analysis)
     generation = table_frame(analysis.tables, "generation")
-    if not metric:
+    rows, _ = _rows(analysis)
+    if not rows:
         return None
+    styles = method_styles(analysis)
+    quantity_y = metric_quantity(metric, generation[generation["metric"] == metric])
+    across = max(len(row) for _, row in rows)
+    figure, axes = panels(len(rows), across, row_height=_ROW, extra=0.35, sharey=True)
+    seen: list[pd.DataFrame] = []
+    for place, (upstream, row) in enumerate(rows):
+        quantity_x = metric_quantity(upstream, table_frame(analysis.tables, upstream))
+        last = place + 1 == len(rows) or rows[place + 1][0] != upstream
+        for panel, facet in zip(axes[place], row, strict=False):
+            both = joined(analysis, upstream, facet)
+            _points(panel, both, styles, quantity_x.scale, quantity_y.scale)
+            seen.append(both)
+            panel.set_title(facet_text(facet, 40 if across < 3 else 30), loc="left")
+            coarse_ticks(panel.xaxis)
+            if last:
+                panel.set_xlabel(axis_label(quantity_x))
+        for panel in axes[place][len(row) :]:
+            panel.set_visible(False)
+        axes[place][0].set_ylabel(axis_label(quantity_y))
+    coarse_ticks(axes[0][0].yaxis)
+    same_range(axes, [[upstream] * len(row) for upstream, row in rows])
+    present = set(methods_of(*seen))
+    legend(figure, styles, [m for m in styles if m in present][:MOST_IN_LEGEND], lines=False)
+    return figure
+
+
+def scatter_left_out(analysis: Analysis) -> str:
+    """Say which panels the figure has no room for."""
+    _, left = _rows(analysis)
+    return f"Not drawn: {left} further panels." if left else ""
+
+
+def _rows(analysis: Analysis) -> tuple[list[tuple[str, list[Facet]]], int]:
+    """Rows of panels that fit a page, and how many panels do not."""
+    generation = table_frame(analysis.tables, "generation")
+    if not generation_metric(analysis):
+        return [], 0
     rows = [
         (upstream, row)
         for upstream in _UPSTREAM
         for row in facet_rows(facets(table_frame(analysis.tables, upstream), generation))
         if any(not joined(analysis, upstream, facet).empty for facet in row)
     ]
-    if not rows:
-        return None
-    styles = method_styles(analysis)
-    scale_y = scale_of(metric, generation.loc[generation["metric"] == metric, "estimate"])
-    across = max(len(row) for _, row in rows)
-    figure, axes = panels(len(rows), across, row_height=1.75, extra=0.35, sharey=True)
-    seen: list[pd.DataFrame] = []
-    for place, (upstream, row) in enumerate(rows):
-        scale_x = scale_of(upstream, table_frame(analysis.tables, upstream)["estimate"])
-        for panel, facet in zip(axes[place], row, strict=False):
-            both = joined(analysis, upstream, facet)
-            _points(panel, both, styles, scale_x, scale_y)
-            seen.append(both)
-            panel.set_title(facet_text(facet, 40 if across < 3 else 30), loc="left")
-            panel.set_xlabel(axis_label(upstream, scale_x))
-        for panel in axes[place][len(row) :]:
-            panel.set_visible(False)
-        axes[place][0].set_ylabel(axis_label(metric, scale_y))
-    same_range(axes, [upstream for upstream, _ in rows])
-    present = set(methods_of(*seen))
-    legend(figure, styles, [m for m in styles if m in present], lines=False)
-    return figure
+    return rows[:_MOST_ROWS], sum(len(row) for _, row in rows[_MOST_ROWS:])
 
 
 def _points(
@@ -117,13 +140,12 @@ def _points(
     scale_x: Scale,
     scale_y: Scale,
 ) -> None:
-    for method in distinct(both, "method"):
-        rows = both[both["method"].astype(str) == method]
-        x, y = rows["estimate_x"] * scale_x.factor, rows["estimate_y"] * scale_y.factor
-        for along, factor in (("x", scale_x.factor), ("y", scale_y.factor)):
-            ends = {"low": rows[f"low_{along}"], "high": rows[f"high_{along}"]}
-            low, high = limits(pd.DataFrame(ends))
-            error_bars(
-                panel, x, y, low=low * factor, high=high * factor, along=along,
-                **styles[method].point,
-            )  # fmt: skip
+    if both.empty:
+        return
+    looks = [styles[str(method)] for method in both["method"]]
+    colours = [look.colour for look in looks]
+    x, y = both["estimate_x"] * scale_x.factor, both["estimate_y"] * scale_y.factor
+    for along, across, factor in (("x", y, scale_x.factor), ("y", x, scale_y.factor)):
+        low, high = both[f"low_{along}"] * factor, both[f"high_{along}"] * factor
+        bars(panel, across, low, high, colours, along=along)
+    points(panel, x, y, looks)

@@ -7,18 +7,23 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib
 import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from preflamp_stats.outputs.facets import Facet, distinct
+from preflamp_stats.outputs.figures.selection import TALLEST
 from preflamp_stats.outputs.formatting import one_line
 from preflamp_stats.results import Analysis
 
@@ -27,7 +32,8 @@ __all__ = [
     "ONE_COLUMN",
     "TWO_COLUMNS",
     "MethodStyle",
-    "error_bars",
+    "bars",
+    "coarse_ticks",
     "facet_text",
     "figure_bytes",
     "legend",
@@ -35,15 +41,16 @@ __all__ = [
     "methods_of",
     "panels",
     "plotting",
+    "points",
     "settle",
     "text",
 ]
 
 ONE_COLUMN, TWO_COLUMNS = 3.3, 6.8
 """Widths in inches of a figure in one column and across both."""
-TALLEST = 9.0
-"""Height in inches that still leaves room for a caption on a page."""
 GREY = "#6b6b6b"
+_DPI = 300
+Floats: TypeAlias = ArrayLike
 
 # Okabe and Ito (2008), without the yellow that vanishes on white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -55,6 +62,9 @@ _RC: Any = {
     "font.size": 7.5,
     "axes.titlesize": 7.5,
     "axes.labelsize": 7.5,
+    # A fixed height spares matplotlib looking for one that clears the ticks.
+    "axes.titley": 1.0,
+    "axes.titlepad": 4.0,
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
     "legend.fontsize": 7,
@@ -74,8 +84,6 @@ _RC: Any = {
     "lines.linewidth": 1.1,
     "lines.markersize": 4,
     "pdf.fonttype": 42,
-    "svg.fonttype": "path",
-    "savefig.dpi": 300,
 }
 
 
@@ -204,29 +212,60 @@ def panels(
     return figure, axes.tolist()
 
 
-def error_bars(
-    axes: Axes, x: Any, y: Any, *, low: Any, high: Any, along: str, **style: Any
+def coarse_ticks(axis: Axis, most: int = 4) -> None:
+    """Few ticks on an axis of numbers: they are read, and each costs as much as a point."""
+    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
+
+
+def points(
+    panel: Axes, x: Floats, y: Floats, looks: Sequence[MethodStyle], *, size: float = 4.0
 ) -> None:
-    """Points with intervals that need not be centred on them; a missing limit draws none.
+    """Markers in as few artists as their shapes allow.
 
     Parameters
     ----------
-    axes : Axes
+    panel : Axes
     x, y : array-like of float
-        Points.
-    low, high : array-like of float
-        Limits, in the units of the axis that they run along.
-    along : {"x", "y"}
-    **style
-        Of :meth:`matplotlib.axes.Axes.plot`.
+    looks : sequence of MethodStyle
+        One a point.
+    size : float
+        Diameter in points.
     """
-    x, y, low, high = (np.atleast_1d(np.asarray(v, dtype=float)) for v in (x, y, low, high))
-    colour = style.get("color", GREY)
-    if along == "x":
-        axes.hlines(y, low, high, colors=colour, linewidth=1.0, zorder=2)
-    else:
-        axes.vlines(x, low, high, colors=colour, linewidth=1.0, zorder=2)
-    axes.plot(x, y, linestyle="none", zorder=3, **style)
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    for marker in dict.fromkeys(look.marker for look in looks):
+        here = [place for place, look in enumerate(looks) if look.marker == marker]
+        panel.scatter(
+            x[here],
+            y[here],
+            s=size**2,
+            marker=marker,
+            facecolors=[looks[k].colour if looks[k].filled else "white" for k in here],
+            edgecolors=[looks[k].colour for k in here],
+            linewidths=0.9,
+            zorder=3,
+        ).set_in_layout(False)
+
+
+def bars(
+    panel: Axes, places: Floats, low: Floats, high: Floats, colours: Sequence[str], *, along: str
+) -> None:
+    """Intervals as one collection of lines; a missing limit draws none.
+
+    Parameters
+    ----------
+    panel : Axes
+    places : array-like of float
+        Where they stand on the other axis.
+    low, high : array-like of float
+        Limits.
+    colours : sequence of str
+        One an interval.
+    along : {"x", "y"}
+        Axis that they run along.
+    """
+    at, start, end = (np.asarray(v, dtype=float) for v in (places, low, high))
+    draw = panel.hlines if along == "x" else panel.vlines
+    draw(at, start, end, colors=list(colours), linewidth=1.0, zorder=2).set_in_layout(False)
 
 
 def legend(
@@ -242,7 +281,7 @@ def legend(
         for method, look in zip(methods, looks, strict=True)
     ]
     wide = figure.get_figwidth() > ONE_COLUMN
-    longest = max(len(text(m)) for m in methods)
+    longest = max((len(text(m)) for m in methods), default=0)
     columns = max(1, int((115 if wide else 52) / (longest + 8)))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(methods)))
 
@@ -255,6 +294,11 @@ def methods_of(*frames: pd.DataFrame) -> list[str]:
 def settle(figure: Figure) -> None:
     """Lay a figure out once and keep it so: every format then has the same layout."""
     FigureCanvasAgg(figure)
+    for panel in figure.axes:
+        for axis in (panel.xaxis, panel.yaxis):
+            if not axis.label.get_text():
+                # Spare matplotlib looking for the place of a label that is not there.
+                axis.set_label_coords(0.5, 0.5)
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
@@ -267,20 +311,25 @@ def figure_bytes(figure: Figure, ending: str) -> bytes:
     Parameters
     ----------
     figure : Figure
-    ending : {"pdf", "png", "svg"}
+        Laid out already; :meth:`~matplotlib.figure.Figure.savefig` would draw it a second time to
+        do so.
+    ending : {"pdf", "png"}
 
     Returns
     -------
     bytes
-        Without dates. PDF keeps text as text; SVG has outlines, so that it looks the same
-        wherever it is shown.
+        Without dates. PDF keeps text as text.
     """
-    metadata: dict[str, dict[str, Any]] = {
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-        "png": {"Software": None},
-        "svg": {"Date": None, "Creator": None},
-    }
     buffer = io.BytesIO()
-    with plotting(), matplotlib.rc_context({"svg.hashsalt": "preflamp-stats"}):
-        figure.savefig(buffer, format=ending, metadata=metadata[ending])
+    with plotting():
+        if ending == "pdf":
+            undated = {"CreationDate": None, "Creator": None, "Producer": None}
+            document = FigureCanvasPdf(figure)
+            document.print_pdf(buffer, metadata=undated)  # type: ignore[no-untyped-call]
+        else:
+            screen = figure.dpi
+            figure.set_dpi(_DPI)
+            canvas = FigureCanvasAgg(figure)
+            canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
+            figure.set_dpi(screen)
     return buffer.getvalue()

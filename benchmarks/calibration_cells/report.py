@@ -1,0 +1,229 @@
+"""The page of the calibration study: a summary, tables and figures from the runner's records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibration_cells.figures import draw_figures
+from calibration_cells.grid import GROUPS
+from calibration_cells.outcomes import Cell, Estimate, by_group
+from calibration_cells.tables import (
+    GROUPS_OF_TESTS,
+    LARGEST_SIZE,
+    LEAST_COVERAGE,
+    Shares,
+    peer_table,
+    share_table,
+    tau_name,
+    tau_table,
+    width_ratio,
+)
+
+__all__ = ["write_report"]
+
+_PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
+_WIDEST_RATIO = 1.15
+_LEAST_RELIABILITY = 0.5
+# One-sided 97.5 %: what simulation error alone reaches once in 40 cells.
+_Z = 1.96
+
+
+def write_report(records: Iterable[Mapping[str, Any]], docs: Path) -> list[Path]:
+    """Put summary, tables and figures into the page; its prose stays as it is.
+
+    Parameters
+    ----------
+    records : iterable of mapping
+        Chunks that the runner wrote, of as many cells and studies as there are.
+    docs : Path
+        Directory of ``calibration.md``, whose parts between ``<!-- begin: NAME -->`` and
+        ``<!-- end: NAME -->`` are replaced. Where it is absent the repository's page is the model.
+
+    Returns
+    -------
+    list of Path
+        The page and its figures.
+
+    Raises
+    ------
+    ValueError
+        If the page lacks one of the markers.
+    """
+    groups = {name: _ordered(name, cells) for name, cells in by_group(records).items()}
+    page = docs / "calibration.md"
+    text = (page if page.exists() else _PAGE).read_text(encoding="utf-8")
+    figures = draw_figures(groups, docs / "calibration")
+    for name, content in _parts(groups, figures).items():
+        text = _replaced(text, name, content)
+    docs.mkdir(parents=True, exist_ok=True)
+    page.write_text(text, encoding="utf-8")
+    return [page, *(docs / "calibration" / f"{name}.svg" for name in figures)]
+
+
+def _ordered(group: str, cells: list[Cell]) -> list[Cell]:
+    """Cells in the order of the grid; those that are in it no more come last."""
+    order = [asdict(design) | dict(kwargs) for design, kwargs in GROUPS[group].cells]
+    return sorted(
+        cells, key=lambda c: order.index(dict(c.design)) if c.design in order else len(order)
+    )
+
+
+def _replaced(text: str, name: str, content: str) -> str:
+    begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"the page has no {begin} … {end}")
+    return pattern.sub(lambda _: f"{begin}\n\n{content}\n\n{end}", text, count=1)
+
+
+def _parts(groups: dict[str, list[Cell]], figures: Sequence[str]) -> dict[str, str]:
+    """Generated parts of the page by the name of their markers."""
+    tau = groups.get("tau", [])
+    grid, beyond = [c for c in tau if _in_grid(c)], [c for c in tau if not _in_grid(c)]
+    by_kind = {
+        kind: "\n\n".join(
+            f"### {shares.title}\n\n{f'{shares.note}{chr(10) * 2}' if shares.note else ''}"
+            + share_table(groups[name.removesuffix(" size")], shares)
+            for name, shares in GROUPS_OF_TESTS.items()
+            if shares.kind == kind and name.removesuffix(" size") in groups
+        )
+        for kind in ("size", "power", "coverage")
+    }
+    sizes = sorted({c.design["n_methods"] for c in grid})
+    parts = {
+        "summary": _summary(groups, grid, beyond),
+        "grid": "\n\n".join(
+            f"### {m} methods\n\n" + tau_table([c for c in grid if c.design["n_methods"] == m])
+            for m in sizes
+        ),
+        "beyond": tau_table(beyond) if beyond else "",
+        "peers": peer_table(groups["peers"]) if "peers" in groups else "",
+        **by_kind,
+        "studies": _studies(groups),
+    }
+    captions = {
+        "coverage": "Coverage of the intervals of tau; bars are Monte Carlo standard errors",
+        "width": "Width of the default interval over that of the percentile interval",
+        "bias": "Mean error of tau against the lower reliability of the two metrics",
+        "size": "Size of every test",
+    }
+    for name, caption in captions.items():
+        image = f"![{caption}](calibration/{name}.svg)" if name in figures else ""
+        parts[f"figure {name}"] = image
+    return {name: content or "*No studies yet.*" for name, content in parts.items()}
+
+
+def _in_grid(cell: Cell) -> bool:
+    plain = cell.design["effects"] == "normal" and cell.design["users"] == "equal"
+    return plain and cell.design["n_methods"] in (6, 12, 24)
+
+
+def _summary(groups: dict[str, list[Cell]], grid: list[Cell], beyond: list[Cell]) -> str:
+    lines = []
+    for where, cells in (("grid", grid), ("cells beyond it", beyond)):
+        if cells:
+            lines += [_worst_coverage(f"Tau, {where}", name, cells) for name in _targets(where)]
+    tau = [*grid, *beyond]
+    if tau:
+        lines += [*_widths(tau), _bias(tau)]
+    lines += [
+        _worst_share(shares, groups[name.removesuffix(" size")])
+        for name, shares in GROUPS_OF_TESTS.items()
+        if shares.kind != "power" and name.removesuffix(" size") in groups
+    ]
+    return "\n".join(f"* {line}" for line in lines)
+
+
+def _targets(where: str) -> tuple[str, ...]:
+    # Beyond the grid the population is not always normal, and its tau not known.
+    plain = ("model", "guaranteed", "percentile")
+    return (*plain, "population") if where == "grid" else plain
+
+
+def _worst_coverage(where: str, name: str, cells: list[Cell]) -> str:
+    shares = [cell[f"{name} covers"] for cell in cells]
+    worst = int(np.argmin([share.mean for share in shares]))
+    below, surely = _count_misses(shares, LEAST_COVERAGE, -1)
+    return (
+        f"{where}, *{name}*: worst coverage {_share(shares[worst])} ({tau_name(cells[worst])}); "
+        f"{below} of {len(cells)} cells below {LEAST_COVERAGE}, {surely} of them beyond simulation "
+        "error."
+    )
+
+
+def _widths(cells: list[Cell]) -> list[str]:
+    fair = [c for c in cells if c["percentile covers"].mean >= LEAST_COVERAGE]
+    wide = [c for c in fair if width_ratio(c) > _WIDEST_RATIO]
+    listed = "; ".join(f"{tau_name(c)}: {width_ratio(c):.2f}" for c in wide)
+    largest = (
+        f" (largest ratio there {max(map(width_ratio, fair)):.2f})" if fair and not wide else ""
+    )
+    guaranteed = sum(c["model width"].mean > c["guaranteed width"].mean for c in cells)
+    return [
+        f"The percentile interval covers at least {LEAST_COVERAGE} in {len(fair)} of {len(cells)} "
+        f"cells; in {len(wide)} of those ours is more than {_WIDEST_RATIO} times as wide"
+        f"{f': {listed}' if wide else largest}.",
+        f"Ours is wider than the guaranteed interval in {guaranteed} cells.",
+    ]
+
+
+def _bias(cells: list[Cell]) -> str:
+    reliable = [c for c in cells if c["reliability"].mean >= _LEAST_RELIABILITY]
+    if not reliable:
+        return f"No cell has a reliability of at least {_LEAST_RELIABILITY}."
+    found = []
+    for name in ("corrected", "observed"):
+        worst = max(reliable, key=lambda c: abs(c[f"{name} bias"].mean))
+        bias = worst[f"{name} bias"]
+        found.append(f"{name} tau {bias.mean:+.3f} ± {bias.se:.3f} ({tau_name(worst)})")
+    return (
+        f"Largest bias over the {len(reliable)} cells with a reliability of at least "
+        f"{_LEAST_RELIABILITY}: {'; '.join(found)}.".replace("-", "−")
+    )
+
+
+def _worst_share(shares: Shares, cells: list[Cell]) -> str:
+    """The worst cell of our tests in a group, and how many miss."""
+    sign = 1 if shares.kind == "size" else -1
+    limit = LARGEST_SIZE if shares.kind == "size" else LEAST_COVERAGE
+    found = []
+    for name in shares.ours:
+        there = [cell for cell in cells if name in cell.outcomes]
+        if there:
+            worst = max(there, key=lambda c: sign * c[name].mean)
+            below, surely = _count_misses([c[name] for c in there], limit, sign)
+            tail = f", {below} cells past {limit} ({surely} beyond simulation error)"
+            found.append(f"*{name}* {_share(worst[name])}{tail if below else ''}")
+    what = "largest size" if shares.kind == "size" else "worst coverage"
+    return f"{shares.title}, {what} over {len(cells)} cells: {'; '.join(found)}."
+
+
+def _count_misses(shares: Sequence[Estimate], limit: float, sign: int) -> tuple[int, int]:
+    """How many lie beyond the limit, and how many by more than simulation error."""
+    beyond = [sign * (share.mean - limit) for share in shares]
+    error = [_Z * share.se for share in shares]
+    return sum(b > 0 for b in beyond), sum(b > e for b, e in zip(beyond, error, strict=True))
+
+
+def _share(estimate: Estimate) -> str:
+    return f"{estimate.mean:.3f} ± {estimate.se:.3f}"
+
+
+def _studies(groups: dict[str, list[Cell]]) -> str:
+    """How many studies each group rests on, and its seed."""
+    lines = ["| group | cells | studies a cell | seed |", "|---|---:|---:|---:|"]
+    for name, group in GROUPS.items():
+        numbers = [cell.n_studies for cell in groups.get(name, [])]
+        few, many = (min(numbers), max(numbers)) if numbers else (0, 0)
+        studies = f"{few}" if few == many else f"{few}–{many}"
+        planned = "" if few == many == group.n_studies else f" of {group.n_studies}"
+        done = f"{len(numbers)}"
+        cells = done if len(numbers) == len(group.cells) else f"{done} of {len(group.cells)}"
+        lines.append(f"| {name} | {cells} | {studies}{planned} | {group.seed} |")
+    return "\n".join(lines)

@@ -1,0 +1,125 @@
+"""The calibration study at its smallest: it runs, resumes, and its page can be written."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import calibration
+from calibration_cells.outcomes import by_group
+from calibration_cells.report import write_report
+
+QUICK: Any = {"only": ["tau", "minimum effect"], "studies": 2, "workers": 1, "cells": 2}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("calibration") / "results.jsonl"
+    calibration.run(path, **QUICK)
+    return path
+
+
+def test_each_cell_has_its_studies(results: Path) -> None:
+    groups = by_group(calibration.read(results))
+    assert {name: len(cells) for name, cells in groups.items()} == {"tau": 2, "minimum effect": 2}
+    for cell in (*groups["tau"], *groups["minimum effect"]):
+        assert cell.n_studies == 2
+        assert all(estimate.n == 2 for estimate in cell.outcomes.values())
+
+
+def test_a_second_run_does_nothing(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = results.read_bytes()
+    calibration.run(results, **QUICK)
+    assert results.read_bytes() == before
+    assert "0 chunks to go, 4 done" in capsys.readouterr().out
+
+
+def test_a_line_cut_short_is_redone_with_the_same_numbers(results: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(results.read_bytes()[:-40])
+    assert len(calibration.read(cut)) == 3
+    calibration.run(cut, **QUICK)
+    assert _numbers(cut) == _numbers(results)
+    assert len(cut.read_text().splitlines()) == 5
+
+
+def test_page_keeps_its_prose_and_replaces_its_tables(results: Path, tmp_path: Path) -> None:
+    page, *figures = write_report(calibration.read(results), tmp_path)
+    assert [f.name for f in figures] == ["coverage.svg", "width.svg", "bias.svg", "size.svg"]
+    first = page.read_text()
+    assert first.count("| 6 | 50 |") == 2
+    assert "2 of 130 | 2 of 500" in first or "2 of 128 | 2 of 500" in first
+    assert "*No studies yet.*" in first  # of the peers
+    edited = first.replace("## In short", "## Kept\n\nBy hand.")
+    page.write_text(re.sub(r"\| 6 \| 50 \|.*", "| stale |", edited))
+    figure = figures[0].read_bytes()
+    write_report(calibration.read(results), tmp_path)
+    assert page.read_text() == edited
+    assert figures[0].read_bytes() == figure
+
+
+def test_page_without_a_marker_is_refused(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "calibration.md").write_text("no markers")
+    with pytest.raises(ValueError, match="begin: summary"):
+        write_report(calibration.read(results), tmp_path)
+
+
+def test_summary_counts_and_names_what_misses(tmp_path: Path) -> None:
+    cells = {(6, -0.5): (0.99, 0.99, 1.0), (12, 0.95): (0.80, 0.95, 1.2)}
+    records = [_tau_record(*design, *found) for design, found in cells.items()]
+    text = write_report(records, tmp_path)[0].read_text()
+    summary = text.split("<!-- end: summary -->")[0]
+    assert (
+        "*model*: worst coverage 0.800 ± 0.040 (M = 12, U = 50, ρ = 0.95, spread 0.15); "
+        "1 of 2 cells below 0.93, 1 of them beyond simulation error" in summary
+    )
+    assert "in 1 of those ours is more than 1.15 times as wide: M = 12" in summary
+    assert "1.20.\n" in summary
+    assert "**.800 ± .040** / 1.20" in text
+
+
+def test_chunks_add_up() -> None:
+    records = [
+        _tau_record(6, 0.0, 0.9, 0.9, 1.0, chunk=0),
+        _tau_record(6, 0.0, 1.0, 0.9, 2.0, chunk=1),
+    ]
+    (cell,) = by_group([*records, records[0]])["tau"]  # one of them twice
+    assert cell.n_studies == 200
+    assert_allclose(cell["model covers"].mean, 0.95)
+    assert_allclose(cell["model covers"].se, np.sqrt(0.95 * 0.05 / 200), rtol=0.05)
+    assert_allclose(cell["model width"].mean, 1.5)
+    assert_allclose(cell["model width"].se, 0.5 / np.sqrt(200))
+
+
+def _numbers(path: Path) -> dict[str, Any]:
+    return {record["key"]: record["outcomes"] for record in calibration.read(path)}
+
+
+def _tau_record(
+    n_methods: int, rho: float, model: float, percentile: float, width: float, chunk: int = 0
+) -> dict[str, Any]:
+    """A hundred studies with these shares covered; the percentile interval is 1 wide."""
+    design = {
+        "n_methods": n_methods,
+        "n_users": 50,
+        "correlation": rho,
+        "spread": 0.15,
+        "effects": "normal",
+        "users": "equal",
+    }
+    covers = {"model": model, "guaranteed": 1.0, "percentile": percentile, "population": 0.95}
+    values = {f"{name} width": width if name == "model" else 1.0 for name in covers}
+    values |= {"observed bias": -0.2, "corrected bias": 0.1, "reliability": 0.6}
+    outcomes = {f"{name} covers": [100, 100 * c, 100 * c] for name, c in covers.items()}
+    outcomes |= {name: [100, 100 * v, 100 * v**2] for name, v in values.items()}
+    key = json.dumps(["tau", design, {}, chunk, 100])
+    return {"group": "tau", "design": design, "key": key, "seconds": 0.0, "outcomes": outcomes}
