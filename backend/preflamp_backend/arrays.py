@@ -80,7 +80,8 @@ def reward_arrays(
     if trace:
         ds["reward_trace"] = ((*dims, "token"), traces)
     if weights:
-        ds["policy_score"] = (("weight", "model", "method", "example", "candidate"), scores)
+        layout = ("weight", "model", "method", "example", "candidate")
+        ds["policy_score"] = (layout, scores, {"scoring": "renormalised"})
         ds = ds.assign_coords(weight=list(weights))
     return ds
 

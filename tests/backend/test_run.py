@@ -16,6 +16,7 @@ from preflamp_backend.run import Cluster, prepare, run_study
 from preflamp_backend.study import read_study
 from study_files import LIGHT, STUDY, write_study
 
+from preflamp_stats import Settings, analyze, policy_accuracy
 from preflamp_stats.cli.run import run_command
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.files import open_results
@@ -76,6 +77,18 @@ def test_the_file_holds_every_method_model_and_example(everything):
     assert ds.generation_shots.sel({"method": "icl"}).max() > 0
     assert ds.attrs["computed_on"] == "cpu"
     assert ds.method_family.sel({"method": "rm"}) == "best-of-n"
+
+
+def test_the_file_can_be_analysed(everything):
+    with open_results(everything) as tree:
+        ds = tree["titles"].to_dataset().load()
+    for scoring in ("sequence", "accumulated", "renormalised", "stored"):
+        accuracy = policy_accuracy(ds, weight=1.0, scoring=scoring)
+        assert accuracy.sel({"method": "bt"}).notnull().all(), scoring
+    tables = analyze(everything, Settings(resamples=50)).tables
+    assert {"rm_accuracy", "policy_accuracy", "generation"} <= set(tables)
+    metrics = set(tables["generation"].frame["metric"])
+    assert not metrics & {"generation_reward", "generation_logprob"}
 
 
 def test_the_policy_score_at_weight_zero_ignores_the_reward(everything):
