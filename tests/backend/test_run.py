@@ -82,10 +82,10 @@ def test_the_file_holds_every_method_model_and_example(everything):
 def test_the_file_can_be_analysed(everything):
     with open_results(everything) as tree:
         ds = tree["titles"].to_dataset().load()
+        tables = analyze(tree, Settings(resamples=50)).tables
     for scoring in ("sequence", "accumulated", "renormalised", "stored"):
         accuracy = policy_accuracy(ds, weight=1.0, scoring=scoring)
         assert accuracy.sel({"method": "bt"}).notnull().all(), scoring
-    tables = analyze(everything, Settings(resamples=50)).tables
     assert {"rm_accuracy", "policy_accuracy", "generation"} <= set(tables)
     metrics = set(tables["generation"].frame["metric"])
     assert not metrics & {"generation_reward", "generation_logprob"}
