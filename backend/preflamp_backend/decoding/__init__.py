@@ -1,0 +1,1 @@
+"""Decoding: plain, reward-guided, guided by an autoregressive reward model, best-of-n."""

@@ -1,0 +1,233 @@
+"""Loading models from the hub or a folder: safetensors only, tried before they are used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from preflamp_backend.attention import TREE_ATTENTION
+from preflamp_backend.models import EVERY_USER, Backbone, HeadReward, LanguageModel
+from preflamp_backend.sources import DTYPES, ModelSource, load_tokenizer, unloadable
+from preflamp_backend.trees import pack
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = [
+    "context_length",
+    "load_heads",
+    "load_language_model",
+    "load_sequence_classifier",
+    "save_head",
+]
+
+
+def load_language_model(source: ModelSource) -> LanguageModel:
+    """Load a causal language model, from safetensors only.
+
+    Raises
+    ------
+    InputError
+        If it does not exist, holds no safetensors, or is not one that trees work with.
+    """
+    model, tokenizer = _load(AutoModelForCausalLM, source)
+    head = model.get_output_embeddings()
+    if head is None:
+        raise _unfit(source, "has no language-model head")
+    backbone = _backbone(model, tokenizer, source)
+    ends = getattr(model.generation_config, "eos_token_id", None)
+    ends = tokenizer.eos_token_id if ends is None else ends
+    eos = () if ends is None else (ends,) if isinstance(ends, int) else tuple(ends)
+    language_model = LanguageModel(backbone, head, eos, model.num_parameters())
+    _check_tree(model, backbone, head, source)
+    return language_model
+
+
+def load_sequence_classifier(source: ModelSource, method: str) -> HeadReward:
+    """Load a reward model of the ``AutoModelForSequenceClassification`` kind, safetensors only.
+
+    Its head is read at the position that we name, never through the model's own pooling, which
+    looks for padding by id and therefore misses a response's end where pad and end are one token.
+
+    Raises
+    ------
+    InputError
+        If it does not exist, has more than one label, or is not causal.
+    """
+    model, tokenizer = _load(AutoModelForSequenceClassification, source)
+    head = getattr(model, "score", None)
+    if not isinstance(head, nn.Linear):
+        raise _unfit(source, "has no linear head named 'score' over a causal backbone")
+    if head.out_features != 1:
+        raise _unfit(
+            source, f"gives {head.out_features} numbers a response; a reward model gives one"
+        )
+    backbone = _backbone(model, tokenizer, source)
+    _check_tree(model, backbone, head, source)
+    weight = head.weight.detach().float()
+    bias = torch.zeros(1, device=weight.device) if head.bias is None else head.bias.detach().float()
+    return HeadReward(backbone, (method,), ({EVERY_USER: 0},), (weight,), (bias,))
+
+
+def context_length(config: Any) -> int:
+    """Tokens that a model can see, by its configuration.
+
+    Our masks know no sliding window, so a model that has one is used within it, where they are its
+    own.
+    """
+    text = config.get_text_config()
+    limit = int(getattr(text, "max_position_embeddings", 0) or 2**31)
+    window = getattr(text, "sliding_window", None)
+    kinds = getattr(text, "layer_types", None)
+    slides = kinds is None or "sliding_attention" in kinds
+    return min(limit, int(window)) if window and slides else limit
+
+
+def load_heads(backbone: Backbone, paths: Mapping[str, str | Path]) -> HeadReward:
+    """Load reward heads that share a backbone.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        On whose hidden states the heads were trained.
+    paths : mapping of method to path
+        Files as :func:`save_head` writes them.
+
+    Raises
+    ------
+    InputError
+        For a file that is missing, is no safetensors file, or does not fit the backbone.
+    """
+    users, weights, biases = [], [], []
+    width = backbone.network.config.get_text_config().hidden_size
+    for method, path in paths.items():
+        known, weight, bias = _read_head(Path(path), method)
+        if weight.shape[-1] != width:
+            raise InputError(
+                Problem(
+                    f"holds a head of width {weight.shape[-1]} for {method!r}, not of {width}",
+                    "name the head that was trained on this base model",
+                    file=str(path),
+                )
+            )
+        users.append(known)
+        weights.append(weight.to(backbone.device))
+        biases.append(bias.to(backbone.device))
+    return HeadReward(backbone, tuple(paths), tuple(users), tuple(weights), tuple(biases))
+
+
+def save_head(
+    path: str | Path, weight: Tensor, bias: Tensor, users: Sequence[str] = (EVERY_USER,)
+) -> None:
+    """Write a reward head as a safetensors file.
+
+    Parameters
+    ----------
+    path : path
+    weight : Tensor, (users, width)
+    bias : Tensor, (users,)
+    users : sequence of str
+        Whose rows they are; ``""`` is the row of everybody else.
+    """
+    tensors = {"weight": weight.float().contiguous(), "bias": bias.float().contiguous()}
+    save_file(tensors, str(path), metadata={"users": json.dumps(list(users))})
+
+
+def _read_head(path: Path, method: str) -> tuple[dict[str, int], Tensor, Tensor]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            weight, bias = file.get_tensor("weight").float(), file.get_tensor("bias").float()
+            users = json.loads((file.metadata() or {}).get("users", '[""]'))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputError(
+            Problem(
+                f"is no reward head for {method!r} ({error})",
+                "name a safetensors file with weight (users, width) and bias (users,)",
+                file=str(path),
+            )
+        ) from error
+    if weight.ndim != 2 or bias.shape != weight.shape[:1] or len(users) != len(weight):
+        raise InputError(
+            Problem(
+                f"has weight {tuple(weight.shape)}, bias {tuple(bias.shape)}, {len(users)} users",
+                "give weight (users, width), bias (users,) and a name for each user",
+                file=str(path),
+            )
+        )
+    return {user: row for row, user in enumerate(users)}, weight, bias
+
+
+def _load(kind: Any, source: ModelSource) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    tokenizer = load_tokenizer(source)
+    try:
+        model = kind.from_pretrained(
+            source.path,
+            revision=source.revision,
+            trust_remote_code=source.trust_remote_code,
+            dtype=DTYPES[source.dtype],
+            use_safetensors=True,
+            attn_implementation="sdpa",
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise unloadable(source, error) from error
+    return model.to(source.resolved_device()).eval().requires_grad_(False), tokenizer
+
+
+def _backbone(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: ModelSource
+) -> Backbone:
+    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
+    if kinds - {"full_attention", "sliding_attention"}:
+        raise _unfit(source, f"has layers of the kind {', '.join(sorted(kinds))}")
+    network: Any = model.base_model
+    return Backbone(network, tokenizer, context_length(model.config))
+
+
+@torch.inference_mode()
+def _check_tree(
+    model: PreTrainedModel, backbone: Backbone, head: nn.Module, source: ModelSource
+) -> None:
+    """Switch to our attention, and see by a trial that trees give the model's own numbers.
+
+    Some architectures ignore masks or positions that they are given, scale their logits, or look
+    ahead; they would give wrong numbers without a word.
+    """
+    padding = model.config.get_text_config().pad_token_id
+    ids = [token for token in range(3, 9) if token != padding][:5]
+    first, aside, second = ids[:2], ids[2:3], ids[3:]
+    plain_ids = torch.tensor([first + second], device=backbone.device)
+    try:
+        own = model(input_ids=plain_ids).logits
+    except ValueError as error:
+        raise _unfit(source, f"does not run with standard attention ({error})") from error
+    model.set_attn_implementation(TREE_ATTENTION)
+    own = own[0, -1] if own.ndim == 3 else own[0]
+    packed = pack([(first, [aside, second])], device=backbone.device)
+    hidden = backbone.hidden(packed.ids, packed.positions, packed.mask)
+    ours = head(hidden[0, -1])
+    gap = (ours.float() - own.float()).abs().max().item()
+    scale = own.float().abs().max().item() + 1
+    allowed = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}[source.dtype]
+    if not gap <= allowed * scale:
+        raise _unfit(source, f"gives other numbers for a tree of continuations (by {gap:.2g})")
+
+
+def _unfit(source: ModelSource, what: str) -> InputError:
+    return InputError(
+        Problem(
+            what,
+            "take a decoder-only model with full attention, such as Llama, Qwen2, Qwen3 or GPT-2",
+            variable=source.path,
+        )
+    )

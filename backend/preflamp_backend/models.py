@@ -1,0 +1,247 @@
+"""What a model is here: a backbone, from ids to hidden states, and a linear map on top.
+
+A language model's map gives logits; a reward model's gives rewards. Reward heads that were trained
+on a base model's own hidden states take that backbone as theirs, so any number of them costs one
+pass. An autoregressive reward model is a language model whose log-probabilities are the reward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from preflamp_backend.trees import SlotCache, chain_mask
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = [
+    "EVERY_USER",
+    "AutoregressiveReward",
+    "Backbone",
+    "HeadReward",
+    "LanguageModel",
+    "RewardModel",
+    "apply_heads",
+]
+
+EVERY_USER = ""
+"""Name of the row of a head that serves users without a row of their own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A causal transformer without its head.
+
+    Attributes
+    ----------
+    network : PreTrainedModel
+        Ids to hidden states.
+    tokenizer : PreTrainedTokenizerBase
+    context : int
+        Tokens that it can see.
+    """
+
+    network: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    context: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.network.device
+
+    def hidden(
+        self, ids: Tensor, positions: Tensor, mask: Tensor, cache: SlotCache | None = None
+    ) -> Tensor:
+        """Hidden states after the last layer.
+
+        Parameters
+        ----------
+        ids, positions : Tensor, (rows, n), int64
+        mask : Tensor, (rows, n, cached + n), bool
+            What each token sees.
+        cache : SlotCache, optional
+            Read, and written behind its used slots.
+
+        Returns
+        -------
+        Tensor, (rows, n, width)
+        """
+        output = self.network(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=mask[:, None],
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        states: Tensor = output.last_hidden_state
+        return states
+
+    def branch(self, cache: SlotCache, chains: Tensor, seen: Tensor, start: Tensor) -> Tensor:
+        """Hidden states of chains of tokens hung off what the cache holds, side by side.
+
+        Parameters
+        ----------
+        cache : SlotCache
+            Keeps what was written only if told to.
+        chains : Tensor, (rows, chains, length), int64
+            Token ids.
+        seen : Tensor, (rows, chains, cached), bool
+            The cached slots that each chain continues.
+        start : Tensor, (rows, chains), int64
+            Position of each chain's first token.
+
+        Returns
+        -------
+        Tensor, (rows, chains, length, width)
+        """
+        rows, count, length = chains.shape
+        steps = torch.arange(length, device=chains.device)
+        own = chain_mask(count, length, chains.device)
+        mask = torch.cat(
+            [
+                seen.repeat_interleave(length, 1) if length > 1 else seen,
+                own.expand(rows, -1, -1),
+            ],
+            -1,
+        )
+        positions = (start[:, :, None] + steps).flatten(1)
+        hidden = self.hidden(chains.flatten(1), positions, mask, cache)
+        return hidden.view(rows, count, length, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A causal language model: a backbone and the map from hidden states to logits.
+
+    Attributes
+    ----------
+    backbone : Backbone
+    head : nn.Module
+        (…, width) to (…, vocabulary).
+    eos : tuple of int
+        Ids that end a generation.
+    parameters : int
+        Parameter count.
+    """
+
+    backbone: Backbone
+    head: nn.Module
+    eos: tuple[int, ...]
+    parameters: int
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Tokenizer of the backbone."""
+        return self.backbone.tokenizer
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits in float32, whatever the model's dtype: (…, width) to (…, vocabulary)."""
+        logits: Tensor = self.head(hidden)
+        return logits.float()
+
+
+@dataclass(frozen=True, eq=False)
+class HeadReward:
+    """One or more linear reward heads on one backbone; one pass serves all methods and users.
+
+    Attributes
+    ----------
+    backbone : Backbone
+        The base model's own, or a reward model's.
+    methods : tuple of str
+    users : tuple of dict
+        For each method, which row of its weight serves which user. A global head has the
+        single row ``""``, which serves every user without a row.
+    weights : tuple of Tensor
+        For each method, (users, width), float32.
+    biases : tuple of Tensor
+        For each method, (users,), float32.
+    """
+
+    backbone: Backbone
+    methods: tuple[str, ...]
+    users: tuple[Mapping[str, int], ...]
+    weights: tuple[Tensor, ...]
+    biases: tuple[Tensor, ...]
+
+    def for_users(self, users: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Heads of some users, as one matrix a user.
+
+        Returns
+        -------
+        weight : Tensor, (users, width, methods)
+        bias : Tensor, (users, 1, methods)
+
+        Raises
+        ------
+        InputError
+            For a user whom a method does not know and has no general head for.
+        """
+        weights, biases = [], []
+        for method, known, weight, bias in zip(
+            self.methods, self.users, self.weights, self.biases, strict=True
+        ):
+            rows = [known.get(user, known.get(EVERY_USER, -1)) for user in users]
+            if -1 in rows:
+                raise InputError(
+                    Problem(
+                        f"the reward model {method!r} has no head for user "
+                        f"{users[rows.index(-1)]!r}",
+                        "train one for this user, or a general one (with an empty user name)",
+                        variable="user",
+                    )
+                )
+            index = torch.tensor(rows, device=weight.device)
+            weights.append(weight[index])
+            biases.append(bias[index])
+        return torch.stack(weights, -1), torch.stack(biases, -1)[:, None]
+
+    def only(self, method: str) -> HeadReward:
+        """Return the same backbone with one method's head."""
+        at = self.methods.index(method)
+        one = slice(at, at + 1)
+        return HeadReward(
+            self.backbone, self.methods[one], self.users[one], self.weights[one], self.biases[one]
+        )
+
+
+def apply_heads(hidden: Tensor, heads: tuple[Tensor, Tensor]) -> Tensor:
+    """Rewards of hidden states in float32: (rows, n, width) to (rows, n, methods)."""
+    weight, bias = heads
+    return torch.baddbmm(bias, hidden.float(), weight)
+
+
+@dataclass(frozen=True, eq=False)
+class AutoregressiveReward:
+    """A language model whose log-probabilities are the reward.
+
+    Attributes
+    ----------
+    method : str
+    model : LanguageModel
+    relative : bool
+        False: r = Σ log π_r(y_t) (GenARM). True: r = Σ [log π_r(y_t) − log π(y_t)], where π_r
+        reads the user's preference in its prompt (PAD).
+    """
+
+    method: str
+    model: LanguageModel
+    relative: bool = False
+
+    @property
+    def backbone(self) -> Backbone:
+        """Backbone of the language model."""
+        return self.model.backbone
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The one method."""
+        return (self.method,)
+
+
+RewardModel: TypeAlias = HeadReward | AutoregressiveReward

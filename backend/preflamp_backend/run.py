@@ -1,0 +1,221 @@
+"""Running a study: its shards one after another or on a dask cluster, then the results file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from preflamp_backend.assemble import assemble
+from preflamp_backend.compute import compute_shard
+from preflamp_backend.data import Example, read_examples
+from preflamp_backend.shards import Shard, is_done, plan, write_manifest
+from preflamp_backend.study import Study
+from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.files import write_results
+
+__all__ = ["Cluster", "Plan", "prepare", "run_study"]
+
+Report = Callable[[Shard], None]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where shards run.
+
+    Parameters
+    ----------
+    workers : int
+        Processes of a cluster on this machine; 0 runs in this process. With GPUs, one a worker.
+    address : str
+        Scheduler of a running dask cluster; it takes precedence.
+    """
+
+    workers: int = 0
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with its examples and shards.
+
+    Attributes
+    ----------
+    study : Study
+    out : Path
+        Results file to be written.
+    examples : mapping of str to list of Example
+    shards : list of Shard
+    """
+
+    study: Study
+    out: Path
+    examples: Mapping[str, list[Example]]
+    shards: list[Shard]
+
+    @property
+    def folder(self) -> Path:
+        """Where the shards' files are: beside the results."""
+        return self.out.with_name(self.out.name + ".shards")
+
+    def pending(self) -> list[Shard]:
+        """Shards still to be computed, one for each key."""
+        first_of = {shard.key: shard for shard in reversed(self.shards)}
+        unique = [shard for shard in self.shards if first_of[shard.key] is shard]
+        return [shard for shard in unique if not is_done(self.folder, shard)]
+
+
+def prepare(study: Study, out: Path) -> Plan:
+    """Read a study's data and cut it into shards.
+
+    Raises
+    ------
+    InputError
+        For data or models that cannot be used.
+    """
+    examples = {
+        name: read_examples(study.located(dataset.path), dataset.limit)
+        for name, dataset in study.data.items()
+    }
+    return Plan(study, out, examples, plan(study, examples))
+
+
+def run_study(
+    planned: Plan, *, cluster: Cluster | None = None, report: Report | None = None
+) -> list[str]:
+    """Compute what is pending and write the results file.
+
+    Stopped at any moment, it goes on from the shards that are done, and the file is the same to
+    the byte.
+
+    Parameters
+    ----------
+    planned : Plan
+    cluster : Cluster, optional
+    report : callable, optional
+        Told of each shard that is done.
+
+    Returns
+    -------
+    list of str
+        What a reader must mind: prompts cut, boundaries that differ.
+
+    Raises
+    ------
+    InputError
+        For input that cannot be scored, a full disk, or an example that does not fit the memory.
+    """
+    folder = planned.folder
+    try:
+        folder.mkdir(exist_ok=True)
+        write_manifest(folder, planned.study, planned.shards, planned.examples)
+    except OSError as error:
+        raise InputError(
+            Problem(f"cannot be written ({error})", "free space or name another file", str(folder))
+        ) from error
+    report = report or (lambda shard: None)
+    for shard in _done(planned, planned.pending(), cluster or Cluster()):
+        report(shard)
+    tree = assemble(planned.study, planned.examples, planned.shards, folder)
+    write_results(tree, planned.out)
+    return [note for group in tree.children.values() for note in _notes(group.name or "", group)]
+
+
+def run_shard(study: Study, shard: Shard, examples: Sequence[Example], folder: Path) -> Shard:
+    """Compute a shard and write its file, unless it is there: doing it twice does no harm."""
+    if not is_done(folder, shard):
+        write_results(compute_shard(study, shard, examples), folder / shard.file_name)
+    return shard
+
+
+def _done(planned: Plan, pending: list[Shard], cluster: Cluster) -> Iterator[Shard]:
+    """Shards as they are done."""
+    study, folder = planned.study, planned.folder
+    if not cluster.workers and not cluster.address:
+        for shard in pending:
+            yield run_shard(study, shard, planned.examples[shard.dataset], folder)
+        return
+    try:
+        from distributed import as_completed
+    except ImportError as error:
+        raise InputError(
+            Problem("needs dask", "pip install 'preflamp-stats[dask]'", variable="--workers")
+        ) from error
+    with _client(cluster) as client:
+        # Examples go to the workers once; a shard's task then names them only.
+        examples = {
+            name: client.scatter(rows, hash=False) for name, rows in planned.examples.items()
+        }
+        futures = [
+            client.submit(
+                _run_on_worker,
+                study,
+                shard,
+                examples[shard.dataset],
+                folder.resolve(),
+                key=shard.key,
+                pure=False,
+            )
+            for shard in pending
+        ]
+        for future in as_completed(futures):
+            yield future.result()
+
+
+def _run_on_worker(study: Study, shard: Shard, examples: Sequence[Example], folder: Path) -> Shard:
+    """Run a shard on the worker's own GPU, where there are any."""
+    from distributed import get_worker
+
+    if torch.cuda.is_available():
+        name = str(get_worker().name)
+        number = int(name) if name.isdecimal() else 0
+        torch.cuda.set_device(number % torch.cuda.device_count())
+    return run_shard(study, shard, examples, folder)
+
+
+@contextmanager
+def _client(cluster: Cluster) -> Iterator[Any]:
+    from distributed import Client, LocalCluster
+
+    if cluster.address:
+        try:
+            client = Client(cluster.address, timeout="30s")
+        except (OSError, ValueError) as error:
+            raise InputError(
+                Problem(
+                    f"cannot be reached ({error})", "check the scheduler", variable=cluster.address
+                )
+            ) from error
+        with client:
+            yield client
+        return
+    # One task a worker at a time: models are large, and torch uses the cores by itself.
+    with (
+        LocalCluster(
+            n_workers=cluster.workers, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as local,
+        Client(local) as client,
+    ):
+        yield client
+
+
+def _notes(dataset: str, group: Any) -> Iterator[str]:
+    """Say what was flagged in the file, in words and numbers."""
+    said = {
+        "prompt_overlong": "prompts were cut to fit the model's context",
+        "generation_overlong": "prompts were cut to leave room for a generation",
+        "reward_overlong": "prompts were cut to fit the reward model's context",
+        "boundary_differs": "examples tokenise otherwise when prompt and response are one text",
+    }
+    for name, what in said.items():
+        if name in group and (count := int(np.sum(group[name].values))):
+            group_size = group[name].size
+            yield f"{dataset}: {count} of {group_size} {what}"

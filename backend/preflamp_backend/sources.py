@@ -1,0 +1,146 @@
+"""Where a model comes from, and what makes its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+
+from preflamp_backend.vocabulary import tokenizer_hash
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["DTYPES", "ModelSource", "identify", "load_config", "load_tokenizer", "unloadable"]
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Precisions that a model may run in, by name."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model comes from and how it is loaded.
+
+    Parameters
+    ----------
+    path : str
+        Name on the Hugging Face hub, or a folder.
+    revision : str, optional
+        Commit, tag or branch on the hub.
+    dtype : {"float32", "bfloat16", "float16"}
+    device : str
+        Such as ``cpu`` or ``cuda:0``; ``auto`` takes a GPU where there is one.
+    trust_remote_code : bool
+        Run code that comes with the model. Off unless you ask for it.
+    """
+
+    path: str
+    revision: str | None = None
+    dtype: str = "float32"
+    device: str = "auto"
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise InputError(
+                Problem(
+                    f"is {self.dtype!r}", f"choose one of {', '.join(DTYPES)}", variable="dtype"
+                )
+            )
+
+    def resolved_device(self) -> torch.device:
+        """Return the device meant, refusing a GPU that is not there."""
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch.device(self.device)
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise InputError(
+                Problem(
+                    "asks for a GPU, and torch sees none", "set device = 'auto'", variable="device"
+                )
+            )
+        return device
+
+
+def identify(source: ModelSource) -> dict[str, str]:
+    """Say what makes a model's numbers, without loading its weights.
+
+    Returns
+    -------
+    dict
+        ``weights`` (SHA-256 of a folder's files, or the commit of a hub model), ``tokenizer``,
+        ``dtype``, ``device``. The path is not part of it: a folder may move.
+
+    Raises
+    ------
+    InputError
+        If the model does not exist.
+    """
+    return {
+        "weights": _weights_hash(source),
+        "tokenizer": tokenizer_hash(load_tokenizer(source)),
+        "dtype": source.dtype,
+        "device": source.device,
+    }
+
+
+@cache
+def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """Load a model's tokenizer.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source.path, revision=source.revision, trust_remote_code=source.trust_remote_code
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise unloadable(source, error) from error
+    return tokenizer
+
+
+@cache
+def load_config(source: ModelSource) -> Any:
+    """Load a model's configuration.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    try:
+        return AutoConfig.from_pretrained(
+            source.path, revision=source.revision, trust_remote_code=source.trust_remote_code
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise unloadable(source, error) from error
+
+
+def unloadable(source: ModelSource, error: Exception) -> InputError:
+    """Make the error of a model that cannot be loaded, with the first line of why."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return InputError(
+        Problem(
+            f"cannot be loaded as a model ({lines[0]})",
+            "name a folder or a model of the hub with safetensors weights and a tokenizer",
+            variable=source.path,
+        )
+    )
+
+
+def _weights_hash(source: ModelSource) -> str:
+    folder = Path(source.path)
+    if not folder.is_dir():
+        return f"commit {load_config(source)._commit_hash}"
+    digest = sha256()
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")]):
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,408 @@
+"""Speed of the backend against the obvious way of doing the same, each measured in one run.
+
+    python benchmarks/backend.py                  # tiny (1 M) and mid (25 M) on the CPU
+    python benchmarks/backend.py --device cuda    # 0.5B and 7B shapes in bfloat16
+
+Weights are random, so nothing is downloaded; a shape is all that speed depends on. Every pair of
+ways is checked to give the same numbers before it is timed. Each time is the least of several, and
+the ways take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import transformers
+from preflamp_backend.attention import TREE_ATTENTION
+from preflamp_backend.decoding.guided import write
+from preflamp_backend.decoding.options import DecodingOptions
+from preflamp_backend.models import Backbone, HeadReward, LanguageModel
+from preflamp_backend.scoring import ScoreOptions, score, score_rewards
+from preflamp_backend.text import Encoding
+
+PROMPTS, CANDIDATES, NEW_TOKENS, TOP_K, TRACE = 16, 2, 32, 10, 48
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Dimensions of a Qwen2 model."""
+
+    vocabulary: int
+    width: int
+    layers: int
+    inner: int
+    heads: int
+    key_heads: int
+    dtype: torch.dtype = torch.float32
+
+
+SHAPES = {
+    "tiny": Shape(2000, 128, 4, 384, 4, 2),
+    "mid": Shape(2000, 512, 8, 1408, 8, 2),
+    "0.5B": Shape(151_936, 896, 24, 4864, 14, 2, torch.bfloat16),
+    "7B": Shape(152_064, 3584, 28, 18_944, 28, 4, torch.bfloat16),
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model in the forms that the ways need, and inputs for it."""
+
+    full: transformers.PreTrainedModel
+    model: LanguageModel
+    heads: HeadReward
+    encodings: list[Encoding]
+
+    @property
+    def prompts(self) -> list[tuple[int, ...]]:
+        """Prompts alone."""
+        return [encoding.prompt for encoding in self.encodings]
+
+
+def make_subject(shape: Shape, device: str) -> Subject:
+    """Build a random model with eight reward heads, and sixteen prompts with two responses each."""
+    torch.manual_seed(0)
+    config = transformers.Qwen2Config(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.width,
+        num_hidden_layers=shape.layers,
+        intermediate_size=shape.inner,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.key_heads,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    with torch.device(device):
+        full = transformers.AutoModelForCausalLM.from_config(config, dtype=shape.dtype).eval()
+    full.requires_grad_(False)
+    backbone = Backbone(full.base_model, transformers.PreTrainedTokenizerBase(), 4096)
+    model = LanguageModel(backbone, full.get_output_embeddings(), (), full.num_parameters())
+    names = tuple(f"head{i}" for i in range(8))
+    weights = tuple(torch.randn(1, shape.width, device=device) / shape.width**0.5 for _ in names)
+    biases = tuple(torch.zeros(1, device=device) for _ in names)
+    heads = HeadReward(backbone, names, ({"": 0},) * 8, weights, biases)
+    rng = np.random.default_rng(0)
+
+    def ids(low: int, high: int) -> tuple[int, ...]:
+        return tuple(rng.integers(0, 2000, rng.integers(low, high)).tolist())
+
+    encodings = [
+        Encoding(ids(40, 100), tuple(ids(20, 48) for _ in range(CANDIDATES)))
+        for _ in range(PROMPTS)
+    ]
+    return Subject(full, model, heads, encodings)
+
+
+def least_times(ways: dict[str, Callable[[], object]], device: str, turns: int) -> dict[str, float]:
+    """Seconds that each way takes at least, taking turns."""
+    times = dict.fromkeys(ways, float("inf"))
+    for _ in range(turns):
+        for name, way in ways.items():
+            start = _now(device)
+            way()
+            times[name] = min(times[name], _now(device) - start)
+    return times
+
+
+def _now(device: str) -> float:
+    """Read the clock: on a CPU the time that this process computed, as others may be computing."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time() / torch.get_num_threads()
+
+
+@torch.inference_mode()
+def naive_logprobs(subject: Subject, encoding: Encoding) -> list[float]:
+    """One sequence at a time, logits at every position."""
+    sums = []
+    for response in encoding.continuations:
+        ids = torch.tensor([[*encoding.prompt, *response]], device=subject.full.device)
+        logprobs = (
+            subject.full(ids).logits.float().log_softmax(-1)[0, len(encoding.prompt) - 1 : -1]
+        )
+        picked = logprobs.gather(1, ids[0, len(encoding.prompt) :, None])
+        sums.append(picked.sum().item())
+    return sums
+
+
+@torch.inference_mode()
+def naive_trace(
+    subject: Subject, prompt: tuple[int, ...], response: tuple[int, ...]
+) -> list[float]:
+    """One forward a prefix."""
+    rewards = []
+    for length in range(1, len(response) + 1):
+        ids = torch.tensor([[*prompt, *response[:length]]], device=subject.full.device)
+        hidden = subject.full.base_model(ids).last_hidden_state[0, -1].float()
+        rewards.append((hidden @ subject.heads.weights[0][0]).item())
+    return rewards
+
+
+@torch.inference_mode()
+def naive_guided(subject: Subject, prompt: tuple[int, ...], steps: int) -> list[int]:
+    """ARGS as published: at each step the model and the reward read every prefix anew."""
+    ids = list(prompt)
+    for _ in range(steps):
+        logits = subject.full(torch.tensor([ids], device=subject.full.device)).logits[0, -1]
+        tops, which = logits.float().log_softmax(-1).topk(TOP_K)
+        candidates = torch.tensor([[*ids, v] for v in which.tolist()], device=subject.full.device)
+        hidden = subject.full.base_model(candidates).last_hidden_state[:, -1].float()
+        ids.append(which[(tops + hidden @ subject.heads.weights[0][0]).argmax()].item())
+    return ids[len(prompt) :]
+
+
+def generate(subject: Subject) -> torch.Tensor:
+    """Transformers' own greedy decoding of all prompts in one batch."""
+    width = max(map(len, subject.prompts))
+    ids = torch.tensor([[0] * (width - len(p)) + list(p) for p in subject.prompts])
+    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in subject.prompts])
+    with torch.inference_mode():
+        return subject.full.generate(
+            ids.to(subject.full.device),
+            attention_mask=mask.to(subject.full.device),
+            max_new_tokens=NEW_TOKENS,
+            do_sample=False,
+            pad_token_id=0,
+        )
+
+
+def guided(subject: Subject) -> list[list[int]]:
+    """Our guided decoding of all prompts in one batch."""
+    options = DecodingOptions("guided", top_k=TOP_K, max_new_tokens=NEW_TOKENS)
+    uniform = torch.zeros(PROMPTS, NEW_TOKENS)
+    reward, users = subject.heads.only("head0"), [""] * PROMPTS
+    written = write(subject.model, subject.prompts, options, uniform, reward=reward, users=users)
+    return [list(each.ids) for each in written]
+
+
+def ours(subject: Subject, way: Callable[[], object]) -> Callable[[], object]:
+    """Run a way of ours with our attention, and put the usual one back for the others."""
+
+    def run() -> object:
+        subject.full.set_attn_implementation(TREE_ATTENTION)
+        try:
+            return way()
+        finally:
+            subject.full.set_attn_implementation("sdpa")
+
+    return run
+
+
+def check(subject: Subject, exact: bool) -> None:
+    """See that both ways do the same work."""
+    few = subject.encodings[:2]
+    found = ours(subject, lambda: score(subject.model, few, heads=subject.heads, users=["", ""]))()
+    for encoding, row in zip(few, found, strict=True):
+        for sum_, (base, rewards), response in zip(
+            naive_logprobs(subject, encoding), row, encoding.continuations, strict=True
+        ):
+            np.testing.assert_allclose(base.logprob, sum_, rtol=1e-4 if exact else 1e-2)
+            trace = naive_trace(subject, encoding.prompt, response)
+            np.testing.assert_allclose(rewards.trace[0], trace, atol=1e-4 if exact else 0.2)
+    if exact:
+        wanted = naive_guided(subject, subject.prompts[0], 8)
+        assert ours(subject, lambda: guided(subject))()[0][:8] == wanted
+
+
+def matrix_rate(shape: Shape, rows: int, device: str) -> float:
+    """Floating-point operations a second of this model's largest product at a number of rows."""
+    left = torch.randn(rows, shape.width, dtype=shape.dtype, device=device)
+    right = torch.randn(shape.inner, shape.width, dtype=shape.dtype, device=device)
+    repeats = 20
+    way = {"": lambda: [left @ right.T for _ in range(repeats)]}
+    return 2 * rows * shape.width * shape.inner * repeats / least_times(way, device, 7)[""]
+
+
+def copy_rate(device: str) -> float:
+    """Bytes a second that a copy reads and writes."""
+    block = torch.empty(1 << 26, dtype=torch.float32, device=device)
+    return 2 * block.nbytes / least_times({"": lambda: block.clone()}, device, 5)[""]
+
+
+def layer_parameters(subject: Subject) -> int:
+    """Parameters that every token passes through, embeddings left out."""
+    return sum(p.numel() for p in subject.full.base_model.layers.parameters())
+
+
+def measure(name: str, device: str, turns: int) -> list[tuple[str, str, str, str, str]]:
+    """Rows of the table for one model: work, naive, ours, ratio, target."""
+    shape = SHAPES[name]
+    subject = make_subject(shape, device)
+    check(subject, exact=shape.dtype == torch.float32)
+    large = name in ("mid", "7B")
+    rows = []
+    # A CPU is busy with few tokens; a GPU wants many.
+    batch = 1024 if device == "cpu" else 16_384
+    plain = ScoreOptions(trace=False, batch_tokens=batch)
+    traces = ScoreOptions(batch_tokens=batch)
+    one = subject.heads.only("head0")
+
+    # As in a study: chosen and rejected of each example.
+    pair = (tuple(range(TRACE)), tuple(range(100, 100 + TRACE)))
+    traced = [Encoding(e.prompt, pair) for e in subject.encodings[: 4 if large else 16]]
+    users = [""] * PROMPTS
+    times = least_times(
+        {
+            "naive": lambda: [
+                naive_trace(subject, e.prompt, response) for e in traced for response in pair
+            ],
+            "ours": ours(subject, lambda: score_rewards(one, traced, users=users, options=traces)),
+        },
+        device,
+        2 if large else turns,
+    )
+    rows.append(
+        row(f"reward traces of pairs, {TRACE} tokens", len(traced), "pairs/s", times, "≥ 50")
+    )
+
+    times = least_times(
+        {
+            "naive": lambda: [naive_logprobs(subject, e) for e in subject.encodings],
+            "ours": ours(subject, lambda: score(subject.model, subject.encodings, options=plain)),
+        },
+        device,
+        turns,
+    )
+    work = f"log-probabilities, {CANDIDATES} candidates a prompt"
+    rows.append(row(work, PROMPTS, "prompts/s", times, "≥ 1.7"))
+    scoring_time = times["ours"]
+
+    share = 1 if large else 4
+    times = least_times(
+        {
+            "naive": lambda: [
+                naive_guided(subject, p, NEW_TOKENS) for p in subject.prompts[:share]
+            ],
+            "ours": ours(subject, lambda: guided(subject)),
+            "generate": lambda: generate(subject),
+        },
+        device,
+        2 if large else turns,
+    )
+    speed = {
+        "naive": share * NEW_TOKENS / times["naive"],
+        "ours": PROMPTS * NEW_TOKENS / times["ours"],
+        "generate": PROMPTS * NEW_TOKENS / times["generate"],
+    }
+    work = f"guided decoding, k = {TOP_K}, batch {PROMPTS}"
+    for other, target in (("naive", "≥ 25"), ("generate", "≥ 0.40 (0.70 on a GPU)")):
+        against = "re-encoding (ARGS)" if other == "naive" else "plain greedy `generate`"
+        ratio = speed["ours"] / speed[other]
+        figures = (f"{speed[other]:.4g} tok/s", f"{speed['ours']:.4g} tok/s", f"{ratio:.2f}")
+        rows.append((f"{work}, against {against}", *figures, target))
+
+    times = least_times(
+        {
+            "one": ours(
+                subject,
+                lambda: score(
+                    subject.model, subject.encodings, heads=one, users=users, options=traces
+                ),
+            ),
+            "eight": ours(
+                subject,
+                lambda: score(
+                    subject.model,
+                    subject.encodings,
+                    heads=subject.heads,
+                    users=users,
+                    options=traces,
+                ),
+            ),
+        },
+        device,
+        turns,
+    )
+    cost = f"{times['eight'] / times['one']:.2f}"
+    figures = (f"{times['one']:.3g} s (1)", f"{times['eight']:.3g} s (8)", cost)
+    rows.append(("8 methods on one backbone, against 1", *figures, "≤ 1.3"))
+
+    layers = layer_parameters(subject)
+    step = PROMPTS * NEW_TOKENS / speed["ours"] / NEW_TOKENS
+    done = 2 * layers * PROMPTS * TOP_K / step
+    peak = matrix_rate(shape, PROMPTS * TOP_K, device)
+    plain_step = PROMPTS * NEW_TOKENS / speed["generate"] / NEW_TOKENS
+    plain_done = 2 * layers * PROMPTS / plain_step
+    plain_peak = matrix_rate(shape, PROMPTS, device)
+    rows.append(
+        (
+            f"matrix rate in guided decoding, {PROMPTS * TOP_K} tokens a step",
+            f"{peak / 1e9:.4g} GFLOP/s is possible",
+            f"{done / 1e9:.4g} GFLOP/s",
+            f"{done / peak:.2f}",
+            "",
+        )
+    )
+    rows.append(
+        (
+            f"matrix rate in plain `generate`, {PROMPTS} tokens a step",
+            f"{plain_peak / 1e9:.4g} GFLOP/s is possible",
+            f"{plain_done / 1e9:.4g} GFLOP/s",
+            f"{plain_done / plain_peak:.2f}",
+            "",
+        )
+    )
+    read = layers * shape.dtype.itemsize / step
+    rows.append(
+        (
+            "memory rate in guided decoding, weights read once a step",
+            f"{copy_rate(device) / 1e9:.4g} GB/s is possible",
+            f"{read / 1e9:.4g} GB/s",
+            f"{read / copy_rate(device):.2f}",
+            "",
+        )
+    )
+    tokens = sum(len(encoding) for encoding in subject.encodings)
+    done = 2 * layers * tokens / scoring_time
+    peak = matrix_rate(shape, 1024, device)
+    rows.append(
+        (
+            "matrix rate in scoring",
+            f"{peak / 1e9:.4g} GFLOP/s is possible",
+            f"{done / 1e9:.4g} GFLOP/s",
+            f"{done / peak:.2f}",
+            "",
+        )
+    )
+    return rows
+
+
+def row(
+    work: str, count: int, unit: str, times: dict[str, float], target: str
+) -> tuple[str, str, str, str, str]:
+    """Format a row of the table from two times."""
+    naive, mine = count / times["naive"], count / times["ours"]
+    return work, f"{naive:.4g} {unit}", f"{mine:.4g} {unit}", f"{mine / naive:.2f}", target
+
+
+def main() -> None:
+    """Measure, and print a Markdown table a model."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--models", help="names by comma, of " + ", ".join(SHAPES))
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    choices = parser.parse_args()
+    torch.set_num_threads(choices.threads)
+    transformers.logging.set_verbosity_error()
+    default = "tiny,mid" if choices.device == "cpu" else "0.5B,7B"
+    where = torch.cuda.get_device_name() if choices.device == "cuda" else "CPU"
+    print(f"torch {torch.__version__}, transformers {transformers.__version__}, {where}, ", end="")
+    print(f"{torch.get_num_threads()} thread(s)")
+    for name in (choices.models or default).split(","):
+        print(f"\n{name}: {SHAPES[name]}\n")
+        print("| work | naive or possible | ours | ratio | target |\n|---|---|---|---|---|")
+        for line in measure(name, choices.device, choices.turns):
+            print("| " + " | ".join(line) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""``preflamp-stats run``: from a study's data and models to a results file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["run_command"]
+
+
+@click.command("run", context_settings={"show_default": True})
+@click.argument("study", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    metavar="RESULTS",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("results.nc"),
+    help="Results file to write; its shards stand beside it.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would run: shards, tokens, memory.")
+@click.option(
+    "--workers", default=0, metavar="N", help="Run on N processes (one a GPU); 0 runs in this one."
+)
+@click.option("--scheduler", default="", metavar="ADDRESS", help="Run on this dask cluster.")
+def run_command(study: Path, out: Path, dry_run: bool, workers: int, scheduler: str) -> None:
+    """Score responses and write generations as STUDY (a TOML file) says.
+
+    Stop it when you like: run again, it goes on where it was.
+    """
+    from preflamp_stats.errors import InputError, Problem
+
+    try:
+        from preflamp_backend.run import Cluster, prepare, run_study
+        from preflamp_backend.study import read_study
+    except ImportError as error:
+        raise InputError(
+            Problem(
+                f"the backend is not installed ({error})",
+                "pip install 'preflamp-stats[backend,dask]'",
+            )
+        ) from error
+    planned = prepare(read_study(study), out)
+    if dry_run:
+        _print_estimates(planned)
+        return
+    pending = planned.pending()
+    total, left = len({shard.key for shard in planned.shards}), len(pending)
+    if left < total:
+        click.echo(f"{total - left} of {total} shards are done already", err=True)
+    try:
+        with _progress(sum(shard.stop - shard.start for shard in pending)) as advance:
+            notes = run_study(
+                planned,
+                cluster=Cluster(workers, scheduler),
+                report=lambda shard: advance(shard.stop - shard.start),
+            )
+    except KeyboardInterrupt:
+        done = total - len(planned.pending())
+        click.echo(f"\nstopped with {done} of {total} shards done; run again to go on", err=True)
+        raise SystemExit(130) from None
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    click.echo(f"written to {out}")
+
+
+@contextmanager
+def _progress(examples: int) -> Iterator[Callable[[int], None]]:
+    """Show how many examples are done, how fast, and how long the rest takes."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Examples a second, as measured so far."""
+
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:.1f}/s")
+
+    columns = (
+        TextColumn("running"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("examples"),
+        Rate(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    # Shards are long: a rate over the last minutes would often be over none of them.
+    with Progress(
+        *columns, console=console, speed_estimate_period=3600, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=examples)
+        yield lambda count: bar.advance(task, count)
+
+
+def _print_estimates(planned: Any) -> None:
+    from preflamp_backend.estimate import estimate
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = estimate(planned)
+    table = Table("dataset", "model", "method", "work", "shards", "pending", "tokens", "memory")
+    for row in rows:
+        table.add_row(
+            row.dataset,
+            row.model,
+            row.method or "(base model and heads)",
+            row.kind,
+            str(row.shards),
+            str(row.pending),
+            f"{row.tokens:,}",
+            f"{row.memory / 1e9:.3f} GB",
+        )
+    console = Console()
+    console.print(table)
+    keys = {shard.key for shard in planned.shards}
+    console.print(
+        f"{len(keys)} shards, {len(planned.pending())} pending, "
+        f"{sum(row.tokens for row in rows):,} tokens, at most "
+        f"{max(row.memory for row in rows) / 1e9:.3f} GB at once",
+        highlight=False,
+    )

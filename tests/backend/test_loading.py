@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from preflamp_backend.loading import (
+    context_length,
+    load_heads,
+    load_language_model,
+    load_sequence_classifier,
+    save_head,
+)
+from preflamp_backend.sources import ModelSource, identify
+from tiny_models import make_config, make_tokenizer, save_model
+from transformers import (
+    AutoModelForCausalLM,
+    BertConfig,
+    BertForSequenceClassification,
+    GraniteConfig,
+    MistralConfig,
+)
+
+from preflamp_stats.errors import InputError
+
+
+def source(path, **changes):
+    return ModelSource(str(path), **{"device": "cpu", **changes})
+
+
+def test_an_unknown_model_is_refused(tmp_path):
+    with pytest.raises(InputError, match="cannot be loaded as a model"):
+        load_language_model(source(tmp_path / "nowhere"))
+
+
+def test_pickled_weights_are_not_read(tmp_path, model_folders):
+    folder = tmp_path / "pickled"
+    save_model(folder, "llama", seed=0)
+    weights = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match="cannot be loaded as a model"):
+        load_language_model(source(folder))
+
+
+def test_a_model_whose_logits_are_more_than_its_head_is_refused(tmp_path):
+    """Granite divides its logits by a constant; taking the head alone would give other numbers."""
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    config = GraniteConfig(
+        vocab_size=400, logits_scaling=8.0, initializer_range=0.3, **shape, **heads
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    make_tokenizer(bos=False).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="other numbers for a tree"):
+        load_language_model(source(tmp_path))
+
+
+def test_an_encoder_is_no_reward_model(tmp_path):
+    config = BertConfig(
+        vocab_size=400, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, num_labels=1
+    )
+    BertForSequenceClassification(config).save_pretrained(tmp_path)
+    make_tokenizer(bos=False).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="no linear head named 'score' over a causal backbone"):
+        load_sequence_classifier(source(tmp_path), "rm")
+
+
+def test_a_reward_model_has_one_label(tmp_path):
+    save_model(tmp_path, "qwen2", seed=0, classifier=True)
+    from transformers import AutoModelForSequenceClassification
+
+    config = make_config("qwen2", num_labels=3)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="gives 3 numbers"):
+        load_sequence_classifier(source(tmp_path), "rm")
+
+
+def test_a_sliding_window_bounds_the_context():
+    assert context_length(MistralConfig(max_position_embeddings=4096, sliding_window=512)) == 512
+    assert context_length(make_config("llama", context=77)) == 77
+
+
+def test_a_head_comes_back_as_it_was_saved(tmp_path, qwen):
+    weight, bias = torch.randn(2, 32), torch.randn(2)
+    save_head(tmp_path / "h.safetensors", weight, bias, ["a", ""])
+    heads = load_heads(qwen.backbone, {"h": tmp_path / "h.safetensors"})
+    matrix, offset = heads.for_users(["a", "somebody"])
+    torch.testing.assert_close(matrix[..., 0], weight)
+    torch.testing.assert_close(offset[:, 0, 0], bias)
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "message"),
+    [
+        (torch.ones(1, 8), torch.ones(1), "width 8"),
+        (torch.ones(2, 32), torch.ones(1), "bias"),
+        (torch.ones(2, 32), torch.ones(2), "1 users"),
+    ],
+)
+def test_heads_that_do_not_fit_are_refused(tmp_path, qwen, weight, bias, message):
+    save_head(tmp_path / "h.safetensors", weight, bias)
+    with pytest.raises(InputError, match=message):
+        load_heads(qwen.backbone, {"h": tmp_path / "h.safetensors"})
+
+
+def test_what_is_no_head_is_refused(tmp_path, qwen):
+    (tmp_path / "h.safetensors").write_bytes(b"not a head")
+    with pytest.raises(InputError, match="is no reward head"):
+        load_heads(qwen.backbone, {"h": tmp_path / "h.safetensors"})
+
+
+def test_identity_follows_weights_dtype_and_tokenizer_not_place(tmp_path):
+    one, two = (
+        save_model(tmp_path / "1", "llama", seed=0),
+        save_model(tmp_path / "2", "llama", seed=0),
+    )
+    assert identify(source(one)) == identify(source(two))
+    assert identify(source(one)) != identify(source(one, dtype="bfloat16"))
+    other = save_model(tmp_path / "3", "llama", seed=1)
+    assert identify(source(one))["weights"] != identify(source(other))["weights"]
+
+
+def test_sources_outside_their_choices_are_refused():
+    with pytest.raises(InputError, match="dtype"):
+        ModelSource("x", dtype="int4")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="torch sees none"):
+            ModelSource("x", device="cuda:0").resolved_device()

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from preflamp_backend import run as run_module
+from preflamp_backend.estimate import estimate
+from preflamp_backend.run import Cluster, prepare, run_study
+from preflamp_backend.study import read_study
+from study_files import LIGHT, STUDY, write_study
+
+from preflamp_stats import Settings, analyze, policy_accuracy
+from preflamp_stats.cli.run import run_command
+from preflamp_stats.errors import InputError
+from preflamp_stats.io.files import open_results
+from preflamp_stats.schema import validate
+
+
+@pytest.fixture(scope="module")
+def study_file(tmp_path_factory):
+    return write_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def unbroken(study_file, tmp_path_factory):
+    """Results of a run that nothing disturbed."""
+    out = tmp_path_factory.mktemp("out") / "results.nc"
+    run_study(prepare(read_study(study_file), out))
+    return out
+
+
+@pytest.fixture(scope="module")
+def full_file(study_file):
+    """A study with every kind of method and two base models."""
+    file = study_file.with_name("full.toml")
+    file.write_text(STUDY)
+    return file
+
+
+@pytest.fixture(scope="module")
+def everything(full_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("full") / "results.nc"
+    run_study(prepare(read_study(full_file), out))
+    return out
+
+
+def test_the_file_holds_every_method_model_and_example(everything):
+    with open_results(everything) as tree:
+        validate(tree)
+        ds = tree["titles"].to_dataset().load()
+    assert dict(ds.sizes)["example"] == 7
+    assert list(ds.candidate.values) == ["chosen", "rejected", "third"]
+    present = ~ds.logprob.isnull()
+    assert present.sel(candidate=["chosen", "rejected"]).all()
+    np.testing.assert_array_equal(
+        present.sel(candidate="third").values[0], [i % 2 for i in range(7)]
+    )
+    rewarded = ["bt", "lore", "rm", "genarm", "pad"]
+    known = ~ds.reward.sel(candidate="chosen").isnull()
+    assert known.sel({"method": [*rewarded, "alien"]}).all()
+    assert ds.reward_trace.sel({"method": "alien"}).isnull().all()
+    assert not known.sel({"method": ["zero", "icl"]}).any()
+    assert set(ds.policy_score.dims) == {"weight", "model", "method", "example", "candidate"}
+    np.testing.assert_allclose(ds.token_logprob.sum("token").where(present), ds.logprob, atol=1e-4)
+    trace = ds.reward_trace.sel({"method": rewarded})
+    last = trace.isel(token=(ds.n_tokens.fillna(1) - 1).astype(int))
+    np.testing.assert_allclose(last.where(present), ds.reward.sel({"method": rewarded}), atol=1e-6)
+    assert (ds.generation.sel({"method": "lore"}) == "").all()
+    assert set(np.unique(ds.generation_stop.sel({"method": "icl"}))) <= {"eos", "length", "context"}
+    assert ds.generation_shots.sel({"method": "icl"}).max() > 0
+    assert ds.attrs["computed_on"] == "cpu"
+    assert ds.method_family.sel({"method": "rm"}) == "best-of-n"
+
+
+def test_the_file_can_be_analysed(everything):
+    with open_results(everything) as tree:
+        ds = tree["titles"].to_dataset().load()
+        tables = analyze(tree, Settings(resamples=50)).tables
+    for scoring in ("sequence", "accumulated", "renormalised", "stored"):
+        accuracy = policy_accuracy(ds, weight=1.0, scoring=scoring)
+        assert accuracy.sel({"method": "bt"}).notnull().all(), scoring
+    assert {"rm_accuracy", "policy_accuracy", "generation"} <= set(tables)
+    metrics = set(tables["generation"].frame["metric"])
+    assert not metrics & {"generation_reward", "generation_logprob"}
+
+
+def test_the_policy_score_at_weight_zero_ignores_the_reward(everything):
+    with open_results(everything) as tree:
+        score = (
+            tree["titles"]
+            .to_dataset()
+            .policy_score.sel({"weight": 0.0, "method": ["bt", "genarm"]})
+            .load()
+        )
+    np.testing.assert_allclose(
+        score.sel({"method": "bt"}), score.sel({"method": "genarm"}), atol=1e-4
+    )
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(study_file, unbroken, tmp_path):
+    out = tmp_path / "results.nc"
+    code = (
+        "from preflamp_backend.run import *; from preflamp_backend.study import read_study;"
+        "from pathlib import Path; import sys, torch; torch.set_num_threads(1);"
+        "run_study(prepare(read_study(sys.argv[1]), Path(sys.argv[2])))"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    process = subprocess.Popen([sys.executable, "-c", code, str(study_file), str(out)], env=env)
+    folder = tmp_path / "results.nc.shards"
+    while process.poll() is None and len(list(folder.glob("*.nc"))) < 3:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    planned = prepare(read_study(study_file), out)
+    done = {shard.key for shard in planned.shards} - {shard.key for shard in planned.pending()}
+    assert len(done) >= 3
+    run_study(planned)
+    assert out.read_bytes() == unbroken.read_bytes()
+
+
+def test_a_shard_cut_short_is_computed_again(study_file, unbroken, tmp_path):
+    out = tmp_path / "results.nc"
+    planned = prepare(read_study(study_file), out)
+    run_study(planned)
+    victim = sorted(planned.folder.glob("*.nc"))[0]
+    victim.write_bytes(victim.read_bytes()[:5000])
+    out.unlink()
+    assert len(planned.pending()) == 1
+    run_study(planned)
+    assert out.read_bytes() == unbroken.read_bytes()
+
+
+def test_a_run_that_is_done_computes_nothing(study_file, unbroken, monkeypatch):
+    monkeypatch.setattr(run_module, "compute_shard", lambda *a: pytest.fail("computed again"))
+    before = unbroken.read_bytes()
+    run_study(prepare(read_study(study_file), unbroken))
+    assert unbroken.read_bytes() == before
+
+
+def test_shards_of_another_size_give_the_same_numbers(study_file, unbroken, tmp_path):
+    text = LIGHT.replace("shard_size = 4", "shard_size = 3").replace(
+        "batch_rows = 4", "batch_rows = 1"
+    )
+    file = study_file.with_name("other.toml")
+    file.write_text(text)
+    run_study(prepare(read_study(file), tmp_path / "r.nc"))
+    with open_results(unbroken) as one, open_results(tmp_path / "r.nc") as two:
+        a, b = one["titles"].to_dataset().load(), two["titles"].to_dataset().load()
+    assert (a.generation == b.generation).all()
+    for name in ("logprob", "token_logprob", "reward", "reward_trace"):
+        np.testing.assert_allclose(a[name], b[name], atol=1e-5)
+    np.testing.assert_allclose(a.policy_score, b.policy_score, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_bytes_though_a_worker_dies(study_file, unbroken, tmp_path):
+    out = tmp_path / "results.nc"
+    planned = prepare(read_study(study_file), out)
+    killed = []
+
+    def kill_one(shard):
+        if not killed:
+            import psutil
+
+            workers = [
+                p for p in psutil.Process().children(recursive=True) if "spawn" in str(p.cmdline())
+            ]
+            killed.append(workers[-1].pid)
+            workers[-1].kill()
+
+    run_study(planned, cluster=Cluster(workers=2), report=kill_one)
+    assert killed
+    assert out.read_bytes() == unbroken.read_bytes()
+
+
+def test_the_command_runs_says_what_it_wrote_and_interrupts_cleanly(
+    study_file, tmp_path, monkeypatch
+):
+    out = tmp_path / "results.nc"
+    dry = CliRunner().invoke(run_command, [str(study_file), "-o", str(out), "--dry-run"])
+    assert dry.exit_code == 0
+    assert "shards" in dry.output
+    assert not out.exists()
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "compute_shard", stop)
+        stopped = CliRunner().invoke(run_command, [str(study_file), "-o", str(out)])
+    assert stopped.exit_code == 130
+    assert "run again to go on" in stopped.output
+    done = CliRunner().invoke(run_command, [str(study_file), "-o", str(out)])
+    assert done.exit_code == 0
+    assert out.exists()
+
+
+def test_a_missing_backend_is_said(study_file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "preflamp_backend.run", None)
+    found = CliRunner().invoke(run_command, [str(study_file)])
+    assert isinstance(found.exception, InputError)
+    assert "pip install 'preflamp-stats[backend,dask]'" in str(found.exception)
+
+
+def test_estimates_count_the_tokens_of_every_kind_of_shard(full_file, tmp_path):
+    planned = prepare(read_study(full_file), tmp_path / "r.nc")
+    rows = {(row.model, row.method, row.kind): row for row in estimate(planned)}
+    base = rows["small", "", "score"]
+    texts = [r.prompt + "".join(r.candidates.values()) for r in planned.examples["titles"]]
+    assert base.shards == base.pending == 2
+    assert 0 < base.tokens <= sum(len(text.encode()) for text in texts)
+    assert rows["small", "rm", "score"].memory > base.memory
+
+
+def test_a_full_disk_is_said_not_traced(study_file, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_module, "write_manifest", full)
+    with pytest.raises(InputError, match=r"No space left.*free space"):
+        run_study(prepare(read_study(study_file), tmp_path / "r.nc"))
+
+
+def test_a_bad_example_is_named(study_file, tmp_path):
+    folder = write_study(tmp_path / "bad", examples=2).parent
+    line = json.loads((folder / "titles.jsonl").read_text().splitlines()[0])
+    line["chosen"] = "long " * 600
+    (folder / "titles.jsonl").write_text(json.dumps(line) + "\n")
+    with pytest.raises(InputError, match="example e0: a response fills the model's context"):
+        run_study(prepare(read_study(folder / "study.toml"), tmp_path / "r.nc"))
+
+
+def test_cut_prompts_are_counted_in_the_file_and_in_a_note(study_file, tmp_path):
+    folder = write_study(tmp_path / "long", examples=2).parent
+    lines = [json.loads(line) for line in (folder / "titles.jsonl").read_text().splitlines()]
+    lines[1]["prompt"] = "The cat " * 200
+    (folder / "titles.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    notes = run_study(prepare(read_study(folder / "study.toml"), tmp_path / "r.nc"))
+    assert "titles: 1 of 2 prompts were cut to fit the model's context" in notes
+    with open_results(tmp_path / "r.nc") as tree:
+        flags = tree["titles"]["prompt_overlong"].values
+    np.testing.assert_array_equal(flags, [[False, True]])
+
+
+def test_keys_change_with_weights_options_and_examples(full_file, tmp_path):
+    def keys(file):
+        return {s.key for s in prepare(read_study(file), tmp_path / "r.nc").shards}
+
+    before = keys(full_file)
+    changed = full_file.with_name("changed.toml")
+    changed.write_text(STUDY.replace("top_k = 4", "top_k = 5"))
+    assert not keys(changed) & before
+    copy = write_study(tmp_path / "copy", text=STUDY)
+    assert keys(copy) == before
+    head = copy.parent / "heads" / "small" / "bt.safetensors"
+    head.write_bytes(head.read_bytes()[:-1] + b"\x01")
+    assert 0 < len(before - keys(copy)) < len(before)
+
+
+def test_greedy_generations_of_all_seeds_are_computed_once(full_file, tmp_path):
+    planned = prepare(read_study(full_file), tmp_path / "r.nc")
+    of_zero = {s.key for s in planned.shards if s.method == "zero" and s.model == "small"}
+    of_rm = {
+        s.key for s in planned.shards if (s.method, s.kind, s.model) == ("rm", "generate", "small")
+    }
+    assert (len(of_zero), len(of_rm)) == (2, 4)
