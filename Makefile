@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all lint types docs check clean
+.PHONY: demo test test-all lint types analyses calibration docs check clean
 
 demo: $(VENV)/.core
 	$(BIN)/preflamp-stats demo
@@ -24,6 +24,18 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
+# Public data, not shipped; each study says where to get it.
+analyses: $(VENV)/.core
+	$(BIN)/python analyses/hanna/run.py
+	$(BIN)/python analyses/rewardbench_bon/run.py
+
+# Hours of simulation; stops and goes on at will.
+calibration: $(VENV)/.dev
+	mkdir -p out
+	$(PIP_INSTALL) -e '.[bench]'
+	$(BIN)/python benchmarks/calibration.py run --out out/calibration.jsonl
+	$(BIN)/python benchmarks/calibration.py report out/calibration.jsonl
+
 docs: $(VENV)/.dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
@@ -38,7 +50,7 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP_INSTALL) -e '.[dev]'
+	$(PIP_INSTALL) -e '.[dev,backend]'
 	touch $@ $(VENV)/.core
 
 clean:

@@ -23,6 +23,7 @@ _COMMANDS = {
     "merge": ("data", "merge_command"),
     "simulate": ("simulate", "simulate_command"),
     "power": ("power", "power_command"),
+    "run": ("run", "run_command"),
 }
 """Module below ``preflamp_stats.cli`` and name of each command, in the order of the help."""
 
