@@ -14,9 +14,18 @@ from preflamp_stats.analysis.verdicts import (
     regret_sentences,
     slope_sentences,
 )
-from preflamp_stats.analysis.words import Names, by_dataset, counted, listed, members, span
+from preflamp_stats.analysis.words import (
+    MOST_PAIRS,
+    Names,
+    by_dataset,
+    counted,
+    listed,
+    members,
+    span,
+)
 from preflamp_stats.quantities import (
     COEFFICIENT,
+    POINTS,
     Quantity,
     metric_quantity,
     metric_words,
@@ -27,8 +36,6 @@ from preflamp_stats.settings import Settings
 
 __all__ = ["metric_words", "notes", "summary"]
 
-_MOST_PAIRS = 6
-"""A dataset with more pairs of metrics gets one sentence for each downstream metric."""
 _MOST_METRICS = 6
 """Metrics whose spread is told; the tables have all."""
 
@@ -102,7 +109,7 @@ def tau_sentences(frame: pd.DataFrame, names: Names) -> Iterator[str]:
     for dataset, rows in by_dataset(frame):
         pairs = rows.drop_duplicates(["upstream", "downstream"])
         upstreams = rows["upstream"].nunique()
-        merged = len(pairs) > _MOST_PAIRS and upstreams > 1
+        merged = len(pairs) > MOST_PAIRS and upstreams > 1
         keys = ["downstream"] if merged else ["upstream", "downstream"]
         for _, group in rows.groupby(keys, sort=False):
             first = group.iloc[0]
@@ -116,7 +123,7 @@ def tau_sentences(frame: pd.DataFrame, names: Names) -> Iterator[str]:
 
 def _pooled_sentences(frame: pd.DataFrame, names: Names) -> Iterator[str]:
     """Say for each pair of metrics whether the rankings agree over all datasets and models."""
-    for _, row in frame.iterrows():
+    for _, row in frame.iterrows() if len(frame) <= MOST_PAIRS else ():
         pair = f"{names[row['upstream']]} and {names[row['downstream']]}"
         one = frame.loc[[row.name]].drop(columns="n_methods", errors="ignore")
         strata = f"{counted(int(row['n_strata']), 'pair')} of dataset and model"
@@ -150,6 +157,8 @@ def _tau_basis(known: pd.DataFrame) -> str:
     counts = sorted(set(known["n_methods"].astype(int))) if "n_methods" in known else []
     methods = f"{span_of(counts)} methods" if counts else ""
     if len(known) == 1:
+        return f" over {methods}" if methods else ""
+    if "model" not in known or known["model"].nunique() < 2:
         return f" over {methods}" if methods else ""
     noun = "model" if known["upstream"].nunique() == 1 else "comparison"
     each = f" ({methods}{' each' if len(counts) == 1 else ''})" if methods else ""
@@ -220,11 +229,13 @@ def _spread_sentences(frame: pd.DataFrame, metric: Quantity) -> Iterator[str]:
             str(place): str(group["method"].to_numpy()[group["estimate"].to_numpy().argmax()])
             for place, group in rows.fillna({"model": ""}).groupby(places.fillna(""), sort=False)
         }
-        unit = f" {metric.scale.unit}" if metric.scale.unit else ""
-        text = (
-            f"{dataset}{metric.words} runs from {span(rows['estimate'], metric.scale)}{unit} "
-            f"over {rows['method'].nunique()} methods"
-        )
+        unit = metric.scale.unit
+        values = span(rows["estimate"], metric.scale)
+        if metric.scale == POINTS:
+            text = f"{dataset}{metric.words} runs from {values} {unit}"
+        else:
+            text = f"{dataset}{metric.words}{f' ({unit})' if unit else ''} runs from {values}"
+        text += f" over {rows['method'].nunique()} methods"
         text += f" and {counted(len(tops), 'model')}" if len(tops) > 1 else ""
         yield f"{text}; highest: {_highest(tops)}."
 

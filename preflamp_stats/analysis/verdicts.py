@@ -6,8 +6,16 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from preflamp_stats.analysis.words import Names, by_dataset, counted, listed, members, span
-from preflamp_stats.quantities import metric_quantity, number
+from preflamp_stats.analysis.words import (
+    MOST_PAIRS,
+    Names,
+    by_dataset,
+    counted,
+    listed,
+    members,
+    span,
+)
+from preflamp_stats.quantities import metric_quantity, number, scale_of
 
 __all__ = [
     "decoupling_sentences",
@@ -70,15 +78,24 @@ def _shown(side: str, some: pd.DataFrame, group: pd.DataFrame, names: Names) -> 
 def regret_sentences(frame: pd.DataFrame, names: Names) -> Iterator[str]:
     """Say what choosing a method by a metric costs, beside picking one at random."""
     for dataset, rows in by_dataset(_deployed(frame[frame["estimate"].notna()])):
-        for (above, below), group in rows.groupby(["upstream", "downstream"], sort=False):
-            scale = metric_quantity(str(below), group).scale
+        merged = len(rows.drop_duplicates(["upstream", "downstream"])) > MOST_PAIRS
+        keys = ["downstream"] if merged else ["upstream", "downstream"]
+        for _, group in rows.groupby(keys, sort=False):
+            above, below = group["upstream"].iloc[0], group["downstream"].iloc[0]
+            by = names[str(above)]
+            if merged:
+                by = f"one of {counted(group['upstream'].nunique(), 'metric')}"
+            values = group["estimate"]
+            if "random" in group:
+                values = pd.concat([values, group["random"]])
+            scale = scale_of(str(below), values)
             unit = f" {scale.unit}" if scale.unit else ""
             text = (
-                f"{dataset}choosing the method by {names[str(above)]} costs "
+                f"{dataset}choosing the method by {by} costs "
                 f"{span(group['estimate'], scale)}{unit} of {names[str(below)]}"
             )
-            if len(group) > 1:
-                text += f" over {counted(len(group), 'model')}"
+            if "model" in group and group["model"].nunique() > 1:
+                text += f" over {counted(group['model'].nunique(), 'model')}"
             if "random" in group and group["random"].notna().any():
                 text += f", picking one at random {span(group['random'].dropna(), scale)}"
             yield f"{text}."

@@ -8,7 +8,10 @@ import pandas as pd
 
 from preflamp_stats.quantities import Scale, metric_words, number
 
-__all__ = ["Names", "by_dataset", "counted", "listed", "members", "span"]
+__all__ = ["MOST_PAIRS", "Names", "by_dataset", "counted", "listed", "members", "span"]
+
+MOST_PAIRS = 6
+"""A dataset with more pairs of metrics gets one sentence for each downstream metric."""
 
 
 class Names(dict[str, str]):

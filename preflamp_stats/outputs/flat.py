@@ -211,7 +211,7 @@ def _title(column: str, frame: pd.DataFrame) -> str:
         if column == f"{side}_difference":
             metrics = distinct(frame, side)
             name = label(metrics[0]) if len(metrics) == 1 else side.capitalize()
-            return f"{name}, A − B"
+            return f"Δ {name}"
         if column == f"{side}_p_adjusted":
             return "p, differs" if side == "upstream" else "p, equivalent"
     return column_label(column)

@@ -17,6 +17,8 @@ __all__ = ["to_latex"]
 _COLUMN_PT = 214.0
 _PAGE_PT = 390.0
 """Widths of a float: a column of ACL's style, and the page of NeurIPS's, narrower than ACL's."""
+_NARROWEST_PT = 36.0
+"""A wrapped label column is no narrower than this, whatever the values take."""
 _LINES = 42
 """Lines of a float, so that it and its caption stay on a page."""
 _FLOATS_BEFORE_CLEARING = 8
@@ -190,13 +192,15 @@ def _limit(fit: _Fit) -> float:
 
 def _stub_column(grid: Grid, place: int, fit: _Fit) -> str:
     natural = _stub_width(grid, place, fit)
-    share = _wrapped_width(grid)
+    share = _wrapped_width(grid, fit)
     return f"p{{{share:.0f}pt}}" if fit.wrap and natural > share else "l"
 
 
-def _wrapped_width(grid: Grid) -> float:
-    """Width that a wrapped label column gets: half the page shared among the label columns."""
-    return _PAGE_PT / 2 / len(grid.stub)
+def _wrapped_width(grid: Grid, fit: _Fit) -> float:
+    """Width that a wrapped label column gets: its share of what the values leave of the page."""
+    left = _PAGE_PT - 2 * _TABCOLSEP * (len(grid.stub) + len(grid.columns)) - _values(grid, fit)
+    most = _PAGE_PT / 2 / len(grid.stub)
+    return min(max(left / len(grid.stub), _NARROWEST_PT), most)
 
 
 def _stub_width(grid: Grid, place: int, fit: _Fit) -> float:
@@ -209,7 +213,13 @@ def _width(grid: Grid, fit: _Fit) -> float:
     total = 2 * _TABCOLSEP * (len(grid.stub) + len(grid.columns))
     for place in range(len(grid.stub)):
         natural = _stub_width(grid, place, fit)
-        total += min(natural, _wrapped_width(grid)) if fit.wrap else natural
+        total += min(natural, _wrapped_width(grid, fit)) if fit.wrap else natural
+    return total + _values(grid, fit)
+
+
+def _values(grid: Grid, fit: _Fit) -> float:
+    """Estimated width of the columns of values, without the space between them."""
+    total = 0.0
     rows = [row for block in grid.blocks for row in block.rows]
     for place, heading in enumerate(grid.columns):
         cells = [row.cells[place] for row in rows]

@@ -219,9 +219,9 @@ def test_a_long_table_of_pairs_shows_what_tells_most(analysis: Analysis) -> None
     assert all(block.rows[0].cells[-1].text == "decoupled" for block in grid.blocks)
     assert grid.stub == ("Method A", "Method B")
     assert grid.columns == (
-        "RM accuracy, A − B",
+        "Δ RM accuracy",
         "p, differs",
-        "ROUGE-1, A − B",
+        "Δ ROUGE-1",
         "p, equivalent",
         "Verdict",
     )

@@ -75,7 +75,8 @@ def draw_by_method(analysis: Analysis, table: str) -> Figure | None:
             coarse_ticks(panel.xaxis)
             name = axis_label(quantity)
             if one_place and len(metrics) > 1:
-                panel.set_title(text(name, 34), loc="left")
+                # Units that do not fit are on the table.
+                panel.set_title(text(name if len(name) <= 34 else quantity.words, 34), loc="left")
             else:
                 panel.set_title(facet_text(facet, 40 if len(row) < 3 else 30), loc="left")
                 if last:
@@ -89,7 +90,7 @@ def draw_by_method(analysis: Analysis, table: str) -> Figure | None:
 
 def axis_label(metric: Quantity) -> str:
     """Name of a metric with its unit, for an axis."""
-    name = text(metric_heading(metric), 40)
+    name = text(metric_heading(metric), 60)
     return f"{name} ({POINTS.unit})" if metric.scale == POINTS else name
 
 

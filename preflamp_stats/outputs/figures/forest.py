@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from preflamp_stats.outputs.figures.style import (
     text,
 )
 from preflamp_stats.outputs.formatting import label
+from preflamp_stats.quantities import quantities
 from preflamp_stats.results import Analysis
 
 __all__ = ["draw_tau", "tau_left_out"]
@@ -60,12 +62,12 @@ def draw_tau(analysis: Analysis) -> Figure | None:
     frame = table_frame(analysis.tables, "tau").reset_index(drop=True)
     if frame.empty:
         return None
-    lines = _lines(frame)[:_MOST_LINES]
+    lines = _lines(frame, _names(analysis))[:_MOST_LINES]
     places = [place for place, line in enumerate(lines) if line.row is not None]
     rows = frame.loc[[line.row for line in lines if line.row is not None]]
     longest = max(len(line.text) for line in lines)
     figure, ((panel,),) = panels(1, 1, row_height=0.55 + _LINE * len(lines), extra=0.25)
-    wide = longest >= 24
+    wide = longest >= 24 or len(lines) > 20
     figure.set_figwidth(TWO_COLUMNS if wide else ONE_COLUMN)
     low, high = limits(rows)
     bars(panel, places, low, high, [_TAU.colour] * len(rows), along="x")
@@ -110,11 +112,11 @@ def draw_tau(analysis: Analysis) -> Figure | None:
 def tau_left_out(analysis: Analysis) -> str:
     """Say how many taus the plot has no room for."""
     frame = table_frame(analysis.tables, "tau").reset_index(drop=True)
-    left = sum(line.row is not None for line in _lines(frame)[_MOST_LINES:])
+    left = sum(line.row is not None for line in _lines(frame, {})[_MOST_LINES:])
     return f"Not drawn, but in tau.csv: {left} further taus." if left else ""
 
 
-def _lines(frame: pd.DataFrame) -> list[_Line]:
+def _lines(frame: pd.DataFrame, names: Mapping[str, str]) -> list[_Line]:
     """Lines in groups: by pair of metrics, or by upstream metric where there is one place only."""
     if frame.empty:
         return []
@@ -125,17 +127,32 @@ def _lines(frame: pd.DataFrame) -> list[_Line]:
     lines: list[_Line] = []
     for _, group in groups:
         first = group.iloc[0]
-        names = [text(label(str(first[key])), 30) for key in keys]
-        title = " → ".join(names) + ("" if several else " →")
+        pair = [text(_metric(first[key], names), 30) for key in keys]
+        title = " → ".join(pair) + ("" if several else " →")
         lines.append(_Line(title, heading=True))
         for row, record in zip(group.index, group.to_dict("records"), strict=True):
             if several:
                 facet = Facet(_name(record.get("dataset")), _name(record.get("model")))
                 shown = facet_text(facet, 34)
             else:
-                shown = text(label(_name(record.get("downstream"))), 34)
+                shown = text(_metric(record.get("downstream"), names), 34)
             lines.append(_Line(shown, row=int(row)))
     return lines
+
+
+def _names(analysis: Analysis) -> dict[str, str]:
+    """Words of the metrics that some table describes."""
+    return {
+        name: quantity.words
+        for table in ("generation", "method_metrics")
+        for name, quantity in quantities(table_frame(analysis.tables, table)).items()
+    }
+
+
+def _metric(value: object, names: Mapping[str, str]) -> str:
+    name = _name(value)
+    known = label(name)
+    return names.get(name, name) if known == name else known
 
 
 def _name(value: object) -> str:
