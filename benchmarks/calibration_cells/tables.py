@@ -136,6 +136,22 @@ GROUPS_OF_TESTS: dict[str, Shares] = {
         ("regret", "gain over a random pick"),
         ("regret, percentile, choice fixed", "regret, percentile, choice redrawn"),
     ),
+    "slope": Shares(
+        "What a step upstream buys",
+        "coverage",
+        ("slope covers",),
+        ("naive slope covers",),
+        "The slope of one true accuracy on the other, over these methods; beside ours the "
+        "percentiles of the slope between estimates.",
+    ),
+    "pooled tau": Shares(
+        "Pooled tau",
+        "coverage",
+        ("pooled model covers",),
+        ("pooled percentile covers",),
+        "Two datasets with two models each. Models of a dataset are taken to rise and fall "
+        "together, which they do not here.",
+    ),
     "example level": Shares(
         "Association at the level of examples",
         "size",

@@ -21,7 +21,7 @@ from preflamp_stats.inference.slope import slope_draws
 from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.inference.tau_intervals import INTERVALS
 from preflamp_stats.kernels.kendall import kendall_tau
-from preflamp_stats.kernels.latent_normal import calibrated_limits
+from preflamp_stats.kernels.latent_normal import calibrated_limits, central_limits
 from preflamp_stats.kernels.reliability import reliability
 from preflamp_stats.kernels.resampling import resampled_ratios
 
@@ -139,7 +139,7 @@ def tau_study(rng: np.random.Generator, cell: TauCell) -> dict[str, float]:
         low, high = limits(evidence)
         found |= _outcome(name, low, high, truth)
     population = 2 / np.pi * np.arcsin(cell.correlation)
-    low, high = calibrated_limits(evidence.latent.population_tau, LEVEL)
+    low, high = central_limits(evidence.latent.population_tau, LEVEL)
     found |= _outcome("population", low, high, population)
     upstream, downstream = reliability(evidence.estimates, evidence.covariance)
     return found | {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.intervals import percentile_limits
 from preflamp_stats.inference.tau_evidence import TauEvidence
-from preflamp_stats.kernels.latent_normal import calibrated_limits
+from preflamp_stats.kernels.latent_normal import calibrated_limits, central_limits
 from preflamp_stats.kernels.sign_sets import certain_signs, tau_range
 
 __all__ = ["DEFAULT_INTERVAL", "INTERVALS"]
@@ -25,9 +25,9 @@ def model(evidence: TauEvidence) -> tuple[float, float]:
     methods the draws are of the tau of their true values; for the population of methods, of
     2/π·asin ρ.
     """
-    population = evidence.picks is not None
-    draws = evidence.latent.population_tau if population else evidence.latent_tau
-    return calibrated_limits(draws, evidence.level)
+    if evidence.picks is not None:
+        return central_limits(evidence.latent.population_tau, evidence.level)
+    return calibrated_limits(evidence.latent_tau, evidence.level)
 
 
 def guaranteed(evidence: TauEvidence) -> tuple[float, float]:

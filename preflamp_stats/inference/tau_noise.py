@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.kernels.kendall import kendall_tau
-from preflamp_stats.kernels.latent_normal import calibrated_limits, latent_draws
+from preflamp_stats.kernels.latent_normal import calibrated_limits, central_limits, latent_draws
 from preflamp_stats.kernels.reliability import noise_ceiling, reliability
 
 __all__ = ["TauNoise", "tau_noise", "users_needed"]
@@ -64,7 +64,7 @@ def tau_noise(evidence: TauEvidence) -> TauNoise:
     TauNoise
     """
     latent, covariance = evidence.latent, evidence.covariance
-    population_low, population_high = calibrated_limits(latent.population_tau, evidence.level)
+    population_low, population_high = central_limits(latent.population_tau, evidence.level)
     known = evidence.error is not None
     upstream, downstream = reliability(evidence.estimates, covariance) if known else (np.nan,) * 2
     rng = evidence.generator(1)

@@ -28,7 +28,7 @@ from preflamp_stats.kernels.latent_likelihood import (
 )
 from preflamp_stats.kernels.method_groups import best_split
 
-__all__ = ["LatentDraws", "calibrated_limits", "latent_draws"]
+__all__ = ["LatentDraws", "calibrated_limits", "central_limits", "latent_draws"]
 
 Array = NDArray[np.float64]
 
@@ -177,6 +177,35 @@ def calibrated_limits(draws: ArrayLike, level: float = 0.95) -> tuple[float, flo
     shortest = np.flatnonzero(width <= width.min() + 1e-9)
     chosen = shortest[within[shortest].argmax()]
     return float(low[chosen]), float(high[chosen])
+
+
+def central_limits(draws: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Equal-tailed limits that hold a share of the draws, a little more of them than the level.
+
+    For the correlation in the population of methods, and what follows from it: the prior is made
+    for equal tails (Berger and Sun 2008), and shortest limits would cover less. As much is held
+    back as in :func:`calibrated_limits`.
+
+    Parameters
+    ----------
+    draws : array_like, shape (draw,)
+        Draws of any quantity.
+    level : float
+        Nominal coverage, in (0, 1).
+
+    Returns
+    -------
+    low, high : float
+
+    Examples
+    --------
+    >>> low, high = central_limits(np.linspace(0, 1, 1001), 0.75)
+    >>> round(low, 6), round(high, 6)
+    (0.1, 0.9)
+    """
+    tail = (1 - _RESERVE) * (1 - level) / 2
+    low, high = np.quantile(np.asarray(draws, dtype=np.float64), [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def _centred(covariance: Array, observed: Array) -> Array:
