@@ -65,7 +65,7 @@ def _draws_by_hand(ds: xr.Dataset, n_resamples: int, seed: int) -> np.ndarray:
     reward = ds["reward"].transpose("method", "example", "candidate")
     chosen, rejected = (reward.sel(candidate=c).values for c in ("chosen", "rejected"))
     rows = []
-    for _, counts in bootstrap_counts(len(users), n_resamples, stream(seed, "", "units")):
+    for _, counts in bootstrap_counts(len(users), n_resamples, stream(seed, "results", "units")):
         for times in counts.astype(int):
             drawn = [i for user, n in zip(users, times, strict=True) for i in [*examples[user]] * n]
             row = []
@@ -82,7 +82,7 @@ def test_draws_are_those_of_a_loop_over_resampled_users(make_study):
     ds = make_study(missing=0.2, without_reward=1, n_examples=40)
     units = resampling_units(ds, "users")
     metrics = method_metrics(ds, ["rm_accuracy"], units=units, options=MetricOptions())
-    drawn = draw_metrics(metrics, n_resamples=80, seed=5)["rm_accuracy"].draws
+    drawn = draw_metrics(metrics, n_resamples=80, seed=5, dataset="results")["rm_accuracy"].draws
     by_hand = _draws_by_hand(ds, 80, 5)
     np.testing.assert_array_equal(drawn, by_hand)
     found = bootstrap(ds, "rm_accuracy", n_resamples=80, seed=5, level=0.9)

@@ -172,7 +172,7 @@ def test_unknown_metric_and_metrics_not_drawn(make_study) -> None:
     )
     with pytest.raises(ValueError, match="draw the metrics first"):
         regret_between(metrics["rm_accuracy"], metrics["rouge1"])
-    drawn = draw_metrics(metrics, n_resamples=100, seed=0)
+    drawn = draw_metrics(metrics, n_resamples=100, seed=0, dataset="results")
     xr.testing.assert_identical(
         regret_between(drawn["rm_accuracy"], drawn["rouge1"]),
         selection_regret(ds, n_resamples=100),

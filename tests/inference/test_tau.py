@@ -77,7 +77,7 @@ def test_interval_is_that_of_a_loop_over_resampled_users(make_study, without_rew
     of_user = [np.flatnonzero(ds["user"].values == user) for user in users]
     ordered = ds.sortby("method")
     taus = []
-    for _, counts in bootstrap_counts(len(users), 60, stream(9, "", "units")):
+    for _, counts in bootstrap_counts(len(users), 60, stream(9, "results", "units")):
         for times in counts.astype(int):
             drawn = np.concatenate([np.tile(e, n) for e, n in zip(of_user, times, strict=True)])
             sample = ordered.isel(example=drawn)
@@ -116,8 +116,8 @@ def test_more_resamples_hold_the_fewer(make_study, resample):
     one = _tau(ds, resample=resample, n_resamples=1)
     assert one["low"].item() == one["high"].item()
     low = [_tau(ds, resample=resample, n_resamples=n, level=1 - 1e-12) for n in (1, 10, 100)]
-    assert low[0]["low"] >= low[1]["low"] >= low[2]["low"]
-    assert low[0]["high"] <= low[1]["high"] <= low[2]["high"]
+    ends = np.array([[-found["low"].item(), found["high"].item()] for found in low])
+    assert (np.diff(ends, axis=0) >= -1e-9).all()  # limits lie a hair inside the extremes
 
 
 def test_what_is_drawn_and_for_whom_is_recorded(make_study):
@@ -135,7 +135,7 @@ def test_methods_alone_are_drawn_without_sampling_error(make_study):
     ds = make_study(n_models=1, n_methods=6, without_reward=1).sortby("method")
     x, y = rm_accuracy(ds).values, policy_accuracy(ds).isel(model=0).values
     there = np.flatnonzero(~np.isnan(x))
-    uniforms = np.random.default_rng(stream(2, "", "methods")).random((200, 5))
+    uniforms = np.random.default_rng(stream(2, "results", "methods")).random((200, 5))
     taus = [_kendalltau(x[pick], y[pick]) for pick in there[(uniforms * 5).astype(int)]]
     found = _tau(ds, resample="methods", n_resamples=200, seed=2, level=0.9).isel(model=0)
     expected = np.nanquantile(taus, [0.05, 0.95])
