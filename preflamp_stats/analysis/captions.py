@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from preflamp_stats.kernels.rouge import ROUGE_METRICS
 from preflamp_stats.settings import Settings
 
 __all__ = [
@@ -65,7 +66,7 @@ def policy_accuracy(settings: Settings, frame: pd.DataFrame) -> str:
 
 def generation(settings: Settings, frame: pd.DataFrame) -> str:
     """Caption of the table of generation quality."""
-    by_reference = frame["metric"].astype(str).str.startswith("rouge")
+    by_reference = frame["metric"].isin(ROUGE_METRICS)
     person = "the user's own completion" if _by_users(frame) else "the reference"
     against = f"ROUGE F1 against {person}"
     if by_reference.all():

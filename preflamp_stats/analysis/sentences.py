@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -38,8 +37,6 @@ __all__ = ["metric_words", "notes", "summary"]
 
 _MOST_METRICS = 6
 """Metrics whose spread is told; the tables have all."""
-
-Row = Mapping[Hashable, Any]
 
 
 def summary(tables: Mapping[str, ResultTable], settings: Settings) -> list[str]:
@@ -215,7 +212,8 @@ def _noise(known: pd.DataFrame) -> str:
 
 
 def _reasons(rows: pd.DataFrame) -> str:
-    found = [str(note) for note in rows["note"].dropna().unique() if note] if "note" in rows else []
+    told: Iterable[object] = rows["note"].dropna().unique() if "note" in rows else []
+    found = [str(note).removeprefix("no interval: ") for note in told if note]
     return f" ({'; '.join(found)})" if found else ""
 
 

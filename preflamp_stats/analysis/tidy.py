@@ -25,7 +25,7 @@ def metric_rows(
 ) -> pd.DataFrame:
     """Rows of a metric or curve: one a method, model (and point) that has it."""
     found = estimate_with_interval(metric, evidence.settings.level)
-    keys = {**(keys or {}), "resample": evidence.units.kind, **_told(evidence, metric)}
+    keys = {**(keys or {}), **_told(evidence, metric)}
     frame = tidy(found, evidence, keys)
     return frame[frame["estimate"].notna()].reset_index(drop=True)
 
@@ -55,7 +55,8 @@ def tidy(
     evidence : DatasetEvidence
         Where it comes from.
     keys : mapping, optional
-        Further columns, constant over the rows.
+        Further columns, constant over the rows. ``resample``, the unit of independence, is among
+        them unless another is given.
     """
     family = evidence.ds.coords.get("method_family")
     # Pairs of methods have two labels each; their running number says nothing.
@@ -66,7 +67,8 @@ def tidy(
     leading = [dim for dim in ("model", "method") if dim in found.dims]
     order: list[Hashable] = [*leading, *(dim for dim in found.dims if dim not in leading)]
     frame = found.to_dataframe(dim_order=order).reset_index() if order else _single_row(found)
-    frame = frame.assign(dataset=evidence.name, level=evidence.settings.level, **(keys or {}))
+    told = {"resample": evidence.units.kind, **(keys or {})}
+    frame = frame.assign(dataset=evidence.name, level=evidence.settings.level, **told)
     if set(_PAIR) <= set(frame):
         frame = frame.drop(columns="pair")
         order.remove("pair")

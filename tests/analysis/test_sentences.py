@@ -101,7 +101,7 @@ def test_an_undefined_tau_gives_its_reason() -> None:
 
 
 def test_a_tau_without_an_interval_says_why() -> None:
-    frame = taus((0.1, 0.3), note="nothing is known of its error")
+    frame = taus((0.1, 0.3), note="no interval: nothing is known of its error")
     frame[["low", "high"]] = float("nan")
     (sentence,) = told(tau=frame)
     assert sentence.endswith("over 8 methods; no interval (nothing is known of its error).")

@@ -49,5 +49,12 @@ def test_pairs_are_told_apart_by_their_two_methods() -> None:
         {"method_a": ("pair", ["a", "a"]), "method_b": ("pair", ["b", "c"])},
     )
     frame = tidy(pairs, evidence())
-    assert list(frame.columns) == ["dataset", "method_a", "method_b", "estimate", "level"]
+    assert list(frame.columns) == [
+        "dataset",
+        "method_a",
+        "method_b",
+        "estimate",
+        "level",
+        "resample",
+    ]
     assert frame["method_b"].tolist() == ["b", "c"]
