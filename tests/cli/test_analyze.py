@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import netCDF4
@@ -55,6 +58,23 @@ def test_the_same_command_gives_the_same_csv_bytes(results: Path, tmp_path: Path
     assert files
     for file in files:
         assert file.read_bytes() == (tmp_path / "b/tables" / file.name).read_bytes()
+
+
+def test_threads_change_no_byte(results: Path, tmp_path: Path) -> None:
+    for threads in ("1", "2"):
+        variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        command = "import sys; from preflamp_stats.cli import main; main(sys.argv[1:])"
+        arguments = ["analyze", str(results), "--out", str(tmp_path / threads), *FAST]
+        subprocess.run(
+            [sys.executable, "-c", command, *arguments],
+            env=os.environ | dict.fromkeys(variables, threads),
+            check=True,
+            capture_output=True,
+        )
+    files = sorted((tmp_path / "1/tables").glob("*.csv"))
+    assert len(files) > 8
+    for file in files:
+        assert file.read_bytes() == (tmp_path / "2/tables" / file.name).read_bytes()
 
 
 def test_an_infinite_weight_is_the_reward_alone(results: Path, tmp_path: Path) -> None:
