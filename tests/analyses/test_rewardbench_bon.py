@@ -92,7 +92,9 @@ def test_numbers_known_per_method_get_no_interval_from_prompts(ds):
 def test_six_reward_models_leave_the_population_tau_open(ds):
     row = _tau(ds, "win_rate", "methods")
     assert row["estimate"] == pytest.approx(11 / 15)
-    assert row["low"] < 0 < row["estimate"] <= row["high"] == 1
+    assert row["target"] == "population of methods"
+    assert row["low"] < 0 < row["population_tau"] < row["high"] <= 1
+    assert row["low"] == row["population_low"]
 
 
 def test_published_errors_shake_the_tau_within_its_bounds(study, ds):
