@@ -95,7 +95,7 @@ def notes(evidence: Sequence[DatasetEvidence], settings: Settings) -> list[str]:
             )
         elif dataset.units.kind == "users" and len(dataset.units.labels) < 20:
             found.append(
-                f"{dataset.name}: only {len(dataset.units.labels)} users; intervals that resample "
+                f"{dataset.name}: only {counted(len(dataset.units.labels), 'user')}; intervals that resample "
                 "so few are rough."
             )
     return found
@@ -235,7 +235,8 @@ def _spread_sentences(frame: pd.DataFrame, metric: Quantity) -> Iterator[str]:
             text = f"{dataset}{metric.words}{f' ({unit})' if unit else ''} runs from {values}"
         text += f" over {rows['method'].nunique()} methods"
         text += f" and {counted(len(tops), 'model')}" if len(tops) > 1 else ""
-        yield f"{text}; highest: {_highest(tops)}."
+        tied = rows["estimate"].nunique() == 1
+        yield f"{text}; all methods are equal." if tied else f"{text}; highest: {_highest(tops)}."
 
 
 def _highest(tops: Mapping[str, str]) -> str:
