@@ -95,8 +95,8 @@ def notes(evidence: Sequence[DatasetEvidence], settings: Settings) -> list[str]:
             )
         elif dataset.units.kind == "users" and len(dataset.units.labels) < 20:
             found.append(
-                f"{dataset.name}: only {counted(len(dataset.units.labels), 'user')}; intervals that resample "
-                "so few are rough."
+                f"{dataset.name}: only {counted(len(dataset.units.labels), 'user')}; intervals "
+                "that resample so few are rough."
             )
     return found
 
