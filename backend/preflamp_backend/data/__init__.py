@@ -1,0 +1,8 @@
+"""Benchmark datasets: preference examples, the builders that make them, splits without leaks.
+
+Nothing here imports torch.
+"""
+
+from preflamp_backend.data.examples import Example, HistoryItem, content_hash, read_examples
+
+__all__ = ["Example", "HistoryItem", "content_hash", "read_examples"]
