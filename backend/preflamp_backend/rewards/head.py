@@ -1,0 +1,211 @@
+"""What a reward head is: hidden states of a frozen backbone in, a reward for each user out.
+
+Training and inference call the same class, so what was trained is what guides. A head is stored
+as a safetensors file: its tensors, and in the metadata, as JSON, its ``kind``, its ``config`` and
+the names of its ``users``. The kind is looked up among the classes of this package; no name in
+a file leads to code.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from preflamp_backend.tensors import read_tensors, write_tensors
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["EVERY_USER", "HEADS", "RewardHead", "load_head", "save_head"]
+
+EVERY_USER = ""
+"""Name of the row that serves users without a row of their own."""
+
+HEADS: dict[str, type[RewardHead]] = {}
+"""Class of each kind; a subclass of :class:`RewardHead` with a ``kind`` enters itself."""
+
+Config = dict[str, int | float | str]
+
+
+class RewardHead(nn.Module, ABC):
+    """A reward r_u(x, y) read from hidden states of a frozen backbone.
+
+    Parameters
+    ----------
+    users : sequence of str
+        Names of its rows, distinct. ``""`` is the row of everybody who has none.
+    width : int
+        Width of the hidden states.
+
+    Attributes
+    ----------
+    kind : str
+        Names the class in a file.
+    reads_prompt : bool
+        Whether :meth:`forward` looks at ``prompt``.
+    """
+
+    kind: ClassVar[str] = ""
+    reads_prompt: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.kind:
+            HEADS[cls.kind] = cls
+
+    def __init__(self, users: Sequence[str], width: int) -> None:
+        super().__init__()
+        if not users or len(set(users)) < len(users):
+            raise InputError(
+                Problem("are none, or named twice", "name each user once", variable="users")
+            )
+        if width < 1:
+            raise InputError(Problem(f"is {width}", "take at least 1", variable="width"))
+        self.users = tuple(users)
+        self.width = width
+
+    @abstractmethod
+    def for_users(self, rows: Tensor) -> Tensor:
+        """Parameters of users.
+
+        Parameters
+        ----------
+        rows : Tensor, (n,), int64
+            As :meth:`rows_of` gives them.
+
+        Returns
+        -------
+        Tensor, (n, p), float32
+        """
+
+    @abstractmethod
+    def forward(self, hidden: Tensor, user: Tensor, prompt: Tensor) -> Tensor:
+        """Rewards of hidden states.
+
+        Parameters
+        ----------
+        hidden : Tensor, (rows, n, width), float32
+            Of the token at which each reward is read.
+        user : Tensor, (rows, p), float32
+        prompt : Tensor, (rows, width), float32
+            Hidden state of the prompt's last token.
+
+        Returns
+        -------
+        Tensor, (rows, n), float32
+        """
+
+    def as_linear(self, user: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Weight and bias, where the reward is linear in ``hidden`` given the user.
+
+        Parameters
+        ----------
+        user : Tensor, (rows, p), float32
+
+        Returns
+        -------
+        (Tensor, (rows, width); Tensor, (rows,)) or None
+        """
+        return None
+
+    @abstractmethod
+    def config(self) -> Config:
+        """Keyword arguments beside ``users`` that build a head of the same shape again."""
+
+    def rows_of(self, users: Sequence[str]) -> Tensor:
+        """Row of each user; the row ``""`` for those who have none.
+
+        Parameters
+        ----------
+        users : sequence of str
+
+        Returns
+        -------
+        Tensor, (users,), int64
+
+        Raises
+        ------
+        InputError
+            For a user without a row where there is none for everybody.
+        """
+        rows = {user: row for row, user in enumerate(self.users)}
+        fallback = rows.get(EVERY_USER)
+        found = [rows.get(user, fallback) for user in users]
+        if None in found:
+            raise InputError(
+                Problem(
+                    f"has no row for user {users[found.index(None)]!r}",
+                    "adapt it to this user, or give it a row for everybody (an empty user name)",
+                    variable="user",
+                )
+            )
+        device = next((each.device for each in self.state_dict().values()), None)
+        return torch.tensor(found, dtype=torch.int64, device=device)
+
+
+def save_head(path: str | Path, head: RewardHead, about: Mapping[str, Any] | None = None) -> None:
+    """Write a head as a safetensors file.
+
+    Parameters
+    ----------
+    path : path
+    head : RewardHead
+        Of a kind that :data:`HEADS` knows.
+    about : mapping of str to JSON value, optional
+        What else to record, such as the seed and the data it was trained on.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written there.
+    """
+    own = {"kind": head.kind, "config": head.config(), "users": list(head.users)}
+    write_tensors(path, head.state_dict(), {**(about or {}), **own})
+
+
+def load_head(path: str | Path) -> RewardHead:
+    """Read a head, ready for use: in evaluation mode, its parameters frozen, on the CPU.
+
+    A file with ``weight`` (users, width) and ``bias`` (users,) that names no kind is linear.
+
+    Raises
+    ------
+    InputError
+        For a file that is missing, of an unknown kind, whose tensors do not fit its
+        configuration, or that holds numbers that are not finite.
+    """
+    tensors, about = read_tensors(path)
+    kind = str(about.get("kind", "linear"))
+    if kind not in HEADS:
+        raise _fault(path, f"holds a reward head of the kind {kind!r}", _known())
+    users = about.get("users", [EVERY_USER])
+    config = about.get("config", {})
+    if "kind" not in about and "weight" in tensors and tensors["weight"].ndim == 2:
+        config = {"width": tensors["weight"].shape[1]}
+    if not (isinstance(users, list) and all(isinstance(user, str) for user in users)):
+        raise _fault(path, "does not list its users by name", "write users as a JSON list of texts")
+    try:
+        head = HEADS[kind](users=users, **config)
+        head.load_state_dict({name: each.float() for name, each in tensors.items()})
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        mend = "train it again, or write it with save_head"
+        raise _fault(
+            path, f"is no whole reward head of the kind {kind!r} ({reason})", mend
+        ) from error
+    bad = [name for name, each in tensors.items() if not torch.isfinite(each).all()]
+    if bad:
+        mend = "train it again, with a lower learning rate"
+        raise _fault(path, f"holds numbers that are not finite in {', '.join(bad)}", mend)
+    return head.eval().requires_grad_(False)
+
+
+def _known() -> str:
+    return f"take one of {', '.join(sorted(HEADS))}"
+
+
+def _fault(path: str | Path, what: str, mend: str) -> InputError:
+    return InputError(Problem(what, mend, str(path)))

@@ -1,0 +1,85 @@
+"""Tensors with what is said about them, in safetensors files that are whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["read_tensors", "write_tensors"]
+
+
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None = None
+) -> None:
+    """Write tensors and JSON values aside, flush them, and move them into place.
+
+    Parameters
+    ----------
+    path : path
+        File to write; its folder is made where it is missing.
+    tensors : mapping of str to Tensor
+    about : mapping of str to JSON value, optional
+        Metadata; each value is stored as a JSON text.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written there.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tensors(f"{folder}/t.safetensors", {"a": torch.ones(2)}, {"kind": "linear"})
+    ...     read_tensors(f"{folder}/t.safetensors")
+    ({'a': tensor([1., 1.])}, {'kind': 'linear'})
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    texts = {key: json.dumps(value, sort_keys=True) for key, value in (about or {}).items()}
+    # Clones: a file cannot hold tensors that share memory.
+    copies = {name: each.detach().cpu().contiguous().clone() for name, each in tensors.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(copies, str(beside), metadata=texts)
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except (OSError, SafetensorError) as error:
+        mend = "check the space and the rights there"
+        raise InputError(Problem(f"cannot be written: {error}", mend, str(path))) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read all tensors of a safetensors file, onto the CPU, and its metadata.
+
+    Returns
+    -------
+    dict of str to Tensor
+    dict of str to JSON value
+
+    Raises
+    ------
+    InputError
+        For a file that is missing or is no safetensors file, or metadata that is not JSON.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            about = {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
+    except (OSError, SafetensorError, ValueError) as error:
+        mend = "name a safetensors file that this program wrote"
+        raise InputError(Problem(f"cannot be read ({error})", mend, str(path))) from error
+    return tensors, about
