@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,9 @@ Array = NDArray[np.float64]
 
 _STUDIES = 4
 _DRAWS = 512
-_LARGEST_FACTOR = 2.0**10
+_PRIOR_POINTS = 2048
+_MOST = 10
+"""Doublings of the users beyond which a narrow interval is out of reach."""
 
 
 @dataclass(frozen=True)
@@ -104,25 +108,27 @@ def users_needed(evidence: TauEvidence, half_width: float = 0.2) -> float:
     """
     if evidence.error is None:
         return np.nan
-    factor, width = 1.0, _mean_width(evidence, 1.0)
-    wide_enough = width > 2 * half_width
-    step = 2.0 if wide_enough else 0.5
-    while 1 / evidence.n_units < factor / 2 and factor < _LARGEST_FACTOR:
-        following = _mean_width(evidence, factor * step)
-        if (following > 2 * half_width) != wide_enough:
-            break
-        factor, width = factor * step, following
-    else:
-        return np.inf if wide_enough else 2.0
-    share = (np.log(width) - np.log(2 * half_width)) / (np.log(width) - np.log(following))
-    users = evidence.n_units * factor * step**share
+    target = np.log(2 * half_width)
+    log_width = cache(partial(_log_width, evidence))
+    fewest = 1 - int(np.log2(evidence.n_units))  # leaves two users or three
+    # Widths shrink about as the root of the number of users: a first guess of the doublings.
+    at = int(np.clip(np.round(2 * (log_width(0) - target) / np.log(2)), fewest, _MOST))
+    step = 1 if log_width(at) > target else -1
+    while (log_width(at) > target) == (log_width(at + step) > target):
+        at += step
+        if at >= _MOST:
+            return np.inf
+        if at <= fewest:
+            return 2.0
+    share = (log_width(at) - target) / (log_width(at) - log_width(at + step))
+    users = evidence.n_units * 2.0 ** (at + step * share)
     return float(np.ceil(float(f"{users:.2g}")))
 
 
-def _mean_width(evidence: TauEvidence, factor: float) -> float:
-    """Mean width of the interval in studies with so many times the users."""
+def _log_width(evidence: TauEvidence, doublings: int) -> float:
+    """Log of the interval's mean width in studies with the users doubled so many times."""
     rng = evidence.generator(2)
-    covariance = evidence.covariance / factor
+    covariance = evidence.covariance / 2.0**doublings
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     draws = np.linspace(0, len(evidence.latent.rho) - 1, _STUDIES).astype(int)
@@ -130,8 +136,10 @@ def _mean_width(evidence: TauEvidence, factor: float) -> float:
     for draw in draws:
         truth = np.concatenate([evidence.latent.theta_x[draw], evidence.latent.theta_y[draw]])
         estimates = truth + root @ rng.standard_normal(len(truth))
-        latent = latent_draws(estimates, covariance, rng=rng, n_draws=_DRAWS)
+        latent = latent_draws(
+            estimates, covariance, rng=rng, n_draws=_DRAWS, n_points=_PRIOR_POINTS
+        )
         tau = kendall_tau(latent.theta_x, latent.theta_y, variant=evidence.variant)
         low, high = calibrated_limits(tau, evidence.level)
         widths.append(high - low)
-    return max(float(np.mean(widths)), 1e-6)
+    return math.log(max(float(np.mean(widths)), 1e-6))

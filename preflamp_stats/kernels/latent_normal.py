@@ -26,14 +26,13 @@ from preflamp_stats.kernels.latent_likelihood import (
     factored_log_likelihood,
     prior_points,
 )
-from preflamp_stats.kernels.method_groups import best_split
+from preflamp_stats.kernels.method_groups import best_splits
 
 __all__ = ["LatentDraws", "calibrated_limits", "central_limits", "latent_draws"]
 
 Array = NDArray[np.float64]
 
-_PRIOR_POINTS = 8192
-_EXACT_POINTS = 256
+_POINTS_AN_EXACT_ONE = 32
 _LEAST_EVIDENCE = 2.0
 _RESERVE = 0.2
 
@@ -69,6 +68,7 @@ def latent_draws(
     *,
     rng: np.random.Generator,
     n_draws: int = 2048,
+    n_points: int = 8192,
 ) -> LatentDraws:
     """Draw the true values of two metrics over the same methods, given their estimates.
 
@@ -82,6 +82,8 @@ def latent_draws(
         Source of the draws.
     n_draws : int
         Number of draws.
+    n_points : int
+        Points that fill the prior; one in 32 of them is weighted by the exact likelihood.
 
     Returns
     -------
@@ -125,7 +127,9 @@ def latent_draws(
     by_column = np.repeat(scale, observed.shape[1])
     scaled_noise = noise / np.outer(by_column, by_column)
     parts = [
-        _draw_grouped(GroupedModel(scaled, scaled_noise, groups), weight, n, rng)
+        _draw_grouped(
+            GroupedModel(scaled, scaled_noise, groups), max(weight, 1 / 4) * n_points, n, rng
+        )
         for groups, weight, n in _structures(scaled, scaled_noise, n_draws)
     ]
     theta, rho, sigma_x, sigma_y = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -248,10 +252,9 @@ def _structures(
     estimates: Array, noise: Array, n_draws: int
 ) -> list[tuple[NDArray[np.intp], float, int]]:
     """Groupings of the methods with their weight and share of the draws."""
-    own = method_blocks(noise)
+    own = np.einsum("maa->am", method_blocks(noise))
     options = []
-    for metric in range(2):
-        evidence, groups = best_split(estimates[metric], own[:, metric, metric])
+    for evidence, groups in zip(*best_splits(estimates, own), strict=True):
         # Weaker evidence is common among methods of one group, and would only widen intervals.
         weight = float(special.expit(evidence)) if evidence > _LEAST_EVIDENCE else 0.0
         options.append([(np.zeros_like(groups), 1 - weight), (groups, weight)])
@@ -270,12 +273,12 @@ def _structures(
 
 
 def _draw_grouped(
-    model: GroupedModel, weight: float, n_draws: int, rng: np.random.Generator
+    model: GroupedModel, n_points: float, n_draws: int, rng: np.random.Generator
 ) -> tuple[Array, Array, Array, Array]:
     """Draws of θ, shape (draw, 2, method), and of the population's ρ, σx and σy."""
-    points = prior_points(model, max(_PRIOR_POINTS // 4, int(weight * _PRIOR_POINTS)))
+    points = prior_points(model, int(n_points))
     approximate = factored_log_likelihood(model, points)
-    n_exact = max(_EXACT_POINTS // 4, int(weight * _EXACT_POINTS))
+    n_exact = int(n_points / _POINTS_AN_EXACT_ONE)
     # Neighbours in ρ stand together, so that evenly spaced picks spread over it.
     order = np.argsort(points.rho)
     kept = order[_systematic(approximate[order], n_exact, 0.5)]

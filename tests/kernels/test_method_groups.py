@@ -3,7 +3,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preflamp_stats.kernels.method_groups import best_split
+from preflamp_stats.kernels.method_groups import best_splits
+
+
+def best_split(values, noise):
+    evidence, groups = best_splits(values[None], noise[None])
+    return evidence[0], groups[0]
+
+
+def test_metrics_are_split_each_by_itself():
+    rng = np.random.default_rng(1)
+    values = np.stack([rng.normal(size=9), np.arange(9) % 2 * 5.0 + rng.normal(size=9), np.ones(9)])
+    noise = np.full((3, 9), 0.01)
+    evidence, groups = best_splits(values, noise)
+    for metric in range(3):
+        alone, alone_groups = best_split(values[metric], noise[metric])
+        assert evidence[metric] == alone
+        np.testing.assert_array_equal(groups[metric], alone_groups)
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-5, 5), st.floats(0.1, 10), st.permutations(range(8)))
