@@ -1,0 +1,149 @@
+"""Rows of a public dataset, from the hub or from local files of the same form; rows at fault."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["Faults", "read_rows"]
+
+_MOST_PROBLEMS = 20
+
+
+@dataclass
+class Faults:
+    """Rows that cannot be used: all of them named, or left out and counted.
+
+    Parameters
+    ----------
+    file : str
+        Named in the problems.
+    drop : bool
+        Leave the rows out instead of refusing them.
+
+    Attributes
+    ----------
+    problems : list of Problem
+        What was found.
+    """
+
+    file: str = ""
+    drop: bool = False
+    problems: list[Problem] = field(default_factory=list)
+
+    def note(self, where: str, what: str, mend: str) -> None:
+        """Note a row that cannot be used."""
+        self.problems.append(Problem(what, mend, self.file, variable=where))
+
+    def check(self) -> None:
+        """Refuse what was found, unless it is dropped.
+
+        Raises
+        ------
+        InputError
+            With the first problems, and how many more there are.
+        """
+        if self.drop or not self.problems:
+            return
+        shown: list[Problem | str] = list(self.problems[:_MOST_PROBLEMS])
+        if more := len(self.problems) - len(shown):
+            shown.append(f"{self.file}: and {more} more; --drop leaves such rows out")
+        raise InputError(shown)
+
+
+def read_rows(
+    paths: Sequence[str | Path], hub: tuple[str, str], split: str
+) -> list[dict[str, Any]]:
+    """Read rows of local JSONL, JSON or Parquet files, or of the hub where none is named.
+
+    Parameters
+    ----------
+    paths : sequence of path
+    hub : (str, str)
+        Name and configuration of the dataset on the hub.
+    split : str
+        Split on the hub; empty takes all.
+
+    Raises
+    ------
+    InputError
+        For files that cannot be read, or where reading needs a package that is not installed.
+    """
+    rows = [row for path in paths for row in _local(Path(path))] if paths else _hub(hub, split)
+    if not rows:
+        raise InputError(Problem("hold no row", "give rows", ", ".join(map(str, paths))))
+    return rows
+
+
+def _local(path: Path) -> list[dict[str, Any]]:
+    try:
+        if path.suffix == ".parquet":
+            return _parquet(path)
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            Problem(f"cannot be read ({error})", "name JSONL, JSON or Parquet", str(path))
+        ) from error
+    if path.suffix == ".json":
+        try:
+            rows = json.loads(text)
+        except ValueError as error:
+            raise InputError(Problem(f"is not JSON ({error})", "mend it", str(path))) from error
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise InputError(Problem("is not a list of objects", "give one", str(path)))
+        return rows
+    faults, rows = Faults(str(path)), []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if isinstance(row, dict):
+            rows.append(row)
+        else:
+            faults.note(f"line {number}", "is not a JSON object", "write one object a line")
+    faults.check()
+    return rows
+
+
+def _parquet(path: Path) -> list[dict[str, Any]]:
+    try:
+        from pyarrow import ArrowInvalid, parquet
+    except ImportError as error:
+        raise InputError(
+            Problem("needs pyarrow", "pip install 'preflamp-stats[parquet]'", str(path))
+        ) from error
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except ArrowInvalid as error:
+        raise InputError(Problem(f"is not Parquet ({error})", "check it", str(path))) from error
+    return rows
+
+
+def _hub(hub: tuple[str, str], split: str) -> list[dict[str, Any]]:
+    try:
+        from datasets import concatenate_datasets, load_dataset
+    except ImportError as error:
+        raise InputError(
+            Problem(
+                "no file was named, and the package 'datasets' is not installed",
+                f"pip install datasets, or name files of {hub[0]}",
+            )
+        ) from error
+    try:
+        found = load_dataset(*hub, split=split or None)
+    except (OSError, ValueError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            Problem(f"{hub[0]} cannot be loaded ({lines[0]})", "name local files of it")
+        ) from error
+    if isinstance(found, dict):
+        found = concatenate_datasets(list(found.values()))
+    return [dict(row) for row in found]

@@ -1,0 +1,170 @@
+"""Abstracts and titles of papers, by author: LaMP-5's task on open text."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from preflamp_backend.data.examples import HistoryItem
+from preflamp_backend.data.lamp import TASKS, Question
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["Paper", "author_questions", "read_papers"]
+
+_MONTHS = (
+    "january february march april may june july august september october november december"
+).split()
+_MOST_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper with its authors.
+
+    Attributes
+    ----------
+    id, title, abstract : str
+    authors : tuple of str
+    date : str
+        Such as ``2017-08``; a paper of an unknown month counts as of its year's end.
+    """
+
+    id: str
+    title: str
+    abstract: str
+    authors: tuple[str, ...]
+    date: str
+
+
+def read_papers(path: str | Path, *, words: int | None = None) -> list[Paper]:
+    """Read papers from JSONL, gzip-compressed or not.
+
+    A line holds ``id, year, month, title, authors, abstract``; the month is a name, and the first
+    counts where two are given.
+
+    Parameters
+    ----------
+    path : path
+    words : int, optional
+        Keep the first words of each abstract only.
+
+    Returns
+    -------
+    list of Paper
+        By date, then id.
+
+    Raises
+    ------
+    InputError
+        Naming every line (up to 20) that cannot be used.
+    """
+    problems: list[Problem] = []
+    papers: dict[str, Paper] = {}
+    for number, record in _lines(Path(path)):
+        found = _paper(record, words) if isinstance(record, dict) else "is not a JSON object"
+        if isinstance(found, Paper) and found.id in papers:
+            found = f"repeats id {found.id}"
+        if isinstance(found, str):
+            mend = "write {id, year, month, title, authors, abstract}"
+            problems.append(Problem(found, mend, str(path), f"line {number}"))
+            if len(problems) >= _MOST_PROBLEMS:
+                break
+        else:
+            papers[found.id] = found
+    if not problems and not papers:
+        problems.append(Problem("holds no paper", "give one JSON object a line", str(path)))
+    if problems:
+        raise InputError(problems)
+    return sorted(papers.values(), key=lambda paper: (paper.date, paper.id))
+
+
+def author_questions(papers: Sequence[Paper], *, min_papers: int = 5) -> list[Question]:
+    """Ask each author for the title of their last paper; the earlier ones are their history.
+
+    :func:`preflamp_backend.data.lamp.expand` makes questions of the earlier ones too.
+
+    Parameters
+    ----------
+    papers : sequence of Paper
+        By date.
+    min_papers : int
+        Authors of fewer papers are left out.
+
+    Returns
+    -------
+    list of Question
+        By author. A user is an author's name as it is printed.
+
+    Raises
+    ------
+    InputError
+        If no author has enough papers.
+    """
+    written: dict[str, list[Paper]] = {}
+    for paper in papers:
+        for author in dict.fromkeys(paper.authors):
+            written.setdefault(author, []).append(paper)
+    questions = []
+    for author, mine in sorted(written.items()):
+        if len(mine) < max(1, min_papers):
+            continue
+        history = tuple(HistoryItem(each.abstract, each.title, each.date) for each in mine[:-1])
+        last = mine[-1]
+        questions.append(
+            Question(
+                id=f"{last.id} {author}",
+                user=author,
+                instruction=TASKS["LaMP_5"].instruction,
+                input=last.abstract,
+                output=last.title,
+                date=last.date,
+                history=history,
+            )
+        )
+    if not questions:
+        most = max(map(len, written.values()), default=0)
+        raise InputError(
+            Problem(
+                f"no author has {min_papers} papers (at most {most})",
+                "ask for fewer, or give more papers",
+                variable="min_papers",
+            )
+        )
+    return questions
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    try:
+                        yield number, json.loads(line)
+                    except ValueError:
+                        yield number, None
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise InputError(
+            Problem(f"cannot be read ({error})", "name a JSONL file of papers", str(path))
+        ) from error
+
+
+def _paper(record: dict[str, Any], words: int | None) -> Paper | str:
+    """The paper of a line, or what is wrong with it."""
+    for key in ("id", "title", "abstract"):
+        if not isinstance(record.get(key), str) or not record[key].strip():
+            return f"has no {key}"
+    authors = record.get("authors")
+    if not isinstance(authors, list) or not all(isinstance(each, str) for each in authors):
+        return "has no list of authors"
+    if not isinstance(record.get("year"), int):
+        return "has no year as a number"
+    month = str(record.get("month") or "december").lower().replace("-", " ").split()[0]
+    if month not in _MONTHS:
+        return f"has month {record['month']!r}"
+    abstract = " ".join(record["abstract"].split()[:words])
+    date = f"{record['year']}-{_MONTHS.index(month) + 1:02d}"
+    return Paper(record["id"], " ".join(record["title"].split()), abstract, tuple(authors), date)

@@ -1,0 +1,302 @@
+"""Training a causal language model from scratch, step by step, with checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import Qwen2ForCausalLM
+
+from preflamp_backend.pretraining.documents import Row
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["Losses", "TrainingOptions", "evaluate", "train"]
+
+Report = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a model is trained.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the documents.
+    batch_tokens : int
+        Tokens a step, padding among them.
+    learning_rate : float, optional
+        Peak of AdamW's; by default 0.003 · √(128 / width), not above 0.005.
+    warm_up : float
+        Share of the steps in which the rate rises; it falls as a cosine afterwards.
+    weight_decay : float
+        Of matrices.
+    prompt_weight : float
+        Weight of a prompt's token in the loss, where a response's has 1: 1 learns all text alike, 0
+        responses only.
+    seed : int
+        Of the initial weights and of the order of documents.
+    save_every : int
+        Steps between checkpoints.
+    """
+
+    epochs: int = 4
+    batch_tokens: int = 8192
+    learning_rate: float | None = None
+    warm_up: float = 0.05
+    weight_decay: float = 0.1
+    prompt_weight: float = 1.0
+    seed: int = 0
+    save_every: int = 200
+
+    def __post_init__(self) -> None:
+        checks = [
+            ("epochs", self.epochs >= 1, "take at least 1"),
+            ("batch_tokens", self.batch_tokens >= 2, "take at least 2"),
+            ("learning_rate", self.learning_rate is None or self.learning_rate > 0, "take > 0"),
+            ("warm_up", 0 <= self.warm_up < 1, "take a share from 0 to below 1"),
+            ("weight_decay", self.weight_decay >= 0, "take at least 0"),
+            ("prompt_weight", 0 <= self.prompt_weight <= 1, "take 0 to 1"),
+            ("seed", self.seed >= 0, "take a number from 0"),
+            ("save_every", self.save_every >= 1, "take at least 1"),
+        ]
+        problems = [
+            Problem(f"is {getattr(self, name)!r}", mend, variable=name)
+            for name, good, mend in checks
+            if not good
+        ]
+        if problems:
+            raise InputError(problems)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Mean negative log-probability of a token, in nats.
+
+    Attributes
+    ----------
+    all : float
+        Over all tokens but the first of a row.
+    responses : float
+        Over the tokens of responses; the same where documents have no prompts.
+    """
+
+    all: float
+    responses: float
+
+
+def train(
+    model: Qwen2ForCausalLM,
+    rows: Sequence[Row],
+    options: TrainingOptions,
+    checkpoint: Path,
+    *,
+    report: Report | None = None,
+) -> int:
+    """Train a model in place.
+
+    Stopped at any moment, it goes on from the last checkpoint, to the same weights to the bit at
+    the same number of threads.
+
+    Parameters
+    ----------
+    model : Qwen2ForCausalLM
+        With its initial weights.
+    rows : sequence of Row
+    options : TrainingOptions
+    checkpoint : path
+        Safetensors file, written every ``save_every`` steps and removed by the caller once the
+        model is saved.
+    report : callable, optional
+        Told of each step: its number, their total, the loss.
+
+    Returns
+    -------
+    int
+        Steps.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint belongs to another training.
+    """
+    steps = [
+        batch for epoch in range(options.epochs) for batch in _batches(rows, options, epoch)
+    ]
+    optimizer = _optimizer(model, options)
+    print_of = _fingerprint(model, rows, options)
+    done = _load(checkpoint, model, optimizer, print_of) if checkpoint.exists() else 0
+    model.train()
+    peak = options.learning_rate or min(0.005, 0.003 * (128 / model.config.hidden_size) ** 0.5)
+    for number in range(done, len(steps)):
+        for group in optimizer.param_groups:
+            group["lr"] = peak * _schedule(number, len(steps), options.warm_up)
+        loss = _loss(model, [rows[i] for i in steps[number]], options.prompt_weight)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if (number + 1) % options.save_every == 0 and number + 1 < len(steps):
+            _save(checkpoint, model, optimizer, number + 1, print_of)
+        if report:
+            report(number + 1, len(steps), loss.item())
+    model.eval()
+    return len(steps)
+
+
+@torch.inference_mode()
+def evaluate(model: Qwen2ForCausalLM, rows: Sequence[Row], batch_tokens: int = 8192) -> Losses:
+    """Loss of a model on rows that it was not trained on.
+
+    Returns
+    -------
+    Losses
+    """
+    was_training = model.training
+    model.eval()
+    sums = np.zeros(4)
+    options = TrainingOptions(batch_tokens=batch_tokens)
+    for batch in _batches(rows, options, 0):
+        ids, weights, answers = _padded([rows[i] for i in batch], 1.0, model.device)
+        loss = _token_losses(model, ids) * weights
+        sums += [loss.sum().item(), weights.sum().item(), 0, 0]
+        sums += [0, 0, (loss * answers).sum().item(), (weights * answers).sum().item()]
+    model.train(was_training)
+    return Losses(float(sums[0] / sums[1]), float(sums[2] / max(1.0, sums[3])))
+
+
+def _batches(rows: Sequence[Row], options: TrainingOptions, epoch: int) -> Iterator[list[int]]:
+    """Numbers of the rows of each step: neighbours in length, in an order of the epoch's own."""
+    rng = np.random.default_rng([options.seed, epoch])
+    jitter = rng.permutation(len(rows)).tolist()
+    batches: list[list[int]] = []
+    batch: list[int] = []
+    for i in sorted(range(len(rows)), key=lambda i: (len(rows[i]), jitter[i])):
+        if batch and (len(batch) + 1) * len(rows[i]) > options.batch_tokens:
+            batches.append(batch)
+            batch = []
+        batch.append(i)
+    if batch:
+        batches.append(batch)
+    for number in rng.permutation(len(batches)).tolist():
+        yield batches[number]
+
+
+def _padded(
+    rows: Sequence[Row], prompt_weight: float, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids padded on the right, weight of each predicted token, and whether it is a response's."""
+    longest = max(map(len, rows))
+    ids = np.zeros((len(rows), longest), np.int64)
+    weights = np.zeros((len(rows), longest), np.float32)
+    answers = np.zeros((len(rows), longest), np.float32)
+    for at, row in enumerate(rows):
+        ids[at, : len(row)] = row.ids
+        answers[at, : len(row)] = row.in_response
+        weights[at, : len(row)] = np.where(row.in_response, 1.0, prompt_weight)
+    moved = [torch.from_numpy(each).to(device) for each in (ids, weights[:, 1:], answers[:, 1:])]
+    return moved[0], moved[1], moved[2]
+
+
+def _token_losses(model: Qwen2ForCausalLM, ids: Tensor) -> Tensor:
+    # Padding stands on the right, and a causal model does not look there: no mask is needed.
+    logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+    flat = nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), ids[:, 1:].reshape(-1), reduction="none"
+    )
+    return flat.view(ids.shape[0], -1)
+
+
+def _loss(model: Qwen2ForCausalLM, rows: Sequence[Row], prompt_weight: float) -> Tensor:
+    ids, weights, _ = _padded(rows, prompt_weight, model.device)
+    return (_token_losses(model, ids) * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+def _optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.AdamW:
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    matrices = [p for _, p in named if p.ndim > 1]
+    others = [p for _, p in named if p.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": options.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98))
+
+
+def _schedule(step: int, total: int, warm_up: float) -> float:
+    rising = max(1, round(warm_up * total))
+    if step < rising:
+        return (step + 1) / rising
+    progress = (step - rising) / max(1, total - rising)
+    return 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _fingerprint(model: Qwen2ForCausalLM, rows: Sequence[Row], options: TrainingOptions) -> str:
+    """What a checkpoint must share with the training that it continues."""
+    choices = asdict(options)
+    choices.pop("save_every")
+    digest = sha256(json.dumps([model.config.to_dict(), choices], default=str).encode())
+    for row in rows:
+        digest.update(row.ids.tobytes())
+        digest.update(row.in_response.tobytes())
+    return digest.hexdigest()
+
+
+def _state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Weights and AdamW's moments by name: no pickle."""
+    state: dict[str, Tensor] = {}
+    for name, parameter in model.named_parameters():
+        state[f"weight.{name}"] = parameter.detach()
+        for key, value in optimizer.state.get(parameter, {}).items():
+            state[f"{key}.{name}"] = value
+    return state
+
+
+def _save(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, fingerprint: str
+) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    tensors = {name: each.contiguous() for name, each in _state(model, optimizer).items()}
+    save_file(tensors, str(aside), metadata={"step": str(step), "training": fingerprint})
+    with aside.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def _load(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str
+) -> int:
+    other = InputError(
+        Problem(
+            "is a checkpoint of another training",
+            "remove it, or train with the texts and options it was made with",
+            str(path),
+        )
+    )
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            said: dict[str, Any] = file.metadata() or {}
+            if said.get("training") != fingerprint:
+                raise other
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise other from error
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(tensors[f"weight.{name}"])
+            optimizer.state[parameter] = {
+                key: tensors[f"{key}.{name}"].to("cpu" if key == "step" else parameter.device)
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+    return int(said["step"])
