@@ -1,0 +1,133 @@
+"""How probable a head makes the users' choices, and the row of a new user that makes them so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from preflamp_backend.rewards.head import EVERY_USER, RewardHead
+from preflamp_backend.rewards.pairs import PairFeatures
+from preflamp_backend.rewards.training import one_thread
+from preflamp_backend.rewards.user_table import UserTableHead
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["Scaling", "adapt_row", "check_width", "log_loss", "margins", "mean_log_loss"]
+
+_ADAPTATION_STEPS = 30
+"""Steps of L-BFGS at most; a row has few numbers and starts near its place."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """Centre and scale of each feature over the responses of pairs.
+
+    Attributes
+    ----------
+    centre, scale : Tensor, (width,), float32
+        Mean, and standard deviation (1 where a feature does not vary).
+    """
+
+    centre: Tensor
+    scale: Tensor
+
+    @classmethod
+    def of(cls, states: Tensor) -> Scaling:
+        """Measure hidden states, (n, width)."""
+        states = states.double()
+        centre, scale = states.mean(0), states.std(0, correction=0)
+        flat = scale <= 1e-7 * (1 + centre.abs())
+        return cls(centre.float(), scale.masked_fill(flat, 1.0).float())
+
+    @classmethod
+    def of_pairs(cls, pairs: PairFeatures) -> Scaling:
+        """Measure the responses of pairs."""
+        return cls.of(torch.cat([pairs.chosen, pairs.rejected]))
+
+    def __call__(self, pairs: PairFeatures) -> PairFeatures:
+        """Pairs with every response feature centred and of standard deviation 1."""
+        chosen, rejected = (
+            (each - self.centre) / self.scale for each in (pairs.chosen, pairs.rejected)
+        )
+        return PairFeatures(pairs.users, chosen, rejected, pairs.prompt)
+
+
+def margins(head: RewardHead, pairs: PairFeatures, user: Tensor) -> Tensor:
+    """Reward of the chosen less that of the rejected response, (pairs,).
+
+    Parameters
+    ----------
+    head : RewardHead
+    pairs : PairFeatures
+    user : Tensor, (pairs, p)
+        Parameters of each pair's user.
+    """
+    both = torch.stack([pairs.chosen, pairs.rejected], 1)
+    rewards = head(both, user, pairs.prompt)
+    return rewards[:, 0] - rewards[:, 1]
+
+
+def log_loss(margin: Tensor) -> Tensor:
+    """−log σ(margin), without overflow."""
+    return softplus(-margin)
+
+
+@torch.no_grad()
+def mean_log_loss(head: RewardHead, pairs: PairFeatures) -> float:
+    """Mean log-loss of a head on pairs, in nats; users without a row have the general one."""
+    user = head.for_users(head.rows_of(pairs.users))
+    return log_loss(margins(head, pairs, user)).double().mean().item()
+
+
+def check_width(head: RewardHead, pairs: PairFeatures) -> None:
+    """Refuse pairs of another width than the head's."""
+    if pairs.width != head.width:
+        raise InputError(
+            Problem(
+                f"have features of width {pairs.width}, the head reads {head.width}",
+                "take the features of the base model that the head was trained on",
+                variable="pairs",
+            )
+        )
+
+
+def adapt_row(head: UserTableHead, pairs: PairFeatures, *, penalty: float) -> Tensor:
+    """Row p of a new user that minimises Σ −log σ(margin) + ½·penalty·‖p − p_0‖².
+
+    p_0 is the row of everybody; nothing else of the head changes.
+
+    Parameters
+    ----------
+    head : UserTableHead
+    pairs : PairFeatures
+        The new user's, at least one.
+    penalty : float
+        Inverse of the variance of users around p_0.
+
+    Returns
+    -------
+    Tensor, (p,)
+    """
+    check_width(head, pairs)
+    start = head.for_users(head.rows_of([EVERY_USER]))[0].detach()
+    row = start.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [row],
+        max_iter=_ADAPTATION_STEPS,
+        tolerance_grad=1e-4,
+        tolerance_change=1e-6,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        margin = margins(head, pairs, row.expand(len(pairs), -1))
+        loss = log_loss(margin).sum() + 0.5 * penalty * (row - start).square().sum()
+        loss.backward()
+        return loss
+
+    with one_thread():
+        optimizer.step(closure)
+    return row.detach()

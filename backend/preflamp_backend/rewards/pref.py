@@ -1,0 +1,182 @@
+"""PReF: users as directions in a small space of shared rewards, r_u(x, y) = u_uᵀ φ(x, y).
+
+φ(x, y) = Φe has few dimensions, u_u is the user's [1]_. Training minimises
+
+    Σ −log σ(u_uᵀΦ(e_c − e_r)) + ½·penalty·Σ_u ‖u_u − u_0‖² + ½·basis_penalty·‖Φ‖²
+
+from the start that a singular value decomposition gives. The authors decompose the users × pairs
+matrix of choices, which needs pairs that many users judged. Ours decomposes its product with the
+pairs' features, users × width: each row is the mean of what a user chose less what they rejected.
+Where all users judge the same pairs it spans the same directions; where everybody has pairs of
+their own, it still pools what is alike. A new user's u_u is regularised logistic regression on
+φ(x, y_c) − φ(x, y_r), with the prior mean u_0 that serves everybody else.
+
+Accuracy is read at the threshold 0 throughout, not at the best one on the test labels.
+
+.. [1] I. Shenfeld, F. Faltings, P. Agrawal, A. Pacchiano (2025). Language Model Personalization via
+   Reward Factorization. arXiv:2503.06358.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from preflamp_backend.rewards.head import EVERY_USER, Config
+from preflamp_backend.rewards.likelihood import Scaling, adapt_row
+from preflamp_backend.rewards.pairs import PairFeatures
+from preflamp_backend.rewards.tables import fit_table
+from preflamp_backend.rewards.training import Report, TrainingOptions
+from preflamp_backend.rewards.user_table import UserTableHead
+
+__all__ = ["PrefHead", "PrefOptions", "adapt", "fit"]
+
+
+@dataclass(frozen=True)
+class PrefOptions(TrainingOptions):
+    """Options of PReF.
+
+    Parameters
+    ----------
+    rank : int
+        Dimensions of φ; no more than the width of the features.
+    penalty : float
+        How strongly users are pulled to u_0.
+    basis_penalty : float
+        On Φ, features scaled to standard deviation 1.
+    """
+
+    optimizer: str = "lbfgs"  # type: ignore[assignment]
+    rank: int = 6
+    penalty: float = 1.0
+    basis_penalty: float = 1.0
+
+    def checks(self) -> dict[str, tuple[bool, str]]:
+        """Check what is PReF's own."""
+        return {
+            "rank": (self.rank >= 1, "at least 1"),
+            "penalty": (0 <= self.penalty < math.inf, "0 or more"),
+            "basis_penalty": (0 <= self.basis_penalty < math.inf, "0 or more"),
+        }
+
+
+class PrefHead(UserTableHead):
+    """Rewards Φe, weighed by u_u.
+
+    Parameters
+    ----------
+    users : sequence of str
+    width, rank : int
+    penalty : float
+        For new users.
+
+    Attributes
+    ----------
+    basis : Parameter, (width, rank)
+        Φ transposed.
+    user : Parameter, (users, rank)
+        u_u.
+    """
+
+    kind: ClassVar[str] = "pref"
+
+    def __init__(self, users: Sequence[str], width: int, rank: int, penalty: float) -> None:
+        super().__init__(users, width, rank)
+        self.rank = rank
+        self.penalty = penalty
+        self.basis = nn.Parameter(torch.zeros(width, rank))
+
+    def forward(self, hidden: Tensor, user: Tensor, prompt: Tensor) -> Tensor:
+        """Return u_uᵀΦe."""
+        return ((hidden @ self.basis) @ user[..., None])[..., 0]
+
+    def as_linear(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight Φᵀu_u, no bias."""
+        return user @ self.basis.T, user.new_zeros(len(user))
+
+    def config(self) -> Config:
+        """Width, rank and penalty."""
+        return {"width": self.width, "rank": self.rank, "penalty": self.penalty}
+
+
+def fit(
+    pairs: PairFeatures,
+    held_out: PairFeatures,
+    options: PrefOptions,
+    *,
+    seed: int = 0,
+    report: Report | None = None,
+    checkpoint: Path | None = None,
+) -> PrefHead:
+    """Fit Φ and every user's u_u.
+
+    Parameters
+    ----------
+    pairs, held_out : PairFeatures
+        To train on, and to stop early by.
+    options : PrefOptions
+    seed : int
+        Of batches, where the optimiser takes some; the start draws nothing.
+    report : callable, optional
+    checkpoint : Path, optional
+
+    Returns
+    -------
+    PrefHead
+        With a row a user and one for everybody else.
+    """
+    scaling = Scaling.of_pairs(pairs)
+    scaled = scaling(pairs)
+    rank = min(options.rank, pairs.width)
+    head = PrefHead((EVERY_USER, *pairs.names), pairs.width, rank, options.penalty)
+    with torch.no_grad():
+        everybody, users, basis = _decompose(scaled, rank)
+        head.basis.copy_(basis)
+        head.user.copy_(torch.cat([everybody[None], users]))
+    fit_table(
+        head,
+        scaled,
+        scaling(held_out),
+        options,
+        penalty=lambda: 0.5 * options.basis_penalty * head.basis.square().sum(),
+        seed=seed,
+        report=report,
+        checkpoint=checkpoint,
+    )
+    with torch.no_grad():
+        head.basis /= scaling.scale[:, None]
+    return head.eval().requires_grad_(False)
+
+
+def adapt(head: PrefHead, user: str, pairs: PairFeatures) -> PrefHead:
+    """Return the head with a row for a user, fitted to their pairs; without pairs, as it is."""
+    if not len(pairs):
+        return head
+    return head.with_rows({user: adapt_row(head, pairs, penalty=head.penalty)})
+
+
+def _decompose(pairs: PairFeatures, rank: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of everybody and of users, and Φᵀ, from mean differences of what users chose.
+
+    Near 0, σ(m) − ½ is m/4, so that with uncorrelated differences of variance 2 the mean
+    difference of a user is about half of their weight.
+    """
+    differences = (pairs.chosen - pairs.rejected).double()
+    means = torch.stack([differences[rows].mean(0) for rows in pairs.by_user().values()])
+    left, values, right = torch.linalg.svd(2 * means, full_matrices=False)
+    # A sign that does not hang on how the decomposition was computed.
+    largest = right.abs().argmax(-1, keepdim=True)
+    sign = right.gather(-1, largest)[:, 0].sign()
+    size = values[:rank].sqrt() * sign[:rank]
+    users = torch.zeros(len(means), rank, dtype=torch.float64)
+    basis = torch.zeros(pairs.width, rank, dtype=torch.float64)
+    found = len(size)
+    users[:, :found] = left[:, :found] * size
+    basis[:, :found] = right[:found].T * size
+    return users.mean(0).float(), users.float(), basis.float()

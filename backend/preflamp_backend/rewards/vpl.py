@@ -1,0 +1,297 @@
+"""VPL: a user as a latent vector inferred from a few of their pairs, r(x, y; z) = MLP([e; z]).
+
+q(z | context) = N(μ, diag σ²) is an encoder of up to 8 of the user's pairs: each pair [e_c; e_r]
+through a perceptron, attention among them, their mean to μ and log σ² [1]_. Training minimises, for
+every pair with a context drawn from the user's *other* pairs,
+
+    −log σ(r(y_c; z) − r(y_r; z)) + kl·a(t)·KL(q(z | context) ‖ N(0, I)),    z drawn from q,
+
+where a(t) climbs from 0 to 1 in cycles over the epochs. Context sizes are drawn from 1 to 8, so
+that any number serves. At evaluation z = μ. A new user costs a forward pass; one without pairs has
+z = 0, the prior's mean.
+
+.. [1] S. Poddar, Y. Wan, H. Ivison, A. Gupta, N. Jaques (2024). Personalizing Reinforcement
+   Learning from Human Feedback with Variational Preference Learning. arXiv:2408.10075.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from preflamp_backend.rewards.head import EVERY_USER, Config
+from preflamp_backend.rewards.likelihood import (
+    Scaling,
+    check_width,
+    log_loss,
+    margins,
+    mean_log_loss,
+)
+from preflamp_backend.rewards.pairs import PairFeatures
+from preflamp_backend.rewards.training import (
+    Report,
+    TrainingOptions,
+    fingerprint,
+    one_thread,
+    train,
+)
+from preflamp_backend.rewards.user_table import UserTableHead
+
+__all__ = ["VplHead", "VplOptions", "adapt", "fit"]
+
+_CYCLES = 4
+"""Times that the weight of the divergence climbs from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class VplOptions(TrainingOptions):
+    """Options of VPL.
+
+    Parameters
+    ----------
+    latent : int
+        Numbers in z.
+    hidden : int
+        Width of the perceptrons.
+    context : int
+        Pairs at most from which z is inferred.
+    kl : float
+        Weight of the divergence when it is highest.
+    """
+
+    latent: int = 8
+    hidden: int = 64
+    context: int = 8
+    kl: float = 0.01
+
+    def checks(self) -> dict[str, tuple[bool, str]]:
+        """Check what is VPL's own."""
+        return {
+            "latent": (self.latent >= 1, "at least 1"),
+            "hidden": (self.hidden >= 1, "at least 1"),
+            "context": (self.context >= 1, "at least 1"),
+            "kl": (0 <= self.kl < math.inf, "0 or more"),
+        }
+
+
+class VplHead(UserTableHead):
+    """Encoder of a user's pairs, and the reward given what it found.
+
+    Parameters
+    ----------
+    users : sequence of str
+    width, latent, hidden, context : int
+
+    Attributes
+    ----------
+    user : Parameter, (users, latent)
+        μ of each user.
+    """
+
+    kind: ClassVar[str] = "vpl"
+
+    def __init__(
+        self, users: Sequence[str], width: int, latent: int, hidden: int, context: int
+    ) -> None:
+        super().__init__(users, width, latent)
+        self.latent, self.hidden, self.context = latent, hidden, context
+        self.user.requires_grad_(False)
+        self.pair = nn.Sequential(
+            nn.Linear(2 * width, hidden),
+            nn.LeakyReLU(0.2),
+            nn.Linear(hidden, hidden),
+        )
+        self.query, self.key, self.value = (nn.Linear(hidden, hidden) for _ in range(3))
+        self.posterior = nn.Linear(hidden, 2 * latent)
+        self.reward = nn.Sequential(
+            nn.Linear(width + latent, hidden),
+            nn.LeakyReLU(0.2),
+            nn.Linear(hidden, hidden),
+            nn.LeakyReLU(0.2),
+            nn.Linear(hidden, 1),
+        )
+        self.register_buffer("centre", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+
+    def config(self) -> Config:
+        """Shape."""
+        return {
+            "width": self.width,
+            "latent": self.latent,
+            "hidden": self.hidden,
+            "context": self.context,
+        }
+
+    def forward(self, hidden: Tensor, user: Tensor, prompt: Tensor) -> Tensor:
+        """Return MLP([e; z])."""
+        scaled = (hidden - self.centre) / self.scale
+        # The same as the first layer on [e; z], without a copy of z at every position.
+        first, rest = self.reward[0], self.reward[1:]
+        by_state, by_user = first.weight.split([self.width, self.latent], dim=1)
+        mixed = scaled @ by_state.T + (user @ by_user.T + first.bias)[:, None]
+        return rest(mixed)[..., 0]
+
+    def infer(self, chosen: Tensor, rejected: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        """Infer q(z | context).
+
+        Parameters
+        ----------
+        chosen, rejected : Tensor, (users, pairs, width)
+        there : Tensor, (users, pairs), bool
+            Which of the pairs are real; a user may have none.
+
+        Returns
+        -------
+        mean, log_variance : Tensor, (users, latent)
+            0 for a user without pairs: the prior.
+        """
+        scaled = [(each - self.centre) / self.scale for each in (chosen, rejected)]
+        pairs = self.pair(torch.cat(scaled, -1))
+        scores = self.query(pairs) @ self.key(pairs).mT / math.sqrt(pairs.shape[-1])
+        low = torch.finfo(scores.dtype).min
+        weights = scores.masked_fill(~there[:, None], low).softmax(-1)
+        seen = weights @ self.value(pairs)
+        count = there.sum(-1, keepdim=True)
+        mean_seen = (seen * there[..., None]).sum(1) / count.clamp(min=1)
+        found = torch.where(count > 0, self.posterior(mean_seen), 0.0)
+        mean, log_variance = found.chunk(2, -1)
+        return mean, log_variance
+
+
+def fit(
+    pairs: PairFeatures,
+    held_out: PairFeatures,
+    options: VplOptions,
+    *,
+    seed: int = 0,
+    report: Report | None = None,
+    checkpoint: Path | None = None,
+) -> VplHead:
+    """Fit encoder and reward.
+
+    Parameters
+    ----------
+    pairs, held_out : PairFeatures
+        To train on, and to stop early by.
+    options : VplOptions
+    seed : int
+        Of the start, of batches, of contexts and of z.
+    report : callable, optional
+    checkpoint : Path, optional
+
+    Returns
+    -------
+    VplHead
+        With a row a user, inferred from up to ``context`` of their pairs, and one for everybody
+        else.
+    """
+    users = (EVERY_USER, *pairs.names)
+    head = VplHead(users, pairs.width, options.latent, options.hidden, options.context)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        _start(head, pairs, generator)
+    contexts = _Contexts(pairs, options.context)
+    shown = contexts.draw(torch.arange(len(pairs.names)), None, generator, full=True)
+
+    def loss(batch: Tensor, generator: torch.Generator, progress: float) -> Tensor:
+        rows, there = contexts.draw(contexts.user[batch], batch, generator)
+        mean, log_variance = head.infer(pairs.chosen[rows], pairs.rejected[rows], there)
+        noise = torch.randn(mean.shape, generator=generator)
+        z = mean + noise * (0.5 * log_variance).exp()
+        targets = PairFeatures(
+            ("",) * len(batch), pairs.chosen[batch], pairs.rejected[batch], pairs.prompt[batch]
+        )
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
+        kl = options.kl * min(1.0, 2 * (progress * _CYCLES % 1.0))
+        return (log_loss(margins(head, targets, z)) + kl * divergence).mean()
+
+    @torch.no_grad()
+    def held_out_loss() -> float:
+        rows, there = shown
+        head.user[1:] = head.infer(pairs.chosen[rows], pairs.rejected[rows], there)[0]
+        return mean_log_loss(head, held_out)
+
+    train(
+        head,
+        loss,
+        held_out_loss,
+        len(pairs),
+        options,
+        seed=seed,
+        report=report,
+        checkpoint=checkpoint,
+        key=fingerprint(head.kind, pairs, held_out, options, seed),
+    )
+    return head.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def adapt(head: VplHead, user: str, pairs: PairFeatures) -> VplHead:
+    """Return the head with a row for a user: μ given the first of their pairs, up to ``context``.
+
+    Without pairs the head is returned as it is.
+    """
+    if not len(pairs):
+        return head
+    check_width(head, pairs)
+    shown = pairs.select(range(min(len(pairs), head.context)))
+    with one_thread():
+        there = torch.ones(1, len(shown), dtype=torch.bool)
+        mean, _ = head.infer(shown.chosen[None], shown.rejected[None], there)
+    return head.with_rows({user: mean[0]})
+
+
+class _Contexts:
+    """Draws some of a user's pairs, as rows."""
+
+    def __init__(self, pairs: PairFeatures, size: int) -> None:
+        by_user = list(pairs.by_user().values())
+        names = {name: number for number, name in enumerate(pairs.names)}
+        self.user = torch.tensor([names[user] for user in pairs.users])
+        self.size = min(size, max(map(len, by_user)))
+        self.rows = nn.utils.rnn.pad_sequence(by_user, batch_first=True)
+        counts = torch.tensor([len(rows) for rows in by_user])
+        self.there = torch.arange(self.rows.shape[1]) < counts[:, None]
+
+    def draw(
+        self,
+        users: Tensor,
+        without: Tensor | None,
+        generator: torch.Generator,
+        *,
+        full: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw up to ``size`` pairs of each user, none of them the pair ``without``.
+
+        Returns
+        -------
+        rows : Tensor, (users, size), int64
+        there : Tensor, (users, size), bool
+        """
+        there = self.there[users]
+        if without is not None:
+            there = there & (self.rows[users] != without[:, None])
+        order = torch.rand(there.shape, generator=generator).masked_fill(~there, 2.0)
+        places = order.topk(self.size, largest=False).indices
+        taken = there.gather(1, places)
+        if not full:
+            counts = torch.randint(1, self.size + 1, (len(users), 1), generator=generator)
+            taken = taken & (torch.arange(self.size) < counts)
+        return self.rows[users].gather(1, places), taken
+
+
+def _start(head: VplHead, pairs: PairFeatures, generator: torch.Generator) -> None:
+    scaling = Scaling.of_pairs(pairs)
+    head.centre.copy_(scaling.centre)
+    head.scale.copy_(scaling.scale)
+    for module in head.modules():
+        if isinstance(module, nn.Linear):
+            bound = module.in_features**-0.5
+            module.weight.uniform_(-bound, bound, generator=generator)
+            module.bias.zero_()
