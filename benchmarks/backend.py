@@ -22,6 +22,7 @@ from preflamp_backend.attention import TREE_ATTENTION
 from preflamp_backend.decoding.guided import write
 from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.models import Backbone, HeadReward, LanguageModel
+from preflamp_backend.rewards.linear import LinearHead
 from preflamp_backend.scoring import ScoreOptions, score, score_rewards
 from preflamp_backend.text import Encoding
 
@@ -84,10 +85,11 @@ def make_subject(shape: Shape, device: str) -> Subject:
     full.requires_grad_(False)
     backbone = Backbone(full.base_model, transformers.PreTrainedTokenizerBase(), 4096)
     model = LanguageModel(backbone, full.get_output_embeddings(), (), full.num_parameters())
-    names = tuple(f"head{i}" for i in range(8))
-    weights = tuple(torch.randn(1, shape.width, device=device) / shape.width**0.5 for _ in names)
-    biases = tuple(torch.zeros(1, device=device) for _ in names)
-    heads = HeadReward(backbone, names, ({"": 0},) * 8, weights, biases)
+    weights = torch.randn(8, 1, shape.width) / shape.width**0.5
+    heads = HeadReward(
+        backbone,
+        {f"head{i}": LinearHead.of(weights[i], torch.zeros(1)).to(device) for i in range(8)},
+    )
     rng = np.random.default_rng(0)
 
     def ids(low: int, high: int) -> tuple[int, ...]:
@@ -142,7 +144,7 @@ def naive_trace(
     for length in range(1, len(response) + 1):
         ids = torch.tensor([[*prompt, *response[:length]]], device=subject.full.device)
         hidden = subject.full.base_model(ids).last_hidden_state[0, -1].float()
-        rewards.append((hidden @ subject.heads.weights[0][0]).item())
+        rewards.append((hidden @ subject.heads.heads["head0"].weight[0]).item())
     return rewards
 
 
@@ -155,7 +157,7 @@ def naive_guided(subject: Subject, prompt: tuple[int, ...], steps: int) -> list[
         tops, which = logits.float().log_softmax(-1).topk(TOP_K)
         candidates = torch.tensor([[*ids, v] for v in which.tolist()], device=subject.full.device)
         hidden = subject.full.base_model(candidates).last_hidden_state[:, -1].float()
-        ids.append(which[(tops + hidden @ subject.heads.weights[0][0]).argmax()].item())
+        ids.append(which[(tops + hidden @ subject.heads.heads["head0"].weight[0]).argmax()].item())
     return ids[len(prompt) :]
 
 

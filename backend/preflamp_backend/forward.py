@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from preflamp_backend.models import Backbone, apply_heads
+from preflamp_backend.models import Backbone
+from preflamp_backend.rewards.batch import BatchRewards
 from preflamp_backend.text import Encoding
 from preflamp_backend.trees import SlotCache, pack
 
@@ -38,8 +39,13 @@ class Forward:
         if self.cache is not None:
             self.cache.advance(width)
 
+    @property
+    def prompt(self) -> Tensor:
+        """Hidden state of each row's last prompt token, (rows, width)."""
+        return self.hidden[torch.arange(len(self.branches)), self.packed.last]
+
     def chains(
-        self, tokens: Tensor, chains: Tensor, after: Tensor, heads: tuple[Tensor, Tensor]
+        self, tokens: Tensor, chains: Tensor, after: Tensor, rewards_of: BatchRewards
     ) -> Tensor:
         """Rewards at the ends of chains.
 
@@ -50,7 +56,7 @@ class Forward:
         chains : Tensor, (n, chains, length), int64
         after : Tensor, (n,), int64
             Slot behind which the chains of a token hang.
-        heads : (weight, bias)
+        rewards_of : BatchRewards
 
         Returns
         -------
@@ -63,7 +69,7 @@ class Forward:
         by_row = [torch.nonzero(row == i).flatten() for i in range(len(self.branches))]
         # Rows with fewer tokens repeat one of another row's; their results are not read.
         places = torch.nn.utils.rnn.pad_sequence(by_row, batch_first=True)
-        rewards = chains.new_zeros(len(tokens), count, heads[0].shape[-1], dtype=torch.float32)
+        rewards = chains.new_zeros(len(tokens), count, len(rewards_of.methods), dtype=torch.float32)
         step = max(1, _NODES_AT_ONCE // (count * length))
         rows = torch.arange(len(by_row), device=row.device)[:, None]
         filled = torch.tensor([len(each) for each in by_row], device=row.device)
@@ -72,7 +78,7 @@ class Forward:
             seen = self.packed.mask[rows, after[place]].repeat_interleave(count, 1)
             start = position[place].repeat_interleave(count, 1)
             hidden = self.backbone.branch(self.cache, chains[place].flatten(1, 2), seen, start)
-            found = apply_heads(hidden[:, :, -1], heads).unflatten(1, (-1, count))
+            found = rewards_of(hidden[:, :, -1]).unflatten(1, (-1, count))
             real = at + torch.arange(place.shape[1], device=row.device) < filled[:, None]
             rewards[place[real]] = found[real]
         return rewards

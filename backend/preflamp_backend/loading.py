@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -19,7 +16,9 @@ from transformers import (
 )
 
 from preflamp_backend.attention import TREE_ATTENTION
-from preflamp_backend.models import EVERY_USER, Backbone, HeadReward, LanguageModel
+from preflamp_backend.models import Backbone, HeadReward, LanguageModel
+from preflamp_backend.rewards.head import load_head
+from preflamp_backend.rewards.linear import LinearHead
 from preflamp_backend.sources import DTYPES, ModelSource, load_tokenizer, unloadable
 from preflamp_backend.trees import pack
 from preflamp_stats.errors import InputError, Problem
@@ -29,7 +28,6 @@ __all__ = [
     "load_heads",
     "load_language_model",
     "load_sequence_classifier",
-    "save_head",
 ]
 
 
@@ -77,7 +75,8 @@ def load_sequence_classifier(source: ModelSource, method: str) -> HeadReward:
     _check_tree(model, backbone, head, source)
     weight = head.weight.detach().float()
     bias = torch.zeros(1, device=weight.device) if head.bias is None else head.bias.detach().float()
-    return HeadReward(backbone, (method,), ({EVERY_USER: 0},), (weight,), (bias,))
+    reward_head = LinearHead.of(weight, bias).to(weight.device).requires_grad_(False)
+    return HeadReward(backbone, {method: reward_head})
 
 
 def context_length(config: Any) -> int:
@@ -102,70 +101,27 @@ def load_heads(backbone: Backbone, paths: Mapping[str, str | Path]) -> HeadRewar
     backbone : Backbone
         On whose hidden states the heads were trained.
     paths : mapping of method to path
-        Files as :func:`save_head` writes them.
+        Files as :func:`preflamp_backend.rewards.head.save_head` writes them.
 
     Raises
     ------
     InputError
-        For a file that is missing, is no safetensors file, or does not fit the backbone.
+        For a file that is missing, holds no reward head, or does not fit the backbone.
     """
-    users, weights, biases = [], [], []
+    heads = {}
     width = backbone.network.config.get_text_config().hidden_size
     for method, path in paths.items():
-        known, weight, bias = _read_head(Path(path), method)
-        if weight.shape[-1] != width:
+        head = load_head(path)
+        if head.width != width:
             raise InputError(
                 Problem(
-                    f"holds a head of width {weight.shape[-1]} for {method!r}, not of {width}",
+                    f"holds a head of width {head.width} for {method!r}, not of {width}",
                     "name the head that was trained on this base model",
                     file=str(path),
                 )
             )
-        users.append(known)
-        weights.append(weight.to(backbone.device))
-        biases.append(bias.to(backbone.device))
-    return HeadReward(backbone, tuple(paths), tuple(users), tuple(weights), tuple(biases))
-
-
-def save_head(
-    path: str | Path, weight: Tensor, bias: Tensor, users: Sequence[str] = (EVERY_USER,)
-) -> None:
-    """Write a reward head as a safetensors file.
-
-    Parameters
-    ----------
-    path : path
-    weight : Tensor, (users, width)
-    bias : Tensor, (users,)
-    users : sequence of str
-        Whose rows they are; ``""`` is the row of everybody else.
-    """
-    tensors = {"weight": weight.float().contiguous(), "bias": bias.float().contiguous()}
-    save_file(tensors, str(path), metadata={"users": json.dumps(list(users))})
-
-
-def _read_head(path: Path, method: str) -> tuple[dict[str, int], Tensor, Tensor]:
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            weight, bias = file.get_tensor("weight").float(), file.get_tensor("bias").float()
-            users = json.loads((file.metadata() or {}).get("users", '[""]'))
-    except (OSError, SafetensorError, ValueError) as error:
-        raise InputError(
-            Problem(
-                f"is no reward head for {method!r} ({error})",
-                "name a safetensors file with weight (users, width) and bias (users,)",
-                file=str(path),
-            )
-        ) from error
-    if weight.ndim != 2 or bias.shape != weight.shape[:1] or len(users) != len(weight):
-        raise InputError(
-            Problem(
-                f"has weight {tuple(weight.shape)}, bias {tuple(bias.shape)}, {len(users)} users",
-                "give weight (users, width), bias (users,) and a name for each user",
-                file=str(path),
-            )
-        )
-    return {user: row for row, user in enumerate(users)}, weight, bias
+        heads[method] = head.to(backbone.device)
+    return HeadReward(backbone, heads)
 
 
 def _load(kind: Any, source: ModelSource) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

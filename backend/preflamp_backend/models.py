@@ -1,8 +1,8 @@
-"""What a model is here: a backbone, from ids to hidden states, and a linear map on top.
+"""What a model is here: a backbone, from ids to hidden states, and what is read from them.
 
-A language model's map gives logits; a reward model's gives rewards. Reward heads that were trained
-on a base model's own hidden states take that backbone as theirs, so any number of them costs one
-pass. An autoregressive reward model is a language model whose log-probabilities are the reward.
+A language model's map gives logits; a reward head gives rewards. Heads that were trained on a base
+model's own hidden states take that backbone as theirs, so any number of them costs one pass. An
+autoregressive reward model is a language model whose log-probabilities are the reward.
 """
 
 from __future__ import annotations
@@ -15,21 +15,17 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from preflamp_backend.rewards.batch import BatchRewards
+from preflamp_backend.rewards.head import RewardHead
 from preflamp_backend.trees import SlotCache, chain_mask
-from preflamp_stats.errors import InputError, Problem
 
 __all__ = [
-    "EVERY_USER",
     "AutoregressiveReward",
     "Backbone",
     "HeadReward",
     "LanguageModel",
     "RewardModel",
-    "apply_heads",
 ]
-
-EVERY_USER = ""
-"""Name of the row of a head that serves users without a row of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,73 +143,43 @@ class LanguageModel:
 
 @dataclass(frozen=True, eq=False)
 class HeadReward:
-    """One or more linear reward heads on one backbone; one pass serves all methods and users.
+    """One or more reward heads on one backbone; one pass serves all methods and users.
 
     Attributes
     ----------
     backbone : Backbone
         The base model's own, or a reward model's.
-    methods : tuple of str
-    users : tuple of dict
-        For each method, which row of its weight serves which user. A global head has the
-        single row ``""``, which serves every user without a row.
-    weights : tuple of Tensor
-        For each method, (users, width), float32.
-    biases : tuple of Tensor
-        For each method, (users,), float32.
+    heads : mapping of str to RewardHead
+        By method.
     """
 
     backbone: Backbone
-    methods: tuple[str, ...]
-    users: tuple[Mapping[str, int], ...]
-    weights: tuple[Tensor, ...]
-    biases: tuple[Tensor, ...]
+    heads: Mapping[str, RewardHead]
 
-    def for_users(self, users: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Heads of some users, as one matrix a user.
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods whose heads these are."""
+        return tuple(self.heads)
 
-        Returns
-        -------
-        weight : Tensor, (users, width, methods)
-        bias : Tensor, (users, 1, methods)
+    def for_users(self, users: Sequence[str], prompt: Tensor) -> BatchRewards:
+        """Heads of some users, one a row.
+
+        Parameters
+        ----------
+        users : sequence of str
+        prompt : Tensor, (rows, width)
+            Hidden state of each row's last prompt token.
 
         Raises
         ------
         InputError
-            For a user whom a method does not know and has no general head for.
+            For a user whom a method does not know and has no general row for.
         """
-        weights, biases = [], []
-        for method, known, weight, bias in zip(
-            self.methods, self.users, self.weights, self.biases, strict=True
-        ):
-            rows = [known.get(user, known.get(EVERY_USER, -1)) for user in users]
-            if -1 in rows:
-                raise InputError(
-                    Problem(
-                        f"the reward model {method!r} has no head for user "
-                        f"{users[rows.index(-1)]!r}",
-                        "train one for this user, or a general one (with an empty user name)",
-                        variable="user",
-                    )
-                )
-            index = torch.tensor(rows, device=weight.device)
-            weights.append(weight[index])
-            biases.append(bias[index])
-        return torch.stack(weights, -1), torch.stack(biases, -1)[:, None]
+        return BatchRewards(self.heads, users, prompt)
 
     def only(self, method: str) -> HeadReward:
         """Return the same backbone with one method's head."""
-        at = self.methods.index(method)
-        one = slice(at, at + 1)
-        return HeadReward(
-            self.backbone, self.methods[one], self.users[one], self.weights[one], self.biases[one]
-        )
-
-
-def apply_heads(hidden: Tensor, heads: tuple[Tensor, Tensor]) -> Tensor:
-    """Rewards of hidden states in float32: (rows, n, width) to (rows, n, methods)."""
-    weight, bias = heads
-    return torch.baddbmm(bias, hidden.float(), weight)
+        return HeadReward(self.backbone, {method: self.heads[method]})
 
 
 @dataclass(frozen=True, eq=False)

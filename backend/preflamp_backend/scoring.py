@@ -7,113 +7,25 @@ suffix after each prefix, and the alternatives that the renormalised policy scor
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from preflamp_backend.batching import in_batches
 from preflamp_backend.forward import Forward, chain_room
-from preflamp_backend.models import (
-    AutoregressiveReward,
-    HeadReward,
-    LanguageModel,
-    RewardModel,
-    apply_heads,
-)
+from preflamp_backend.models import AutoregressiveReward, HeadReward, LanguageModel, RewardModel
+from preflamp_backend.scores import BaseScores, RewardScores, ScoreOptions
 from preflamp_backend.text import Encoding
+from preflamp_backend.token_scores import (
+    FlatScores,
+    autoregressive_scores,
+    head_scores,
+    token_logprobs,
+)
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["BaseScores", "RewardScores", "ScoreOptions", "score", "score_rewards"]
-
-_LOGITS_AT_ONCE = 1 << 24
-"""Logits held at a time (64 MB in float32), whatever the vocabulary."""
-
-
-@dataclass(frozen=True)
-class ScoreOptions:
-    """What is scored, and in batches of what size.
-
-    Parameters
-    ----------
-    weights : tuple of float
-        Weights w of the renormalised policy score; empty leaves it out.
-    top_k : int
-        Tokens beside y_t over which it normalises.
-    trace : bool
-        Keep the reward of every prefix.
-    batch_tokens : int
-        Tokens a batch, padding included; halved where memory runs out.
-    """
-
-    weights: tuple[float, ...] = ()
-    top_k: int = 10
-    trace: bool = True
-    batch_tokens: int = 8192
-
-    def __post_init__(self) -> None:
-        checks = [
-            ("weights", all(0 <= w < math.inf for w in self.weights), "take finite weights from 0"),
-            ("top_k", self.top_k >= 1, "take at least 1"),
-            ("batch_tokens", self.batch_tokens >= 1, "take at least 1"),
-        ]
-        problems = [
-            Problem(f"is {getattr(self, name)!r}", mend, variable=name)
-            for name, good, mend in checks
-            if not good
-        ]
-        if problems:
-            raise InputError(problems)
-
-    @property
-    def proposals(self) -> int:
-        """Alternatives needed at each position."""
-        return self.top_k if self.weights else 0
-
-
-@dataclass(frozen=True)
-class BaseScores:
-    """What the base model says of one response of n tokens.
-
-    Attributes
-    ----------
-    token_logprob : (n,), float32
-        log π(y_t given x, y_<t), nats.
-    top_ids, top_logprob : (n, top_k)
-        Most probable tokens at each position; top_k is 0 unless a policy score is asked for.
-    """
-
-    token_logprob: NDArray[np.float32]
-    top_ids: NDArray[np.int64]
-    top_logprob: NDArray[np.float32]
-
-    @property
-    def logprob(self) -> float:
-        """Log-probability of the whole response, nats."""
-        return float(self.token_logprob.sum(dtype=np.float64))
-
-
-@dataclass(frozen=True)
-class RewardScores:
-    """What reward models say of one response of n tokens.
-
-    Attributes
-    ----------
-    reward : (methods,), float32
-        Reward of the whole response; NaN for an empty one.
-    trace : (methods, n), float32
-        Reward of each prefix; n is 0 where no trace was asked for.
-    policy : (weights, methods), float64
-        Σ_t log p̃(y_t), p̃ ∝ π·exp(w·r) over the top-k tokens and y_t.
-    """
-
-    reward: NDArray[np.float32]
-    trace: NDArray[np.float32]
-    policy: NDArray[np.float64]
 
 
 @torch.inference_mode()
@@ -156,12 +68,12 @@ def score(
         chosen = [encodings[i] for i in batch]
         room = _room(suffix, options) if heads else 0
         forward = Forward(model.backbone, chosen, room=room)
-        base = _logprobs(model, forward, options.proposals)
+        base = token_logprobs(model, forward, options.proposals)
         bases = [BaseScores(*each) for each in forward.split(*base)]
         if heads is None:
             return forward.nest([(each, None) for each in bases])
-        matrices = heads.for_users([users[i] for i in batch])
-        rewards = _head_scores(heads, forward, matrices, suffix, base, options)
+        of_batch = heads.for_users([users[i] for i in batch], forward.prompt)
+        rewards = head_scores(forward, of_batch, suffix, base, options)
         return forward.nest(list(zip(bases, rewards, strict=True)))
 
     indices = list(range(len(encodings)))
@@ -219,9 +131,9 @@ def score_rewards(
         forward = Forward(reward.backbone, chosen, room=room)
         known = None if base is None else _joined([base[i] for i in batch], reward.backbone.device)
         if isinstance(reward, HeadReward):
-            heads = reward.for_users([users[i] for i in batch])
-            return forward.nest(_head_scores(reward, forward, heads, suffix, known, options))
-        return forward.nest(_autoregressive_scores(reward, forward, known, options))
+            heads = reward.for_users([users[i] for i in batch], forward.prompt)
+            return forward.nest(head_scores(forward, heads, suffix, known, options))
+        return forward.nest(autoregressive_scores(reward, forward, known, options))
 
     indices = list(range(len(encodings)))
     return in_batches(indices, lambda i: len(encodings[i]), run, budget=options.batch_tokens)
@@ -234,136 +146,7 @@ def _room(suffix: Sequence[int], options: ScoreOptions) -> int:
     return chain_room(max(1, options.proposals), 1 + len(suffix))
 
 
-_Flat = tuple[Tensor, Tensor, Tensor]
-"""token_logprob (tokens,), top_ids (tokens, k), top_logprob (tokens, k)"""
-
-
-def _logprobs(model: LanguageModel, forward: Forward, top: int, at: Tensor | None = None) -> _Flat:
-    """Log-probabilities of the response tokens and of the top ones, or those ``at`` (tokens, k)."""
-    packed = forward.packed
-    hidden, targets = forward.hidden[packed.row, packed.predictor], packed.targets
-    vocabulary = model.logits(hidden[:1]).shape[-1]
-    own, ids, alternatives = [], [], []
-    step = max(1, _LOGITS_AT_ONCE // vocabulary)
-    for start in range(0, max(1, len(hidden)), step):
-        part = slice(start, start + step)
-        logits = model.logits(hidden[part])
-        normaliser = logits.logsumexp(-1, keepdim=True)
-        # Rounding may lift a certain token above probability 1.
-        own.append((logits.gather(-1, targets[part, None]) - normaliser)[:, 0].clamp(max=0))
-        if at is None:
-            values, which = logits.topk(min(top, vocabulary), -1)
-        else:
-            which = at[part]
-            values = logits.gather(-1, which)
-        ids.append(which)
-        alternatives.append(values - normaliser)
-    return torch.cat(own), torch.cat(ids), torch.cat(alternatives)
-
-
-def _head_scores(
-    reward: HeadReward,
-    forward: Forward,
-    heads: tuple[Tensor, Tensor],
-    suffix: Sequence[int],
-    base: _Flat | None,
-    options: ScoreOptions,
-) -> list[RewardScores]:
-    packed = forward.packed
-    tail = torch.tensor(list(suffix), dtype=torch.int64, device=packed.ids.device)
-    tokens = torch.arange(len(packed.row), device=packed.ids.device)
-    if not suffix:
-        trace = apply_heads(forward.hidden, heads)[packed.row, packed.slot]
-    else:
-        trace = torch.full((len(tokens), heads[0].shape[-1]), math.nan, device=packed.ids.device)
-        if not options.trace and not options.weights:
-            ends = torch.tensor(forward.lengths, device=tokens.device)
-            tokens = (ends.cumsum(0) - 1)[ends > 0]
-        chains = tail.expand(len(tokens), 1, -1)
-        trace[tokens] = forward.chains(tokens, chains, packed.slot[tokens], heads)[:, 0]
-    policy = None
-    if base is not None and options.weights:
-        top_ids = base[1]
-        chains = torch.cat([top_ids[..., None], tail.expand(*top_ids.shape, -1)], -1)
-        everywhere = torch.arange(len(packed.row), device=packed.ids.device)
-        leaves = forward.chains(everywhere, chains, packed.predictor, heads)
-        policy = _policy_logprobs(packed.targets, base, trace, leaves, options.weights)
-    return _reward_scores(reward.methods, forward, trace, policy, options)
-
-
-def _autoregressive_scores(
-    reward: AutoregressiveReward, forward: Forward, base: _Flat | None, options: ScoreOptions
-) -> list[RewardScores]:
-    at = base[1] if base is not None else None
-    own, _, leaves = _logprobs(reward.model, forward, 0, at)
-    if reward.relative and base is not None:
-        own, leaves = own - base[0], leaves - base[2]
-    policy = None
-    if base is not None and options.weights:
-        # The reward of the prefix is the same for every alternative and cancels.
-        targets = forward.packed.targets
-        policy = _policy_logprobs(targets, base, own[:, None], leaves[..., None], options.weights)
-    trace = torch.cat([part.double().cumsum(0) for part in own.split(forward.lengths)]).float()
-    return _reward_scores(reward.methods, forward, trace[:, None], policy, options)
-
-
-def _policy_logprobs(
-    targets: Tensor, base: _Flat, own: Tensor, leaves: Tensor, weights: Sequence[float]
-) -> Tensor:
-    """Log p̃(y_t), (tokens, weights, methods), p̃ over the top tokens and y_t.
-
-    Parameters
-    ----------
-    targets : Tensor, (tokens,), int64
-    base : token_logprob, top_ids, top_logprob
-    own : Tensor, (tokens, methods)
-        Reward with y_t as the next token.
-    leaves : Tensor, (tokens, k, methods)
-        Reward with each top token as the next.
-    weights : sequence of float
-    """
-    logprob, top_ids, top_logprob = (
-        each.double() if each.is_floating_point() else each for each in base
-    )
-    others = top_logprob.masked_fill(top_ids == targets[:, None], -math.inf)
-    own, leaves = own.double(), leaves.double()
-    scores = []
-    for weight in weights:
-        mine = logprob[:, None] + weight * own
-        theirs = others[..., None] + weight * leaves
-        scores.append(mine - torch.cat([mine[:, None], theirs], 1).logsumexp(1))
-    return torch.stack(scores, 1)
-
-
-def _reward_scores(
-    methods: Sequence[str],
-    forward: Forward,
-    trace: Tensor,
-    policy: Tensor | None,
-    options: ScoreOptions,
-) -> list[RewardScores]:
-    if policy is None:
-        policy = trace.new_full((len(trace), len(options.weights), len(methods)), math.nan).double()
-    scores = []
-    for prefix_rewards, logprobs in forward.split(trace, policy):
-        reward = (
-            prefix_rewards[-1] if len(prefix_rewards) else np.full(len(methods), np.nan, np.float32)
-        )
-        if len(prefix_rewards) and not np.isfinite(reward).all():
-            method = methods[int(np.argmin(np.isfinite(reward)))]
-            raise InputError(
-                Problem(
-                    f"the reward model {method!r} gives a reward that is not a finite number",
-                    "check its weights, and prefer bfloat16 or float32 to float16",
-                    variable="reward",
-                )
-            )
-        kept = prefix_rewards.T if options.trace else np.empty((len(methods), 0), np.float32)
-        scores.append(RewardScores(reward, kept, logprobs.sum(0)))
-    return scores
-
-
-def _joined(rows: Sequence[Sequence[BaseScores]], device: torch.device) -> _Flat:
+def _joined(rows: Sequence[Sequence[BaseScores]], device: torch.device) -> FlatScores:
     """Flat tensors of base scores computed before."""
     every = [each for row in rows for each in row]
     columns = ("token_logprob", "top_ids", "top_logprob")

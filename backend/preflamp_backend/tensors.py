@@ -29,7 +29,7 @@ def write_tensors(
         File to write; its folder is made where it is missing.
     tensors : mapping of str to Tensor
     about : mapping of str to JSON value, optional
-        Metadata; each value is stored as a JSON text.
+        Metadata, stored as one JSON text. Equal tensors and metadata make equal bytes.
 
     Raises
     ------
@@ -46,7 +46,8 @@ def write_tensors(
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    texts = {key: json.dumps(value, sort_keys=True) for key, value in (about or {}).items()}
+    # One entry: safetensors writes several in random order, and equal files would differ.
+    texts = {"about": json.dumps(dict(about or {}), sort_keys=True)}
     # Clones: a file cannot hold tensors that share memory.
     copies = {name: each.detach().cpu().contiguous().clone() for name, each in tensors.items()}
     try:
@@ -69,6 +70,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     -------
     dict of str to Tensor
     dict of str to JSON value
+        What :func:`write_tensors` was given; of other files, all metadata, each entry a JSON text.
 
     Raises
     ------
@@ -78,7 +80,10 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(str(path), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            about = {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
+            texts = {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
+        about = texts.get("about", texts)
+        if not isinstance(about, dict):
+            raise ValueError("its metadata is no JSON object")
     except (OSError, SafetensorError, ValueError) as error:
         mend = "name a safetensors file that this program wrote"
         raise InputError(Problem(f"cannot be read ({error})", mend, str(path))) from error

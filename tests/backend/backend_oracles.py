@@ -24,17 +24,18 @@ def token_logprobs(model, prompt, response):
 
 
 @torch.inference_mode()
-def head_reward(heads, method, user, ids):
+def head_reward(heads, method, user, prompt, response):
     """Reward of a whole sequence, read at its last token."""
-    at = heads.methods.index(method)
-    row = heads.users[at].get(user, heads.users[at].get("", None))
-    hidden = last_hidden(heads.backbone, ids)[-1].float()
-    return (hidden @ heads.weights[at][row] + heads.biases[at][row]).item()
+    head = heads.heads[method]
+    parameters = head.for_users(head.rows_of([user]))
+    at_prompt = last_hidden(heads.backbone, prompt)[-1].float()
+    hidden = last_hidden(heads.backbone, [*prompt, *response])[-1].float()
+    return head(hidden[None, None], parameters, at_prompt[None]).item()
 
 
 def head_trace(heads, method, user, prompt, response, suffix=()):
     return [
-        head_reward(heads, method, user, [*prompt, *response[: t + 1], *suffix])
+        head_reward(heads, method, user, prompt, [*response[: t + 1], *suffix])
         for t in range(len(response))
     ]
 
@@ -74,7 +75,7 @@ def args_scores(model, heads, method, user, prompt, weight, suffix=()):
 
     def score_next(written, ids, logprobs):
         return [
-            logprob + weight * head_reward(heads, method, user, [*prompt, *written, v, *suffix])
+            logprob + weight * head_reward(heads, method, user, prompt, [*written, v, *suffix])
             for v, logprob in zip(ids, logprobs, strict=True)
         ]
 

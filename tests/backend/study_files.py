@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 import torch
-from preflamp_backend.loading import save_head
+from preflamp_backend.rewards.head import save_head
+from preflamp_backend.rewards.linear import LinearHead
 from tiny_models import save_model
 
 STUDY = """
@@ -111,13 +112,12 @@ def write_study(folder: Path, *, examples: int = 7, text: str = LIGHT) -> Path:
         for model in ("small", "other"):
             (folder / "heads" / model).mkdir(parents=True)
             weight = torch.randn(3, 32, generator=generator) / 6
-            save_head(folder / "heads" / model / "bt.safetensors", weight[:1], torch.zeros(1))
-            save_head(
-                folder / "heads" / model / "lore.safetensors",
-                weight,
-                torch.ones(3),
-                ["u0", "u1", ""],
-            )
+            heads = {
+                "bt": LinearHead.of(weight[:1], torch.zeros(1)),
+                "lore": LinearHead.of(weight, torch.ones(3), ["u0", "u1", ""]),
+            }
+            for name, head in heads.items():
+                save_head(folder / "heads" / model / f"{name}.safetensors", head)
     lines = []
     for i in range(examples):
         history = [

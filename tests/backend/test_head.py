@@ -98,5 +98,11 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     assert [each.name for each in tmp_path.iterdir()] == ["h.safetensors"]
 
 
+def test_equal_heads_make_equal_files(tmp_path):
+    for name in "ab":
+        save_head(tmp_path / name, head(), {"seed": 3, "data": "d", "epochs": 2})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 def test_every_registered_kind_is_a_class_of_this_package():
     assert HEADS["linear"] is LinearHead

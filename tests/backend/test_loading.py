@@ -7,8 +7,9 @@ from preflamp_backend.loading import (
     load_heads,
     load_language_model,
     load_sequence_classifier,
-    save_head,
 )
+from preflamp_backend.rewards.head import save_head
+from preflamp_backend.rewards.linear import LinearHead
 from preflamp_backend.sources import ModelSource, identify
 from tiny_models import make_config, make_tokenizer, save_model
 from transformers import (
@@ -80,33 +81,25 @@ def test_a_sliding_window_bounds_the_context():
     assert context_length(make_config("llama", context=77)) == 77
 
 
-def test_a_head_comes_back_as_it_was_saved(tmp_path, qwen):
+def test_heads_are_loaded_for_a_backbone(tmp_path, qwen):
     weight, bias = torch.randn(2, 32), torch.randn(2)
-    save_head(tmp_path / "h.safetensors", weight, bias, ["a", ""])
+    save_head(tmp_path / "h.safetensors", LinearHead.of(weight, bias, ["a", ""]))
     heads = load_heads(qwen.backbone, {"h": tmp_path / "h.safetensors"})
-    matrix, offset = heads.for_users(["a", "somebody"])
-    torch.testing.assert_close(matrix[..., 0], weight)
-    torch.testing.assert_close(offset[:, 0, 0], bias)
+    hidden = torch.randn(2, 3, 32)
+    found = heads.for_users(["a", "somebody"], torch.zeros(2, 32))(hidden)
+    expected = (hidden * weight[:, None]).sum(-1) + bias[:, None]
+    torch.testing.assert_close(found[..., 0], expected)
 
 
-@pytest.mark.parametrize(
-    ("weight", "bias", "message"),
-    [
-        (torch.ones(1, 8), torch.ones(1), "width 8"),
-        (torch.ones(2, 32), torch.ones(1), "bias"),
-        (torch.ones(2, 32), torch.ones(2), "1 users"),
-    ],
-)
-def test_heads_that_do_not_fit_are_refused(tmp_path, qwen, weight, bias, message):
-    save_head(tmp_path / "h.safetensors", weight, bias)
-    with pytest.raises(InputError, match=message):
+def test_heads_of_another_width_are_refused(tmp_path, qwen):
+    save_head(tmp_path / "h.safetensors", LinearHead(("",), 8))
+    with pytest.raises(InputError, match="width 8"):
         load_heads(qwen.backbone, {"h": tmp_path / "h.safetensors"})
 
 
-def test_what_is_no_head_is_refused(tmp_path, qwen):
-    (tmp_path / "h.safetensors").write_bytes(b"not a head")
-    with pytest.raises(InputError, match="is no reward head"):
-        load_heads(qwen.backbone, {"h": tmp_path / "h.safetensors"})
+def test_a_head_whose_shapes_do_not_fit_is_refused():
+    with pytest.raises(InputError, match=r"weight \(2, 32\), bias \(1,\), 2 users"):
+        LinearHead.of(torch.ones(2, 32), torch.ones(1), ["a", ""])
 
 
 def test_identity_follows_weights_dtype_and_tokenizer_not_place(tmp_path):

@@ -38,7 +38,7 @@ def test_01_left_padding_moves_no_reward(model, monkeypatch):
             np.testing.assert_allclose(base.token_logprob, base_left.token_logprob, atol=1e-5)
             np.testing.assert_allclose(rewards.trace, rewards_left.trace, atol=1e-5)
     for method in heads.methods:
-        expected = head_reward(heads, method, "a", (5, 6, 8, 9))
+        expected = head_reward(heads, method, "a", (5, 6), (8, 9))
         assert left[0][1][1].reward[heads.methods.index(method)] == pytest.approx(
             expected, abs=1e-5
         )
@@ -64,8 +64,8 @@ def test_03_the_reward_of_a_response_that_ends_in_the_padding_token_counts_it(
     assert full.config.pad_token_id == end
     with torch.inference_mode():
         pooled = full(torch.tensor([[*ids, end]])).logits.item()
-    without = head_reward(classifier, "rm", "", ids)
-    with_end = head_reward(classifier, "rm", "", [*ids, end])
+    without = head_reward(classifier, "rm", "", ids[:1], ids[1:])
+    with_end = head_reward(classifier, "rm", "", ids[:1], [*ids[1:], end])
     assert pooled == pytest.approx(without, abs=1e-5)
     assert abs(with_end - without) > 1e-3
     [[found]] = score_rewards(classifier, [Encoding((5,), ((6, 7, end),))], users=[""])
@@ -83,7 +83,7 @@ def test_04_a_model_without_a_padding_token_scores_batches(model_folders, tmp_pa
 
     reward = load_sequence_classifier(ModelSource(str(tmp_path), device="cpu"), "rm")
     found = score_rewards(reward, [SHORT, LONG], users=["", ""])
-    expected = head_reward(reward, "rm", "", (5, 6, 7))
+    expected = head_reward(reward, "rm", "", (5, 6), (7,))
     assert found[0][0].reward[0] == pytest.approx(expected, abs=1e-5)
 
 
@@ -148,7 +148,7 @@ def test_09_the_cached_path_equals_the_full_pass_in_float32(model):
     for t in range(3, len(ids)):
         logprobs = model.head(last_hidden(model.backbone, ids[:t])[-1]).log_softmax(-1)
         tops = logprobs.topk(5).indices.tolist()
-        rewards = [head_reward(heads, "head0", "a", [*ids[:t], v]) for v in tops]
+        rewards = [head_reward(heads, "head0", "a", ids[:3], [*ids[3:t], v]) for v in tops]
         scores = [logprobs[v].item() + r for v, r in zip(tops, rewards, strict=True)]
         again.append(tops[int(np.argmax(scores))])
     assert again == ids[3:]

@@ -165,14 +165,15 @@ def test_an_empty_generation_has_no_reward(qwen):
 
 
 def test_a_reward_that_is_not_finite_is_refused_by_name(qwen):
-    heads = make_heads(qwen, methods=2)
-    heads.weights[1][0] = math.nan
-    with pytest.raises(InputError, match="'head1' gives a reward that is not a finite"):
-        score(qwen, [Encoding((5,), ((6,),))], heads=heads, users=["a"])
+    for broken in ("head1", "head2"):
+        heads = make_heads(qwen)
+        next(heads.heads[broken].parameters())[0] = math.nan
+        with pytest.raises(InputError, match=f"'{broken}' gives a reward that is not a finite"):
+            score(qwen, [Encoding((5,), ((6,),))], heads=heads, users=["a"])
 
 
 def test_a_user_without_a_head_is_refused(qwen):
-    with pytest.raises(InputError, match="no head for user 'nobody'"):
+    with pytest.raises(InputError, match="'head1' has no row for user 'nobody'"):
         score(qwen, [Encoding((5,), ((6,),))], heads=make_heads(qwen), users=["nobody"])
 
 

@@ -8,7 +8,10 @@ import tokenizers
 import torch
 import transformers
 from preflamp_backend.models import HeadReward, LanguageModel
+from preflamp_backend.rewards.head import RewardHead
+from preflamp_backend.rewards.linear import LinearHead
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
+from torch import nn
 
 torch.set_num_threads(1)
 
@@ -105,15 +108,38 @@ def save_model(
     return folder
 
 
+class MlpHead(RewardHead):
+    """A reward that is linear neither in the hidden state nor in the user, and reads the prompt."""
+
+    kind = "test-mlp"
+
+    def __init__(self, users, width):
+        super().__init__(users, width)
+        self.user = nn.Parameter(torch.zeros(len(users), 5))
+        self.inner = nn.Linear(2 * width + 5, 16)
+        self.outer = nn.Linear(16, 1)
+
+    def for_users(self, rows):
+        return self.user[rows]
+
+    def forward(self, hidden, user, prompt):
+        shape = (-1, hidden.shape[1], -1)
+        beside = torch.cat([prompt, user], -1)[:, None].expand(*shape)
+        return self.outer(self.inner(torch.cat([hidden, beside], -1)).tanh())[..., 0]
+
+    def config(self):
+        return {"width": self.width}
+
+
 def make_heads(model: LanguageModel, methods: int = 3, users: tuple[str, ...] = ("a", "b"), seed=0):
-    """Random heads: the first serves everybody, the others have a row a user."""
+    """Random heads: one for everybody, then a row a user; the third and sixth are not linear."""
     generator = torch.Generator().manual_seed(seed)
     width = model.backbone.network.config.hidden_size
-    weights, biases, known = [], [], []
+    heads = {}
     for method in range(methods):
         names = ("",) if method == 0 else users
-        known.append({name: row for row, name in enumerate(names)})
-        weights.append(torch.randn(len(names), width, generator=generator) / width**0.5)
-        biases.append(torch.randn(len(names), generator=generator))
-    names = tuple(f"head{i}" for i in range(methods))
-    return HeadReward(model.backbone, names, tuple(known), tuple(weights), tuple(biases))
+        head = MlpHead(names, width) if method % 3 == 2 else LinearHead(names, width)
+        for each in head.parameters():
+            each.data = torch.randn(each.shape, generator=generator) / width**0.5
+        heads[f"head{method}"] = head.requires_grad_(False)
+    return HeadReward(model.backbone, heads)

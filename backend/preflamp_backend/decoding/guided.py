@@ -17,8 +17,9 @@ from preflamp_backend.models import (
     HeadReward,
     LanguageModel,
     RewardModel,
-    apply_heads,
 )
+from preflamp_backend.rewards.batch import BatchRewards
+from preflamp_backend.scores import unsound_reward
 from preflamp_backend.vocabulary import other_tokenizer, same_vocabulary
 from preflamp_stats.errors import InputError, Problem
 
@@ -158,7 +159,8 @@ def _start(
         shared = reward.backbone is model.backbone
         inference = Inference(model.backbone, prompts, room=room if shared else longest)
         judge = inference if shared else Inference(reward.backbone, reward_prompts, room=room)
-        return _HeadSteps(model, inference, judge, reward.for_users(users), options, suffix)
+        heads = reward.for_users(users, judge.last)
+        return _HeadSteps(model, inference, judge, heads, options, suffix)
     inference = Inference(model.backbone, prompts, room=longest)
     if samples > 1:
         every = torch.arange(len(prompts), device=model.backbone.device)
@@ -211,7 +213,7 @@ class _HeadSteps:
         model: LanguageModel,
         inference: Inference,
         judge: Inference,
-        heads: tuple[Tensor, Tensor],
+        heads: BatchRewards,
         options: DecodingOptions,
         suffix: Ids,
     ) -> None:
@@ -226,7 +228,8 @@ class _HeadSteps:
         rows = torch.arange(len(ids), device=ids.device)
         chains = torch.cat([ids[..., None], self.suffix.expand(*ids.shape, -1)], -1)
         hidden = self.judge.branch(chains)
-        rewards = apply_heads(hidden[:, :, -1], self.heads)[..., 0]
+        rewards = self.heads(hidden[:, :, -1])[..., 0]
+        _check_numbers(rewards, self.heads.methods[0])
         at = choose(logprobs + self.options.weight * rewards, self.options.temperature, uniform)
         written = ids[rows, at]
         self.judge.keep(at * chains.shape[-1])
@@ -242,8 +245,7 @@ class _HeadSteps:
         if self.judge is not self.inference:
             self.judge.select(rows)
         self.hidden = self.hidden[rows]
-        weight, bias = self.heads
-        self.heads = weight[rows], bias[rows]
+        self.heads.select(rows)
 
 
 class _LogitSteps:
@@ -273,6 +275,7 @@ class _LogitSteps:
         rewards = guide.gather(-1, ids.clamp(max=guide.shape[-1] - 1))
         if self.reward.relative:
             rewards = rewards - logprobs
+        _check_numbers(rewards, self.reward.method)
         at = choose(logprobs + self.options.weight * rewards, self.options.temperature, uniform)
         self.written = ids.gather(1, at[:, None])[:, 0]
         return self.written
@@ -283,3 +286,9 @@ class _LogitSteps:
         self.judge.select(rows)
         self.hidden, self.judged = self.hidden[rows], self.judged[rows]
         self.written = None if self.written is None else self.written[rows]
+
+
+def _check_numbers(rewards: Tensor, method: str) -> None:
+    """Name the method whose rewards would decide nothing: NaN wins every comparison in argmax."""
+    if bool(rewards.isnan().any()):
+        raise unsound_reward(method)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,6 +67,7 @@ class RewardHead(nn.Module, ABC):
             raise InputError(Problem(f"is {width}", "take at least 1", variable="width"))
         self.users = tuple(users)
         self.width = width
+        self._row_of = {user: row for row, user in enumerate(users)}
 
     @abstractmethod
     def for_users(self, rows: Tensor) -> Tensor:
@@ -131,9 +133,8 @@ class RewardHead(nn.Module, ABC):
         InputError
             For a user without a row where there is none for everybody.
         """
-        rows = {user: row for row, user in enumerate(self.users)}
-        fallback = rows.get(EVERY_USER)
-        found = [rows.get(user, fallback) for user in users]
+        fallback = self._row_of.get(EVERY_USER)
+        found = [self._row_of.get(user, fallback) for user in users]
         if None in found:
             raise InputError(
                 Problem(
@@ -142,7 +143,7 @@ class RewardHead(nn.Module, ABC):
                     variable="user",
                 )
             )
-        device = next((each.device for each in self.state_dict().values()), None)
+        device = next((each.device for each in chain(self.parameters(), self.buffers())), None)
         return torch.tensor(found, dtype=torch.int64, device=device)
 
 
