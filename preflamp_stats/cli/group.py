@@ -23,6 +23,8 @@ _COMMANDS = {
     "merge": ("data", "merge_command"),
     "simulate": ("simulate", "simulate_command"),
     "power": ("power", "power_command"),
+    "data": ("datasets", "data_group"),
+    "train-lm": ("train_lm", "train_lm_command"),
     "run": ("run", "run_command"),
 }
 """Module below ``preflamp_stats.cli`` and name of each command, in the order of the help."""

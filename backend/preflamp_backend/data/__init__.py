@@ -3,6 +3,12 @@
 Nothing here imports torch.
 """
 
-from preflamp_backend.data.examples import Example, HistoryItem, content_hash, read_examples
+from preflamp_backend.data.examples import (
+    Example,
+    HistoryItem,
+    content_hash,
+    read_examples,
+    write_examples,
+)
 
-__all__ = ["Example", "HistoryItem", "content_hash", "read_examples"]
+__all__ = ["Example", "HistoryItem", "content_hash", "read_examples", "write_examples"]

@@ -9,9 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from preflamp_backend.files import write_text
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["Example", "HistoryItem", "content_hash", "read_examples"]
+__all__ = ["Example", "HistoryItem", "content_hash", "read_examples", "write_examples"]
 
 _TEXTS = ("user", "prompt", "chosen", "rejected", "reference", "preference", "id")
 _KEYS = (*_TEXTS, "candidates", "history")
@@ -112,10 +113,50 @@ def read_examples(path: str | Path, limit: int | None = None) -> list[Example]:
     return examples
 
 
+def write_examples(examples: Sequence[Example], path: str | Path) -> None:
+    """Write examples as :func:`read_examples` reads them.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+    path : path
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    write_text(path, "".join(_line(example) + "\n" for example in examples))
+
+
 def content_hash(examples: Sequence[Example]) -> str:
     """SHA-256 of all that examples say."""
     text = json.dumps([asdict(example) for example in examples], sort_keys=True)
     return sha256(text.encode()).hexdigest()
+
+
+def _line(example: Example) -> str:
+    others = {
+        name: text
+        for name, text in example.candidates.items()
+        if name not in ("chosen", "rejected")
+    }
+    record = {
+        "id": example.id,
+        "user": example.user,
+        "prompt": example.prompt,
+        "chosen": example.candidates.get("chosen"),
+        "rejected": example.candidates.get("rejected"),
+        "candidates": others,
+        "reference": example.reference,
+        "preference": example.preference,
+        "history": [
+            {key: text for key, text in asdict(item).items() if text or key != "date"}
+            for item in example.history
+        ],
+    }
+    said = {key: value for key, value in record.items() if value}
+    return json.dumps(said, ensure_ascii=False)
 
 
 def _records(path: Path) -> Iterator[tuple[int, Any]]:

@@ -35,9 +35,7 @@ class Task:
 
 TASKS = {
     "LaMP_4": Task("Generate a headline for the following article: ", "text", "title"),
-    "LaMP_5": Task(
-        "Generate a title for the following abstract of a paper: ", "abstract", "title"
-    ),
+    "LaMP_5": Task("Generate a title for the following abstract of a paper: ", "abstract", "title"),
     "LaMP_6": Task("Generate a subject for the following email: ", "text", "title"),
     "LaMP_7": Task(
         "Paraphrase the following tweet without any explanation before or after it: ", "", "text"
@@ -175,7 +173,9 @@ def _faults(asked: list[Any], path: str | Path, task: Task) -> Iterator[Problem]
     for at, record in enumerate(asked):
         where = f"question {at}"
         if not isinstance(record, dict) or "id" not in record:
-            yield Problem("is not an object with an id", "write {id, input, profile}", str(path), where)
+            yield Problem(
+                "is not an object with an id", "write {id, input, profile}", str(path), where
+            )
             continue
         where = f"question {record['id']}"
         if not isinstance(record.get("input"), str) or not record["input"].strip():
@@ -208,8 +208,8 @@ def _same_ids(
         some = ", ".join((without + beyond)[:5])
         raise _fault(
             outputs,
-            f"has other ids than {questions}: {len(without)} questions have no output, {len(beyond)}"
-            f" outputs no question ({some})",
+            f"has other ids than {questions}: {len(without)} questions have no output, "
+            f"{len(beyond)} outputs no question ({some})",
             "give the two files of one split",
         )
 

@@ -16,7 +16,7 @@ def normalise(text: str) -> str:
 
     Examples
     --------
-    >>> normalise("A  Title\\n") == normalise("a title")
+    >>> normalise("A  Title ") == normalise("a title")
     True
     """
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

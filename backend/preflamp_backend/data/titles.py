@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import gzip
 import json
 from collections.abc import Iterator, Sequence
@@ -15,9 +16,7 @@ from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["Paper", "author_questions", "read_papers"]
 
-_MONTHS = (
-    "january february march april may june july august september october november december"
-).split()
+_MONTHS = [name.lower() for name in calendar.month_name[1:]]
 _MOST_PROBLEMS = 20
 
 

@@ -101,7 +101,9 @@ def _wrong(row: Mapping[str, Any]) -> Iterator[str]:
     summaries = row.get("summaries")
     if summaries is None or len(summaries) != 2:
         yield "has not two summaries"
-    elif not all(isinstance(each, Mapping) and str(each.get("text", "")).strip() for each in summaries):
+    elif not all(
+        isinstance(each, Mapping) and str(each.get("text", "")).strip() for each in summaries
+    ):
         yield "has a summary without text"
     elif str(summaries[0]["text"]).strip() == str(summaries[1]["text"]).strip():
         yield "has the same summary twice"

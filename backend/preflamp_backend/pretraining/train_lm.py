@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
 from transformers import Qwen2ForCausalLM
 
+from preflamp_backend.files import write_text
 from preflamp_backend.pretraining.documents import (
     encode_documents,
     read_documents,
@@ -22,6 +22,7 @@ from preflamp_backend.pretraining.training import (
     Report,
     TrainingOptions,
     evaluate,
+    fingerprint,
     train,
 )
 from preflamp_backend.sources import ModelSource, load_tokenizer
@@ -130,6 +131,9 @@ def train_lm(
     )
     torch.manual_seed(options.seed)
     model = Qwen2ForCausalLM(config).to(ModelSource("", device=device).resolved_device())
+    key = fingerprint(model, rows, options)
+    if (earlier := _read_record(folder / RECORD, key)) is not None:
+        return earlier
     checkpoint = folder / "checkpoint.safetensors"
     steps = train(model, rows, options, checkpoint, report=report)
     found = Trained(
@@ -143,15 +147,20 @@ def train_lm(
     )
     words.save_pretrained(folder)
     model.save_pretrained(folder)
-    _write_record(folder / RECORD, {**asdict(found), "options": asdict(options)})
+    record = {**asdict(found), "options": asdict(options), "training": key}
+    # Written last: a folder with this record is whole.
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
     checkpoint.unlink(missing_ok=True)
     return found
 
 
-def _write_record(path: Path, record: dict[str, object]) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w", encoding="utf-8") as file:
-        json.dump(record, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+def _read_record(path: Path, key: str) -> Trained | None:
+    """Return what an earlier training found, if it was the same one."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(record, dict) or record.get("training") != key:
+        return None
+    known = {each.name: record[each.name] for each in fields(Trained)}
+    return Trained(**{**known, "held_out": Losses(**record["held_out"])})

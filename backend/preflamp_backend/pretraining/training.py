@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM
 
 from preflamp_backend.pretraining.documents import Row
+from preflamp_backend.tensors import read_tensors, write_tensors
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["Losses", "TrainingOptions", "evaluate", "train"]
+__all__ = ["Losses", "TrainingOptions", "evaluate", "fingerprint", "train"]
 
 Report = Callable[[int, int, float], None]
 
@@ -131,12 +128,10 @@ def train(
     InputError
         If the checkpoint belongs to another training.
     """
-    steps = [
-        batch for epoch in range(options.epochs) for batch in _batches(rows, options, epoch)
-    ]
+    steps = [batch for epoch in range(options.epochs) for batch in _batches(rows, options, epoch)]
     optimizer = _optimizer(model, options)
-    print_of = _fingerprint(model, rows, options)
-    done = _load(checkpoint, model, optimizer, print_of) if checkpoint.exists() else 0
+    key = fingerprint(model, rows, options)
+    done = _load(checkpoint, model, optimizer, key) if checkpoint.exists() else 0
     model.train()
     peak = options.learning_rate or min(0.005, 0.003 * (128 / model.config.hidden_size) ** 0.5)
     for number in range(done, len(steps)):
@@ -148,7 +143,7 @@ def train(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if (number + 1) % options.save_every == 0 and number + 1 < len(steps):
-            _save(checkpoint, model, optimizer, number + 1, print_of)
+            _save(checkpoint, model, optimizer, number + 1, key)
         if report:
             report(number + 1, len(steps), loss.item())
     model.eval()
@@ -242,8 +237,13 @@ def _schedule(step: int, total: int, warm_up: float) -> float:
     return 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2
 
 
-def _fingerprint(model: Qwen2ForCausalLM, rows: Sequence[Row], options: TrainingOptions) -> str:
-    """What a checkpoint must share with the training that it continues."""
+def fingerprint(model: Qwen2ForCausalLM, rows: Sequence[Row], options: TrainingOptions) -> str:
+    """SHA-256 of all that makes the weights: shape, choices, ids.
+
+    Returns
+    -------
+    str
+    """
     choices = asdict(options)
     choices.pop("save_every")
     digest = sha256(json.dumps([model.config.to_dict(), choices], default=str).encode())
@@ -253,45 +253,28 @@ def _fingerprint(model: Qwen2ForCausalLM, rows: Sequence[Row], options: Training
     return digest.hexdigest()
 
 
-def _state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Weights and AdamW's moments by name: no pickle."""
-    state: dict[str, Tensor] = {}
-    for name, parameter in model.named_parameters():
-        state[f"weight.{name}"] = parameter.detach()
-        for key, value in optimizer.state.get(parameter, {}).items():
-            state[f"{key}.{name}"] = value
-    return state
-
-
 def _save(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, fingerprint: str
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, key: str
 ) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    tensors = {name: each.contiguous() for name, each in _state(model, optimizer).items()}
-    save_file(tensors, str(aside), metadata={"step": str(step), "training": fingerprint})
-    with aside.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    """Write weights and AdamW's moments by name."""
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in model.named_parameters():
+        tensors[f"weight.{name}"] = parameter
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"{key}.{name}"] = value
+    write_tensors(path, tensors, {"step": step, "training": key})
 
 
-def _load(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str
-) -> int:
-    other = InputError(
-        Problem(
-            "is a checkpoint of another training",
-            "remove it, or train with the texts and options it was made with",
-            str(path),
+def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, key: str) -> int:
+    tensors, about = read_tensors(path)
+    if about.get("training") != key:
+        raise InputError(
+            Problem(
+                "is a checkpoint of another training",
+                "remove it, or train with the texts and options it was made with",
+                str(path),
+            )
         )
-    )
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            said: dict[str, Any] = file.metadata() or {}
-            if said.get("training") != fingerprint:
-                raise other
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise other from error
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors[f"weight.{name}"])
@@ -299,4 +282,4 @@ def _load(
                 key: tensors[f"{key}.{name}"].to("cpu" if key == "step" else parameter.device)
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
-    return int(said["step"])
+    return int(about["step"])

@@ -1,0 +1,109 @@
+"""What is wrong with preference examples, and what leaks between files of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from preflamp_backend.data.examples import Example, HistoryItem
+from preflamp_backend.data.rows import Faults
+from preflamp_backend.data.texts import example_texts, normalise
+
+__all__ = ["leaks", "note_faults", "single_pair_users", "usable", "without_texts"]
+
+
+def note_faults(examples: Sequence[Example], faults: Faults) -> list[bool]:
+    """Note the pairs that say nothing: chosen equal to rejected, or the same pair again.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+    faults : Faults
+
+    Returns
+    -------
+    list of bool
+        Whether each example can be used.
+    """
+    seen: dict[tuple[str, ...], str] = {}
+    good = []
+    for example in examples:
+        texts = (example.candidates.get("chosen", ""), example.candidates.get("rejected", ""))
+        key = (example.user, *map(normalise, (example.prompt, *texts)))
+        if key[2] and key[2] == key[3]:
+            mend = "leave it out: it prefers a text to itself"
+            faults.note(f"example {example.id}", "has chosen and rejected alike", mend)
+        elif key[2] and key in seen:
+            what, mend = f"repeats example {seen[key]} of the same user", "give each pair once"
+            faults.note(f"example {example.id}", what, mend)
+        else:
+            good.append(True)
+            seen[key] = example.id
+            continue
+        good.append(False)
+    return good
+
+
+def usable(examples: Sequence[Example], faults: Faults) -> list[Example]:
+    """Return the examples that can be used.
+
+    Raises
+    ------
+    InputError
+        For those that cannot, unless ``faults`` drops them.
+    """
+    good = note_faults(examples, faults)
+    faults.check()
+    return [example for example, keep in zip(examples, good, strict=True) if keep]
+
+
+def single_pair_users(examples: Sequence[Example]) -> list[str]:
+    """Users of one example, who cannot be both learned from and tested."""
+    counts = Counter(example.user for example in examples)
+    return sorted(user for user, count in counts.items() if count == 1)
+
+
+def leaks(seen: Sequence[Example], tested: Sequence[Example]) -> list[str]:
+    """Ids of tested examples of which a text was seen: in a pair, a prompt, or a history.
+
+    Parameters
+    ----------
+    seen : sequence of Example
+        Trained on.
+    tested : sequence of Example
+
+    Returns
+    -------
+    list of str
+    """
+    known = {text for example in seen for text in example_texts(example)}
+    past = {
+        normalise(text)
+        for example in seen
+        for item in example.history
+        for text in (item.input, item.output)
+        if text
+    }
+    return [
+        example.id for example in tested if example_texts(example) & known or _told(example, past)
+    ]
+
+
+def without_texts(example: Example, texts: frozenset[str]) -> Example:
+    """Return an example whose history holds none of some normalised texts."""
+    kept = tuple(item for item in example.history if not _holds(item, texts))
+    return example if len(kept) == len(example.history) else replace(example, history=kept)
+
+
+def _told(example: Example, past: set[str]) -> bool:
+    """Whether a history tells the user's own text of an example."""
+    own: Mapping[str, str] = {
+        "reference": example.reference,
+        "chosen": example.candidates.get("chosen", ""),
+    }
+    return any(text and normalise(text) in past for text in own.values())
+
+
+def _holds(item: HistoryItem, texts: frozenset[str]) -> bool:
+    return normalise(item.input) in texts or normalise(item.output) in texts
