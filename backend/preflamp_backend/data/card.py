@@ -30,7 +30,8 @@ def describe_files(paths: Sequence[str | Path]) -> dict[str, Any]:
     Parameters
     ----------
     paths : sequence of path
-        The sides of a split are put in order: training first, test last. What stands in a ``card.json`` beside them is repeated.
+        The sides of a split are put in order: training first, test last. What stands in a
+        ``card.json`` beside them is repeated.
 
     Returns
     -------
