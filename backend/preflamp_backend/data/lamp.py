@@ -139,7 +139,9 @@ def expand(questions: Sequence[Question]) -> list[Question]:
                     history=tuple(past[:at]),
                 )
             )
-        if (question.user, question.input, question.output) not in seen:
+        key = (question.user, question.input, question.output)
+        if key not in seen:
+            seen.add(key)
             found.append(question)
     return found
 
