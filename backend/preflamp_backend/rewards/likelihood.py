@@ -121,9 +121,14 @@ def adapt_row(head: UserTableHead, pairs: PairFeatures, *, penalty: float) -> Te
         line_search_fn="strong_wolfe",
     )
 
+    both = torch.stack([pairs.chosen, pairs.rejected], 1)
+    with torch.no_grad(), one_thread():
+        shared = head.shared(both, pairs.prompt)
+
     def closure() -> Tensor:
         optimizer.zero_grad()
-        margin = margins(head, pairs, row.expand(len(pairs), -1))
+        rewards = head.personal(shared, row.expand(len(pairs), -1))
+        margin = rewards[:, 0] - rewards[:, 1]
         loss = log_loss(margin).sum() + 0.5 * penalty * (row - start).square().sum()
         loss.backward()
         return loss

@@ -88,9 +88,13 @@ class LoreHead(UserTableHead):
         self.penalty = penalty
         self.basis = nn.Parameter(torch.zeros(width, rank))
 
-    def forward(self, hidden: Tensor, user: Tensor, prompt: Tensor) -> Tensor:
-        """Return eᵀ V softmax(w_u)."""
-        return ((hidden @ self.basis) @ user.softmax(-1)[..., None])[..., 0]
+    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
+        """Return eᵀV, (rows, n, rank)."""
+        return (hidden @ self.basis,)
+
+    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
+        """Mix the rewards by softmax(w_u)."""
+        return (shared[0] @ user.softmax(-1)[..., None])[..., 0]
 
     def as_linear(self, user: Tensor) -> tuple[Tensor, Tensor]:
         """Weight V softmax(w_u), no bias."""
@@ -131,7 +135,7 @@ def fit(
     reference = fit_weight(pairs, held_out, BradleyTerryOptions()) * scaling.scale
     generator = torch.Generator().manual_seed(seed)
     head = LoreHead((EVERY_USER, *pairs.names), pairs.width, options.rank, options.penalty)
-    # Equal columns would stay equal; a start as good as the reference needs little noise to part them.
+    # Equal columns would stay equal; little noise parts them and leaves the start good.
     noise = torch.randn(pairs.width, options.rank, generator=generator)
     noise *= 0.1 * reference.norm() / pairs.width**0.5 if options.rank > 1 else 0.0
     with torch.no_grad():

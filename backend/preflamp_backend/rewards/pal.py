@@ -139,10 +139,14 @@ class PalAHead(_PalHead):
         super().__init__(users, width, prototypes, dimension, penalty)
         self.points = nn.Parameter(torch.zeros(prototypes, dimension))
 
-    def forward(self, hidden: Tensor, user: Tensor, prompt: Tensor) -> Tensor:
+    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
+        """Return f(e)."""
+        return (self.mapped(hidden),)
+
+    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
         """Return the negative distance to the user's ideal point."""
         ideal = user.softmax(-1) @ self.points
-        squared = (self.mapped(hidden) - ideal[:, None]).square().sum(-1)
+        squared = (shared[0] - ideal[:, None]).square().sum(-1)
         # The root has no slope at 0.
         return -self.log_scale.exp() * (squared + 1e-12).sqrt()
 
@@ -171,12 +175,16 @@ class PalBHead(_PalHead):
         self.register_buffer("prompt_centre", torch.zeros(width))
         self.register_buffer("prompt_scale", torch.ones(width))
 
-    def forward(self, hidden: Tensor, user: Tensor, prompt: Tensor) -> Tensor:
-        """Return the scaled cosine with the user's ideal direction for the prompt."""
+    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
+        """Return f(e), and g_k(x) for every k, (rows, prototypes, dimension)."""
         scaled = (prompt - self.prompt_centre) / self.prompt_scale
-        directions = torch.stack([g(scaled) for g in self.g], 1)
+        return self.mapped(hidden), torch.stack([g(scaled) for g in self.g], 1)
+
+    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
+        """Return the scaled cosine with the user's ideal direction for the prompt."""
+        mapped, directions = shared
         ideal = (user.softmax(-1)[:, None] @ directions)[:, 0]
-        cosine = torch.cosine_similarity(self.mapped(hidden), ideal[:, None], dim=-1)
+        cosine = torch.cosine_similarity(mapped, ideal[:, None], dim=-1)
         return self.log_scale.exp() * cosine
 
     def start(self, pairs: PairFeatures, generator: torch.Generator) -> None:

@@ -54,8 +54,8 @@ class PrefOptions(TrainingOptions):
 
     optimizer: str = "lbfgs"  # type: ignore[assignment]
     rank: int = 6
-    penalty: float = 1.0
-    basis_penalty: float = 1.0
+    penalty: float = 3.0
+    basis_penalty: float = 3.0
 
     def checks(self) -> dict[str, tuple[bool, str]]:
         """Check what is PReF's own."""
@@ -92,9 +92,13 @@ class PrefHead(UserTableHead):
         self.penalty = penalty
         self.basis = nn.Parameter(torch.zeros(width, rank))
 
-    def forward(self, hidden: Tensor, user: Tensor, prompt: Tensor) -> Tensor:
-        """Return u_uᵀΦe."""
-        return ((hidden @ self.basis) @ user[..., None])[..., 0]
+    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
+        """Return φ = Φe, (rows, n, rank)."""
+        return (hidden @ self.basis,)
+
+    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
+        """Return u_uᵀφ."""
+        return (shared[0] @ user[..., None])[..., 0]
 
     def as_linear(self, user: Tensor) -> tuple[Tensor, Tensor]:
         """Weight Φᵀu_u, no bias."""
@@ -136,9 +140,10 @@ def fit(
     rank = min(options.rank, pairs.width)
     head = PrefHead((EVERY_USER, *pairs.names), pairs.width, rank, options.penalty)
     with torch.no_grad():
+        # Means of few pairs are noisy: users start near one another, and training parts them.
         everybody, users, basis = _decompose(scaled, rank)
         head.basis.copy_(basis)
-        head.user.copy_(torch.cat([everybody[None], users]))
+        head.user.copy_(torch.cat([everybody[None], everybody + 0.1 * (users - everybody)]))
     fit_table(
         head,
         scaled,

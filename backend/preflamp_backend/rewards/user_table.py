@@ -1,7 +1,12 @@
-"""Reward heads that know each user by a row of numbers."""
+"""Reward heads that know each user by a row of numbers.
+
+Their reward has two parts: what does not depend on the user, which is by far the larger work, and
+what a row makes of it. A new row is fitted by going through the second part alone.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -37,6 +42,28 @@ class UserTableHead(RewardHead):
     def for_users(self, rows: Tensor) -> Tensor:
         """Rows of the table: (n,) to (n, parameters)."""
         return self.user[rows]
+
+    @abstractmethod
+    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
+        """What is the same for all users.
+
+        Parameters
+        ----------
+        hidden : Tensor, (rows, n, width)
+        prompt : Tensor, (rows, width)
+
+        Returns
+        -------
+        tuple of Tensor, (rows, …)
+        """
+
+    @abstractmethod
+    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
+        """Rewards, (rows, n), of what is shared and the users' parameters, (rows, p)."""
+
+    def forward(self, hidden: Tensor, user: Tensor, prompt: Tensor) -> Tensor:
+        """Rewards of hidden states, (rows, n)."""
+        return self.personal(self.shared(hidden, prompt), user)
 
     def with_rows(self: Head, rows: Mapping[str, Tensor]) -> Head:
         """Return the head with rows for more users, or other rows for some that it knows.

@@ -128,14 +128,16 @@ class VplHead(UserTableHead):
             "context": self.context,
         }
 
-    def forward(self, hidden: Tensor, user: Tensor, prompt: Tensor) -> Tensor:
-        """Return MLP([e; z])."""
-        scaled = (hidden - self.centre) / self.scale
-        # The same as the first layer on [e; z], without a copy of z at every position.
+    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
+        """Return the part of the first layer that reads e, (rows, n, hidden)."""
+        by_state = self.reward[0].weight[:, : self.width]
+        return (((hidden - self.centre) / self.scale) @ by_state.T,)
+
+    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
+        """Return MLP([e; z]), without a copy of z at every position."""
         first, rest = self.reward[0], self.reward[1:]
-        by_state, by_user = first.weight.split([self.width, self.latent], dim=1)
-        mixed = scaled @ by_state.T + (user @ by_user.T + first.bias)[:, None]
-        return rest(mixed)[..., 0]
+        by_user = user @ first.weight[:, self.width :].T + first.bias
+        return rest(shared[0] + by_user[:, None])[..., 0]
 
     def infer(self, chosen: Tensor, rejected: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         """Infer q(z | context).
