@@ -4,3 +4,7 @@ Importing the package enters every kind of head into :data:`preflamp_backend.rew
 """
 
 from preflamp_backend.rewards import linear as linear
+from preflamp_backend.rewards import lore as lore
+from preflamp_backend.rewards import pal as pal
+from preflamp_backend.rewards import pref as pref
+from preflamp_backend.rewards import vpl as vpl
