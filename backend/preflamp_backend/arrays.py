@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from preflamp_backend.data import Example
 from preflamp_backend.decoding.decode import Generation, Request
@@ -58,32 +59,36 @@ def reward_arrays(
     *,
     weights: Sequence[float],
     trace: bool,
+    columns: NDArray[np.int64] | None = None,
+    seeds: Sequence[int] = (),
 ) -> xr.Dataset:
-    """Arrange rewards over method, model, example and candidate.
+    """Arrange rewards over method, model, example and candidate, and over seeds where there are.
 
     ``weights`` are those of the policy scores that were computed; empty where there are none.
+    ``columns``, (methods, seeds), says which of the scored heads serves a method under a seed; left
+    out, there is one head a method.
     """
+    heads = np.arange(len(methods))[:, None] if columns is None else columns
     longest = max(each.trace.shape[1] for row in rewards for each in row)
-    shape = (len(methods), 1, len(rows), len(names))
+    shape = (*heads.shape, 1, len(rows), len(names))
     reward = np.full(shape, np.nan, np.float32)
     traces = np.full((*shape, longest), np.nan, np.float32)
-    scores = np.full((len(weights), 1, len(methods), *shape[2:]), np.nan)
+    scores = np.full((len(weights), *shape), np.nan)
     for i, (row, found) in enumerate(zip(rows, rewards, strict=True)):
         for name, each in zip(row.candidates, found, strict=True):
             at = names.index(name)
-            reward[:, 0, i, at] = each.reward
-            traces[:, 0, i, at, : each.trace.shape[1]] = each.trace
+            reward[:, :, 0, i, at] = each.reward[heads]
+            traces[:, :, 0, i, at, : each.trace.shape[1]] = each.trace[heads]
             if weights:
-                scores[:, 0, :, i, at] = each.policy
-    dims = ("method", "model", "example", "candidate")
+                scores[:, :, :, 0, i, at] = each.policy[:, heads]
+    dims = ("method", "seed", "model", "example", "candidate")
     ds = xr.Dataset({"reward": (dims, reward)}, {"candidate": list(names), "method": list(methods)})
     if trace:
         ds["reward_trace"] = ((*dims, "token"), traces)
     if weights:
-        layout = ("weight", "model", "method", "example", "candidate")
-        ds["policy_score"] = (layout, scores, {"scoring": "renormalised"})
+        ds["policy_score"] = (("weight", *dims), scores, {"scoring": "renormalised"})
         ds = ds.assign_coords(weight=list(weights))
-    return ds
+    return ds.assign_coords(seed=list(seeds)) if seeds else ds.isel(seed=0)
 
 
 def generation_arrays(

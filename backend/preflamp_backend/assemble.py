@@ -56,7 +56,13 @@ def assemble(
 def _provenance(study: Study) -> dict[str, Any]:
     choices = asdict(study)
     choices.pop("file")
-    sources = {**study.models, **{m.name: m.source for m in study.methods.values() if m.source}}
+    sources = dict(study.models)
+    for method in study.methods.values():
+        for model in study.models:
+            for seed in study.run.seeds:
+                if source := study.reward_source(method, model, seed):
+                    same = source == method.source
+                    sources[method.name if same else f"{method.name}: {model}, {seed}"] = source
     choices["identities"] = {name: identify(source) for name, source in sources.items()}
     return choices
 
@@ -82,7 +88,7 @@ def _dataset(
     for shard in shards:
         with open_results(folder / shard.file_name) as tree:
             devices.add(tree.attrs["device"])
-            _place(tree.dataset.load(), shard, arrays, sizes, labels)
+            _place(tree.dataset.load(), shard, _seeds(study, shard), arrays, sizes, labels)
     ds = xr.Dataset(arrays, attrs={"computed_on": ", ".join(sorted(devices))})
     ds = ds.assign_coords({dim: labels[dim] for dim in ds.dims if dim in labels})
     ds = ds.assign_coords(example=[row.id for row in rows])
@@ -95,6 +101,7 @@ def _dataset(
 def _place(
     found: xr.Dataset,
     shard: Shard,
+    seeds: Sequence[int],
     arrays: dict[str, xr.Variable],
     sizes: Mapping[str, int],
     labels: Mapping[str, list[Any]],
@@ -103,17 +110,18 @@ def _place(
 
     Model, method and seed are the shard's, not the file's: one file may stand for several of them.
     """
-    by_seed = shard.kind == "generate" and sizes["seed"] > 1
     for name, variable in found.data_vars.items():
         if name in _LABELLED:
             continue
-        dims = tuple(map(str, variable.dims))
-        values = variable.values
-        if by_seed:
-            dims, values = ("seed", *dims), values[None]
+        if seeds:
+            # A number that holds for several seeds stands under each.
+            variable = variable.expand_dims(seed=len(seeds))
         if name not in arrays:
-            shape = tuple(sizes[dim] for dim in dims)
-            arrays[str(name)] = xr.Variable(dims, _blank(values.dtype, shape), variable.attrs)
+            shape = tuple(sizes[str(dim)] for dim in variable.dims)
+            blank = _blank(variable.dtype, shape)
+            arrays[str(name)] = xr.Variable(variable.dims, blank, variable.attrs)
+        dims = tuple(map(str, arrays[str(name)].dims))
+        values = variable.transpose(*dims).values
         methods = (
             [shard.method]
             if shard.method
@@ -122,13 +130,26 @@ def _place(
         places: dict[str, Any] = {
             "model": [labels["model"].index(shard.model)],
             "method": [labels["method"].index(method) for method in methods],
-            "seed": [labels["seed"].index(shard.seed)] if by_seed else [],
+            **({"seed": [labels["seed"].index(seed) for seed in seeds]} if seeds else {}),
             "example": range(shard.start, shard.stop),
         }
         index = [
             list(places.get(dim, range(size))) for dim, size in zip(dims, values.shape, strict=True)
         ]
         arrays[str(name)].values[np.ix_(*index)] = values
+
+
+def _seeds(study: Study, shard: Shard) -> Sequence[int]:
+    """Seeds under which a shard's numbers stand; none where its variables have none or their own.
+
+    Base models have no seed, and the heads on them are scored under all seeds at once.
+    """
+    seeds = study.run.seeds
+    if len(seeds) == 1 or not shard.method:
+        return ()
+    if shard.kind == "generate" or study.methods[shard.method].seeded:
+        return (shard.seed,)
+    return study.reward_seeds if len(study.reward_seeds) > 1 else ()
 
 
 def _blank(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:

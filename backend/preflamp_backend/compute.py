@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 import xarray as xr
 
@@ -82,30 +83,38 @@ def _classifier(source: ModelSource, name: str) -> HeadReward:
     return load_sequence_classifier(source, name)
 
 
-def _heads(study: Study, model: str, methods: Sequence[str]) -> HeadReward | None:
+def _heads(study: Study, model: str, methods: Sequence[Method], seeds: Sequence[int]) -> HeadReward:
+    """Heads of some methods on a base model, those that were trained a seed once for each."""
     paths = {
-        name: study.located(study.methods[name].path.replace("{model}", model)) for name in methods
+        _label(method, seed): study.head_path(method, model, seed)
+        for method in methods
+        for seed in seeds
     }
-    return load_heads(_language_model(study.models[model]).backbone, paths) if paths else None
+    return load_heads(_language_model(study.models[model]).backbone, paths)
 
 
-def _reward_model(study: Study, model: str, method: Method) -> RewardModel | None:
+def _label(method: Method, seed: int) -> str:
+    return f"{method.name} (seed {seed})" if method.seeded else method.name
+
+
+def _reward_model(study: Study, model: str, method: Method, seed: int) -> RewardModel | None:
     if method.kind == "head":
-        return _heads(study, model, [method.name])
-    if method.source is None:
+        return _heads(study, model, [method], [seed])
+    source = study.reward_source(method, model, seed)
+    if source is None:
         return None
     if method.kind == "classifier":
-        return _classifier(method.source, method.name)
-    relative = method.kind == "pad"
-    return AutoregressiveReward(method.name, _language_model(method.source), relative=relative)
+        return _classifier(source, method.name)
+    return AutoregressiveReward(method.name, _language_model(source), relative=method.relative)
 
 
 def _score_base(
     study: Study, shard: Shard, rows: Sequence[Example], names: Sequence[str]
 ) -> xr.Dataset:
     model = _language_model(study.models[shard.model])
-    methods = [method.name for method in study.methods.values() if method.kind == "head"]
-    heads = _heads(study, shard.model, methods)
+    methods = [method for method in study.methods.values() if method.kind == "head"]
+    seeds = study.reward_seeds
+    heads = _heads(study, shard.model, methods, seeds) if methods else None
     suffix = suffix_ids(model.tokenizer, study.prompt) if heads else ()
     encodings = _encodings(model.tokenizer, model.backbone.context, study, rows, len(suffix))
     users = [row.user for row in rows]
@@ -115,16 +124,18 @@ def _score_base(
     ds["parameters"] = ("model", [model.parameters])
     if heads is not None:
         rewards = [[each for _, each in row if each is not None] for row in found]
-        ds = ds.merge(
-            reward_arrays(
-                rows,
-                rewards,
-                methods,
-                names,
-                weights=study.scoring.weights,
-                trace=study.scoring.trace,
-            )
+        labels = [[_label(method, seed) for seed in seeds] for method in methods]
+        arrays = reward_arrays(
+            rows,
+            rewards,
+            [method.name for method in methods],
+            names,
+            weights=study.scoring.weights,
+            trace=study.scoring.trace,
+            columns=np.array([[heads.methods.index(label) for label in row] for row in labels]),
+            seeds=seeds if len(seeds) > 1 else (),
         )
+        ds = ds.merge(arrays)
     return ds
 
 
@@ -133,9 +144,8 @@ def _score_reward(
 ) -> xr.Dataset:
     """Score by a reward model of its own backbone, over the base model's ids where it can."""
     method, source = study.methods[shard.method], study.models[shard.model]
-    reward = _reward_model(study, shard.model, method)
+    reward = _reward_model(study, shard.model, method, shard.seed)
     assert reward is not None
-    assert method.source is not None
     tokenizer, backbone = load_tokenizer(source), reward.backbone
     suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
     shared = same_vocabulary(tokenizer, backbone.tokenizer)
@@ -167,7 +177,7 @@ def _score_reward(
                 )
             )
         ours = _encodings(tokenizer, _context(study, shard), study, rows, 0)
-        if study.scoring.weights or method.kind == "pad":
+        if study.scoring.weights or method.relative:
             found = score(_language_model(source), ours, options=study.scoring)
             base = [[each for each, _ in row] for row in found]
         theirs = []
@@ -234,7 +244,7 @@ def _naming(row: Example) -> Iterator[None]:
 def _generate(study: Study, shard: Shard, rows: Sequence[Example]) -> xr.Dataset:
     method = study.methods[shard.method]
     model = _language_model(study.models[shard.model])
-    reward = _reward_model(study, shard.model, method)
+    reward = _reward_model(study, shard.model, method, shard.seed)
     requests, shots = [], []
     for row in rows:
         with _naming(row):
@@ -245,7 +255,7 @@ def _generate(study: Study, shard: Shard, rows: Sequence[Example]) -> xr.Dataset
     found = decode(
         model,
         requests,
-        method.decoding,
+        method.decoding_for(shard.model),
         seed=shard.seed,
         reward=reward,
         form=form,

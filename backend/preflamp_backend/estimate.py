@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from preflamp_backend.data import Example
 from preflamp_backend.run import Plan
+from preflamp_backend.shards import Shard
 from preflamp_backend.sources import DTYPES, ModelSource, load_config, load_tokenizer
 from preflamp_backend.study import Method, Study
 
@@ -51,27 +52,28 @@ def estimate(planned: Plan) -> list[Estimate]:
     """
     study = planned.study
     waiting = {shard.key for shard in planned.pending()}
-    kinds: dict[tuple[str, str, str, str], list[str]] = {}
+    kinds: dict[tuple[str, str, str, str], list[Shard]] = {}
     for shard in planned.shards:
         key = (shard.dataset, shard.model, shard.method, shard.kind)
-        kinds.setdefault(key, []).append(shard.key)
+        kinds.setdefault(key, []).append(shard)
     found = []
-    for (dataset, model, method, kind), keys in kinds.items():
+    for (dataset, model, method, kind), shards in kinds.items():
         source, rows = study.models[model], planned.examples[dataset]
         lengths = _lengths(source, rows)
         chosen = study.methods.get(method)
         longest_new = chosen.decoding.max_new_tokens if chosen else 0
-        sources = [source, *([chosen.source] if chosen and chosen.source else [])]
+        judge = study.reward_source(chosen, model, shards[0].seed) if chosen else None
+        sources = [source, *([judge] if judge else [])]
         if kind == "generate":
-            read = sum(prompt + longest_new for prompt, _ in lengths) * len(study.run.seeds)
+            read = sum(prompt + longest_new for prompt, _ in lengths)
         else:
             read = sum(prompt + response for prompt, response in lengths)
+        read *= len({shard.seed for shard in shards})
         memory = sum(_weight_bytes(each) for each in sources)
         memory += sum(_cache_bytes(each, study, chosen, kind, lengths) for each in sources)
-        pending = len(set(keys) & waiting)
-        found.append(
-            Estimate(dataset, model, method, kind, len(keys), pending, read * len(sources), memory)
-        )
+        pending = len({shard.key for shard in shards} & waiting)
+        tokens = read * len(sources)
+        found.append(Estimate(dataset, model, method, kind, len(shards), pending, tokens, memory))
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -38,6 +38,7 @@ class Shard:
     method : str
         Empty for the base model's own scores, with all reward heads on its backbone.
     seed : int
+        Of the draws, and of the reward model's training.
     start, stop : int
         Examples of the dataset.
     key : str
@@ -97,54 +98,62 @@ def _work(
     shared = {"prompt": asdict(study.prompt), "scoring": asdict(study.scoring)}
     heads = [method for method in study.methods.values() if method.kind == "head"]
     if paired:
-        files = {method.name: _file_hash(study, method, model) for method in heads}
+        files = {
+            method.name: [_file_hash(study, method, model, seed) for seed in study.reward_seeds]
+            for method in heads
+        }
         work.append(("score", "", 0, {**shared, "heads": files, "models": [source]}))
     for method in study.methods.values():
-        own = {**shared, "method": _choices(method), "head": _file_hash(study, method, model)}
-        judges = [method.source] if method.source else []
-        if paired and judges:
-            work.append(("score", method.name, 0, {**own, **_judged(study, method, source)}))
-        if method.decode:
-            _check_guide(method, source)
-            drawn = method.decoding.temperature > 0 or method.prompt.order == "random"
-            for seed in study.run.seeds:
-                own_seed = seed if drawn else 0
-                sources = [source, *judges]
-                work.append(
-                    ("generate", method.name, seed, {**own, "seed": own_seed, "models": sources})
-                )
+        own = {**shared, "method": _choices(method, model)}
+        for seed in study.run.seeds if method.seeded else (0,):
+            judge = study.reward_source(method, model, seed)
+            if paired and judge:
+                needed = _judged(study, method, source, judge)
+                work.append(("score", method.name, seed, {**own, **needed}))
+        if not method.decode:
+            continue
+        drawn = method.decoding.temperature > 0 or method.prompt.order == "random"
+        for seed in study.run.seeds:
+            judge = study.reward_source(method, model, seed)
+            if judge and method.decoding.strategy == "guided":
+                _check_guide(method, source, judge)
+            needed = {
+                "head": _file_hash(study, method, model, seed),
+                "seed": seed if drawn else 0,
+                "models": [source, *([judge] if judge else [])],
+            }
+            work.append(("generate", method.name, seed, {**own, **needed}))
     return work
 
 
-def _check_guide(method: Method, source: ModelSource) -> None:
+def _check_guide(method: Method, source: ModelSource, judge: ModelSource) -> None:
     """Refuse before anything runs what decoding would refuse later."""
-    if method.source is None or method.decoding.strategy != "guided":
-        return
-    if not same_vocabulary(load_tokenizer(source), load_tokenizer(method.source)):
+    if not same_vocabulary(load_tokenizer(source), load_tokenizer(judge)):
         raise other_tokenizer(method.name)
 
 
-def _judged(study: Study, method: Method, source: ModelSource) -> dict[str, Any]:
+def _judged(
+    study: Study, method: Method, source: ModelSource, judge: ModelSource
+) -> dict[str, Any]:
     """Say what the scores of a reward model with a backbone of its own depend on."""
-    assert method.source is not None
-    shared = same_vocabulary(load_tokenizer(source), load_tokenizer(method.source))
-    needs_base = shared and (study.scoring.weights or method.kind == "pad")
+    shared = same_vocabulary(load_tokenizer(source), load_tokenizer(judge))
+    needs_base = shared and (study.scoring.weights or method.relative)
     base = [source] if needs_base else []
-    return {"decoding": None, "token_level": shared, "models": [method.source, *base]}
+    return {"decoding": None, "token_level": shared, "models": [judge, *base]}
 
 
-def _choices(method: Method) -> dict[str, Any]:
-    choices = asdict(method)
-    # Names and places make no number.
-    for part in ("name", "path", "source"):
+def _choices(method: Method, model: str) -> dict[str, Any]:
+    choices = asdict(replace(method, decoding=method.decoding_for(model)))
+    # Names and places make no number, and what holds for other models neither.
+    for part in ("name", "path", "source", "weights"):
         choices.pop(part)
     return choices
 
 
-def _file_hash(study: Study, method: Method, model: str) -> str:
+def _file_hash(study: Study, method: Method, model: str, seed: int) -> str:
     if method.kind != "head":
         return ""
-    path = Path(study.located(method.path.replace("{model}", model)))
+    path = Path(study.head_path(method, model, seed))
     return sha256(path.read_bytes()).hexdigest()
 
 

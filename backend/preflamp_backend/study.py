@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, get_args
 
 from preflamp_backend.decoding.options import DecodingOptions
+from preflamp_backend.methods import GUIDING, REWARDED, Kind, Method
+from preflamp_backend.option_tables import OptionReader
 from preflamp_backend.prompting import PromptOptions
-from preflamp_backend.scoring import ScoreOptions
+from preflamp_backend.scores import ScoreOptions
 from preflamp_backend.sources import ModelSource
 from preflamp_backend.text import PromptFormat
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["Dataset", "Method", "RunOptions", "Study", "read_study"]
-
-Kind = Literal["head", "classifier", "autoregressive", "pad", "zero-shot", "in-context"]
-REWARDED = ("head", "classifier", "autoregressive", "pad")
-"""Kinds of method that have a reward model."""
-
-_Options = TypeVar("_Options")
 
 
 @dataclass(frozen=True)
@@ -58,49 +53,6 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class Method:
-    """A way of personalising, and what guides, prompts or judges it.
-
-    Attributes
-    ----------
-    name : str
-    kind : {"head", "classifier", "autoregressive", "pad", "zero-shot", "in-context"}
-    path : str
-        Reward head, with ``{model}`` for the base model's name; empty for other kinds.
-    source : ModelSource, optional
-        Reward model with a backbone of its own.
-    decode : bool
-        Whether it writes.
-    decoding : DecodingOptions
-    prompt : PromptOptions
-        How its prompt is made.
-    form : PromptFormat
-        How its reward model reads prompts.
-    """
-
-    name: str
-    kind: Kind
-    path: str = ""
-    source: ModelSource | None = None
-    decode: bool = True
-    decoding: DecodingOptions = field(default_factory=DecodingOptions)
-    prompt: PromptOptions = field(default_factory=PromptOptions)
-    form: PromptFormat = field(default_factory=PromptFormat)
-
-    @property
-    def family(self) -> str:
-        """Label of ``method_family``."""
-        if self.kind in ("zero-shot", "in-context"):
-            return self.kind
-        return "best-of-n" if self.decoding.strategy == "best-of-n" else "reward-guided"
-
-    @property
-    def rewarded(self) -> bool:
-        """Whether it has a reward model."""
-        return self.kind in REWARDED
-
-
-@dataclass(frozen=True)
 class Study:
     """All choices of a run, checked.
 
@@ -129,8 +81,37 @@ class Study:
         """Return a path of the study file, from where the study file is."""
         return str(self.file.parent / path)
 
+    def head_path(self, method: Method, model: str, seed: int) -> str:
+        """Return the file of a method's reward head under a base model."""
+        return self.located(_filled(method.path, model, seed))
 
-def read_study(path: str | Path) -> Study:
+    def reward_source(self, method: Method, model: str, seed: int) -> ModelSource | None:
+        """Return where a method's own reward model comes from, for a base model and a seed."""
+        if method.source is None:
+            return None
+        return _placed(
+            self.file, replace(method.source, path=_filled(method.source.path, model, seed))
+        )
+
+    @property
+    def reward_seeds(self) -> tuple[int, ...]:
+        """Seeds over which rewards differ; one where no reward model was trained a seed."""
+        if any(method.seeded for method in self.methods.values()):
+            return self.run.seeds
+        return self.run.seeds[:1]
+
+
+def _filled(path: str, model: str, seed: int) -> str:
+    return path.replace("{model}", model).replace("{seed}", str(seed))
+
+
+def _placed(file: Path, source: ModelSource) -> ModelSource:
+    """Take a path for a folder beside the study where there is one, else for a hub name."""
+    folder = file.parent / source.path
+    return replace(source, path=str(folder)) if folder.is_dir() else source
+
+
+def read_study(path: str | Path, *, trained: bool = True) -> Study:
     """Read and check a study.
 
     Parameters
@@ -138,6 +119,8 @@ def read_study(path: str | Path) -> Study:
     path : path
         TOML with tables ``data``, ``models``, ``methods`` (a table a name in each) and, where the
         defaults do not suit, ``prompt``, ``scoring``, ``decoding``, ``run``.
+    trained : bool
+        Whether the reward models must be there.
 
     Returns
     -------
@@ -156,15 +139,15 @@ def read_study(path: str | Path) -> Study:
         raise InputError(
             Problem(f"cannot be read as TOML ({error})", "see the guide to study files", str(file))
         ) from error
-    return _Reader(file).study(table)
+    return _Reader(file, trained=trained).study(table)
 
 
-class _Reader:
-    """Turns tables into dataclasses, collecting problems instead of stopping at the first."""
+class _Reader(OptionReader):
+    """Turns the tables of a study into its parts."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.problems: list[Problem] = []
+    def __init__(self, file: Path, *, trained: bool) -> None:
+        super().__init__(file)
+        self.trained = trained
 
     def study(self, table: dict[str, Any]) -> Study:
         known = ("data", "models", "methods", "prompt", "scoring", "decoding", "run")
@@ -172,8 +155,6 @@ class _Reader:
         prompt = self.build(PromptFormat, table.get("prompt", {}), "prompt") or PromptFormat()
         scoring = self.build(ScoreOptions, table.get("scoring", {}), "scoring") or ScoreOptions()
         run = self.build(RunOptions, table.get("run", {}), "run") or RunOptions()
-        decoding = dict(table.get("decoding", {}))
-        self.build(DecodingOptions, decoding, "decoding")
         data = {
             name: dataset
             for name, entry in self.tables(table, "data")
@@ -184,11 +165,17 @@ class _Reader:
             for name, entry in self.tables(table, "models")
             if (source := self.build(ModelSource, entry, f"models.{name}"))
         }
-        methods = {
-            name: method
-            for name, entry in self.tables(table, "methods")
-            if (method := self.method(name, entry, decoding, prompt))
-        }
+        decoding, weights = self.weights(table.get("decoding", {}), models, "decoding")
+        self.build(DecodingOptions, decoding, "decoding")
+        methods = {}
+        for name, entry in self.tables(table, "methods"):
+            own_entry, own = self.weights(entry, models, f"methods.{name}")
+            if "weight" in own_entry:
+                own = {}
+            elif not own:
+                own = weights
+            if method := self.method(name, own_entry, decoding, prompt):
+                methods[name] = replace(method, weights=own if method.kind in GUIDING else {})
         study = Study(self.file, data, models, methods, prompt, scoring, run)
         self.files(study)
         if self.problems:
@@ -204,6 +191,21 @@ class _Reader:
             if not isinstance(entry, dict):
                 self.fault("is not a table", f"write [{key}.{name}]", f"{key}.{name}")
         return [(name, entry) for name, entry in entries.items() if isinstance(entry, dict)]
+
+    def weights(
+        self, table: dict[str, Any], models: Mapping[str, ModelSource], where: str
+    ) -> tuple[dict[str, Any], dict[str, float]]:
+        """Take a weight for each base model out of a table."""
+        found = table.get("weight") if isinstance(table, dict) else None
+        if not isinstance(found, dict):
+            return table, {}
+        self.unknown(found, tuple(models), f"{where}.weight")
+        for model in models:
+            if model not in found:
+                self.fault("is missing", "give it a number", f"{where}.weight.{model}")
+        for model, weight in found.items():
+            self.build(DecodingOptions, {"weight": weight}, f"{where}.weight.{model}")
+        return {key: value for key, value in table.items() if key != "weight"}, found
 
     def method(
         self, name: str, entry: dict[str, Any], decoding: dict[str, Any], prompt: PromptFormat
@@ -243,7 +245,7 @@ class _Reader:
             built["form"] = self.replaced(prompt, taken["form"], where)
         if any(each is None for each in built.values()):
             return None
-        if "source" in built:
+        if "source" in built and "{" not in built["source"].path and self.trained:
             built["source"] = self.located(built["source"], where)
         if kind == "head" and not isinstance(entry.get("path"), str):
             self.fault("is missing", "name the head's safetensors file", f"{where}.path")
@@ -252,13 +254,10 @@ class _Reader:
         return Method(name, kind, path, decode=bool(entry.get("decode", True)), **built)
 
     def located(self, source: ModelSource, where: str) -> ModelSource:
-        """Take a path for a folder beside the study where there is one, else for a hub name."""
-        folder = self.file.parent / source.path
-        if folder.is_dir():
-            return replace(source, path=str(folder))
-        if source.path.startswith((".", "/")) or source.path.count("/") > 1:
+        placed = _placed(self.file, source)
+        if placed is source and (source.path.startswith((".", "/")) or source.path.count("/") > 1):
             self.fault(f"names {source.path}, which is no folder", "check it", f"{where}.path")
-        return source
+        return placed
 
     def files(self, study: Study) -> None:
         """See that what is named in the study's folder is there."""
@@ -266,14 +265,21 @@ class _Reader:
             if not Path(study.located(dataset.path)).is_file():
                 what = f"names {dataset.path}, which is no file"
                 self.fault(what, "check it", f"data.{name}.path")
-        for method in study.methods.values():
-            if method.kind != "head":
-                continue
-            for model in study.models:
-                path = method.path.replace("{model}", model)
-                if not Path(study.located(path)).is_file():
-                    what, where = f"names {path}, which is no file", f"methods.{method.name}.path"
-                    self.fault(what, "check it; {model} stands for the base model's name", where)
+        for method in study.methods.values() if self.trained else ():
+            # One path may serve several base models and seeds.
+            paths = dict.fromkeys(
+                _filled(method.place, model, seed)
+                for model in study.models
+                for seed in study.run.seeds
+            )
+            where = f"methods.{method.name}"
+            for path in paths:
+                if method.kind == "head" and not Path(study.located(path)).is_file():
+                    what = f"names {path}, which is no file"
+                    mend = "check it; {model} stands for the base model's name, {seed} for a seed"
+                    self.fault(what, mend, f"{where}.path")
+                elif method.source and path != method.place:
+                    self.located(replace(method.source, path=path), where)
 
     def replaced(
         self, form: PromptFormat, table: dict[str, Any], where: str
@@ -281,62 +287,3 @@ class _Reader:
         if self.build(PromptFormat, table, where) is None:
             return None
         return replace(form, **table)
-
-    def build(self, cls: type[_Options], table: Any, where: str) -> _Options | None:
-        if not isinstance(table, dict):
-            self.fault("is not a table", f"write [{where}]", where)
-            return None
-        known = {each.name: each for each in fields(cls)}  # type: ignore[arg-type]
-        before = len(self.problems)
-        self.unknown(table, tuple(known), where)
-        values = {}
-        for key, value in table.items():
-            if key in known:
-                values[key] = tuple(value) if isinstance(value, list) else value
-                if wanted := _mismatch(known[key], values[key]):
-                    self.fault(f"is {value!r}", f"give {wanted}", f"{where}.{key}")
-        for key, each in known.items():
-            required = each.default is MISSING and each.default_factory is MISSING
-            if required and key not in table:
-                self.fault("is missing", "give it", f"{where}.{key}")
-        if len(self.problems) > before:
-            return None
-        try:
-            return cls(**values)
-        except InputError as error:
-            for problem in error.problems:
-                if isinstance(problem, Problem):
-                    self.fault(problem.what, problem.mend, f"{where}.{problem.variable}")
-            return None
-
-    def unknown(self, table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-        for key in table:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                mend = f"did you mean {near[0]}?" if near else f"use {', '.join(sorted(known))}"
-                self.fault("is not known here", mend, f"{where}.{key}" if where else key)
-
-    def fault(self, what: str, mend: str, variable: str) -> None:
-        self.problems.append(Problem(what, mend, str(self.file), variable=variable))
-
-
-_NAMES: dict[str, type | tuple[type, ...]] = {
-    "str": str,
-    "int": int,
-    "float": (int, float),
-    "bool": bool,
-}
-
-
-def _mismatch(option: Field[Any], value: Any) -> str:
-    """What kind of value an option wants, if this is not it."""
-    kind = str(option.type).removesuffix(" | None")
-    if kind.startswith("tuple["):
-        inner = kind.removeprefix("tuple[").removesuffix(", ...]")
-        good = isinstance(value, tuple) and all(_is(each, inner) for each in value)
-        return "" if good else f"a list of {inner}"
-    return "" if kind not in _NAMES or _is(value, kind) else f"a {kind}"
-
-
-def _is(value: Any, kind: str) -> bool:
-    return isinstance(value, _NAMES[kind]) and (kind == "bool" or not isinstance(value, bool))

@@ -9,12 +9,16 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from preflamp_backend import run as run_module
 from preflamp_backend.estimate import estimate
+from preflamp_backend.rewards.head import save_head
+from preflamp_backend.rewards.linear import LinearHead
 from preflamp_backend.run import Cluster, prepare, run_study
 from preflamp_backend.study import read_study
 from study_files import LIGHT, STUDY, write_study
+from tiny_models import save_model
 
 from preflamp_stats import Settings, analyze, policy_accuracy
 from preflamp_stats.cli.run import run_command
@@ -272,3 +276,72 @@ def test_greedy_generations_of_all_seeds_are_computed_once(full_file, tmp_path):
         s.key for s in planned.shards if (s.method, s.kind, s.model) == ("rm", "generate", "small")
     }
     assert (len(of_zero), len(of_rm)) == (2, 4)
+
+
+SEEDED = """
+[data.titles]
+path = "titles.jsonl"
+[models.small]
+path = "small"
+[models.other]
+path = "other"
+[methods.bt]
+kind = "head"
+path = "heads/{model}/bt.safetensors"
+[methods.lore]
+kind = "head"
+path = "heads/{model}/seeded-{seed}.safetensors"
+weight = {small = 0.5, other = 3.0}
+[methods.genarm]
+kind = "autoregressive"
+path = "arm-{seed}"
+decode = false
+[scoring]
+weights = [1.0]
+top_k = 3
+[decoding]
+max_new_tokens = 4
+[run]
+seeds = [0, 5]
+shard_size = 4
+"""
+
+
+def test_reward_models_of_several_training_seeds_stand_side_by_side(tmp_path):
+    file = write_study(tmp_path, examples=5, text=SEEDED)
+    for seed in (0, 5):
+        save_model(tmp_path / f"arm-{seed}", "llama", seed=20 + seed)
+        for model in ("small", "other"):
+            generator = torch.Generator().manual_seed(seed)
+            head = LinearHead.of(torch.randn(1, 32, generator=generator), torch.zeros(1))
+            save_head(tmp_path / "heads" / model / f"seeded-{seed}.safetensors", head)
+    run_study(prepare(read_study(file), tmp_path / "all.nc"))
+    with open_results(tmp_path / "all.nc") as tree:
+        together = tree["titles"].to_dataset().load()
+    assert set(together.reward.dims) == {"method", "seed", "model", "example", "candidate"}
+    assert {"seed", "weight"} <= set(together.policy_score.dims)
+    assert "seed" in together.reward_trace.dims
+    assert "seed" not in together.logprob.dims
+    bt, lore, genarm = (together.reward.sel({"method": name}) for name in ("bt", "lore", "genarm"))
+    np.testing.assert_array_equal(bt.sel(seed=0), bt.sel(seed=5))
+    for seeded in (lore, genarm):
+        assert not (seeded.sel(seed=0) == seeded.sel(seed=5)).any()
+    for seed in (0, 5):
+        for model, weight in (("small", "0.5"), ("other", "3.0")):
+            text = SEEDED.replace("{seed}", str(seed)).replace("{small = 0.5, other = 3.0}", weight)
+            apart = tmp_path / "apart.toml"
+            apart.write_text(text.replace("seeds = [0, 5]", f"seeds = [{seed}]"))
+            run_study(prepare(read_study(apart), tmp_path / "one.nc"))
+            with open_results(tmp_path / "one.nc") as tree:
+                alone = tree["titles"].to_dataset().load()
+            here = together.sel(seed=seed, model=model)
+            for name in ("reward", "reward_trace", "policy_score"):
+                assert "seed" not in alone[name].dims
+                expected = alone[name].sel(model=model)
+                np.testing.assert_allclose(
+                    here[name].transpose(*expected.dims), expected, atol=1e-5
+                )
+            assert (here.generation == alone.generation.sel(model=model)).all()
+    planned = prepare(read_study(file), tmp_path / "all.nc")
+    assert not planned.pending()
+    assert len(estimate(planned)) == 8

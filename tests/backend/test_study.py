@@ -40,11 +40,12 @@ def read(tmp_path):
     (tmp_path / "d.jsonl").write_text('{"user": "u", "prompt": "p"}\n')
     (tmp_path / "m.safetensors").write_bytes(b"")
 
-    def read(text):
-        (tmp_path / "study.toml").write_text(text)
-        return read_study(tmp_path / "study.toml")
+    return lambda text: read_study(write(tmp_path, text))
 
-    return read
+
+def write(folder, text):
+    (folder / "study.toml").write_text(text)
+    return folder / "study.toml"
 
 
 def test_a_study_is_read(read):
@@ -78,11 +79,37 @@ def test_a_study_is_read(read):
         ("max_new_tokens = 9", "max_new_tokens = 9.5", "give a int"),
         ("[prompt]", "[prompt", "cannot be read as TOML"),
         ('[models.m]\npath = "hub/model"', "[models.m]", "models.m.path: is missing"),
+        (
+            "weight = 2.0",
+            "weight = {n = 1.0}",
+            r"methods.bt.weight.n: is not known here",
+        ),
+        ("weight = 2.0", "weight = {}", "methods.bt.weight.m: is missing"),
+        ("weight = 2.0", "weight = {m = -1.0}", "methods.bt.weight.m.weight: is -1.0"),
+        ('"{model}.safe', '"{model}-{seed}.safe', "names m-0.safetensors, which is no file"),
+        ('"hub/rm"', '"./rms/{model}-{seed}"', "names ./rms/m-0, which is no folder"),
     ],
 )
 def test_faults_are_named(read, old, new, message):
     with pytest.raises(InputError, match=message):
         read(GOOD.replace(old, new))
+
+
+def test_a_weight_for_each_model_is_kept_by_model(read):
+    text = GOOD.replace("weight = 2.0", "weight = {m = 0.25}")
+    study = read(text.replace("[decoding]", "[decoding]\nweight = {m = 4.0}"))
+    assert study.methods["bt"].decoding_for("m").weight == 0.25
+    assert study.methods["rm"].decoding_for("m").weight == 4.0
+    text = GOOD.replace("[decoding]", "[decoding]\nweight = {m = 4.0}")
+    assert read(text).methods["bt"].decoding_for("m").weight == 2.0
+
+
+def test_a_study_can_be_read_before_its_reward_models_are_trained(read, tmp_path):
+    text = GOOD.replace('"{model}.safe', '"heads/{model}-{seed}.safe')
+    study = read_study(write(tmp_path, text), trained=False)
+    head = study.head_path(study.methods["bt"], "m", 3)
+    assert head == str(tmp_path / "heads" / "m-3.safetensors")
+    assert (study.reward_seeds, study.methods["bt"].seeded) == ((0,), True)
 
 
 def test_all_faults_come_at_once(read):
