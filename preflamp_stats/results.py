@@ -80,6 +80,8 @@ class Analysis:
         Plain sentences that follow from the numbers, the verdict first.
     notes : sequence of str
         What was left out and why, and what a reader must mind.
+    findings : mapping of str to sequence of str
+        The sentences of the summary by the table that they follow from.
     """
 
     settings: Settings
@@ -88,6 +90,7 @@ class Analysis:
     versions: Mapping[str, str] = field(default_factory=dict)
     summary: Sequence[str] = ()
     notes: Sequence[str] = ()
+    findings: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def write(self, directory: str | Path) -> list[Path]:
         """Write every table, figure and the report into a directory, whole or not at all.

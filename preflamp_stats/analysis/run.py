@@ -16,7 +16,7 @@ import xarray as xr
 from preflamp_stats import __version__
 from preflamp_stats.analysis import association, captions, comparison, estimates
 from preflamp_stats.analysis.evidence import DatasetEvidence, gather
-from preflamp_stats.analysis.sentences import notes, summary
+from preflamp_stats.analysis.sentences import findings, notes, summary
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.metrics.values import available_metrics
 from preflamp_stats.results import Analysis, ResultTable
@@ -193,6 +193,7 @@ def analyze(
         versions=_versions(),
         summary=summary(tables, settings),
         notes=notes(evidence, settings),
+        findings=findings(tables, settings),
     )
 
 

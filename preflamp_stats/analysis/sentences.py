@@ -33,7 +33,7 @@ from preflamp_stats.quantities import (
 from preflamp_stats.results import ResultTable
 from preflamp_stats.settings import Settings
 
-__all__ = ["metric_words", "notes", "summary"]
+__all__ = ["findings", "metric_words", "notes", "summary"]
 
 _MOST_METRICS = 6
 """Metrics whose spread is told; the tables have all."""
@@ -53,9 +53,14 @@ def summary(tables: Mapping[str, ResultTable], settings: Settings) -> list[str]:
         First whether the rankings agree, then what the tests of pairs, of in-context methods and
         of choices say, last how far methods differ.
     """
+    return [text for told in findings(tables, settings).values() for text in told]
+
+
+def findings(tables: Mapping[str, ResultTable], settings: Settings) -> dict[str, list[str]]:
+    """Sentences of :func:`summary` by the table that they follow from, in the same order."""
     frames = {name: table.frame for name, table in tables.items() if not table.frame.empty}
     names = Names.of(frames.values())
-    sentences: list[str] = []
+    told: dict[str, list[str]] = {}
     tellers = {
         "pooled_tau": _pooled_sentences,
         "tau": tau_sentences,
@@ -66,18 +71,19 @@ def summary(tables: Mapping[str, ResultTable], settings: Settings) -> list[str]:
     }
     for name, tell in tellers.items():
         if name in frames:
-            sentences += tell(frames[name], names)
+            told[name] = list(tell(frames[name], names))
     for name in ("rm_accuracy", "policy_accuracy"):
         if name in frames:
-            sentences += _spread_sentences(frames[name], metric_quantity(name, frames[name]))
+            told[name] = list(_spread_sentences(frames[name], metric_quantity(name, frames[name])))
     asked = [*settings.downstream, *settings.upstream]
     for name in ("generation", "method_metrics"):
         if name in frames:
             frame = frames[name]
             for metric in [m for m in asked if m in set(frame["metric"])][:_MOST_METRICS]:
                 rows = frame[frame["metric"] == metric]
-                sentences += _spread_sentences(rows, metric_quantity(metric, rows))
-    return sentences
+                spread = _spread_sentences(rows, metric_quantity(metric, rows))
+                told.setdefault(name, []).extend(spread)
+    return told
 
 
 def notes(evidence: Sequence[DatasetEvidence], settings: Settings) -> list[str]:
