@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -37,6 +38,9 @@ __all__ = [
 
 Loss = Callable[[Tensor, torch.Generator, float], Tensor]
 """(rows of pairs, random numbers, share of the epochs done) to the mean loss over the rows."""
+
+_CHECKPOINT_SECONDS = 5.0
+"""Time between two checkpoints at least; how often one is written changes no result."""
 
 _LBFGS_STEPS = 5
 """Steps of L-BFGS an epoch; its memory starts anew with each, so a checkpoint needs none of it."""
@@ -181,7 +185,7 @@ def train(
     report : callable, optional
         Called after every epoch.
     checkpoint : Path, optional
-        Where the run is kept after every epoch; removed when it is done.
+        Where the run is kept between epochs, every few seconds; removed when it is done.
     key : str
         What the run depends on besides; a checkpoint with another is begun anew.
 
@@ -192,6 +196,7 @@ def train(
     """
     generator = torch.Generator().manual_seed(seed)
     run = _Run(module, _adamw(module, options), generator)
+    written = time.monotonic()
     with one_thread():
         run.best_loss = held_out_loss()
         run.keep()
@@ -206,8 +211,9 @@ def train(
             if found < run.best_loss:
                 run.best_loss, run.idle = found, 0
                 run.keep()
-            if checkpoint is not None:
+            if checkpoint is not None and time.monotonic() - written >= _CHECKPOINT_SECONDS:
                 run.write(checkpoint, key)
+                written = time.monotonic()
             if report is not None:
                 report(Epoch(run.epoch, options.epochs, found, run.best_loss))
     module.load_state_dict(run.best)
