@@ -150,7 +150,8 @@ class _Reader(OptionReader):
         self.trained = trained
 
     def study(self, table: dict[str, Any]) -> Study:
-        known = ("data", "models", "methods", "prompt", "scoring", "decoding", "run")
+        # What is trained is read by preflamp_backend.rewards.plan.
+        known = ("data", "models", "methods", "prompt", "scoring", "decoding", "run", "training")
         self.unknown(table, known, "")
         prompt = self.build(PromptFormat, table.get("prompt", {}), "prompt") or PromptFormat()
         scoring = self.build(ScoreOptions, table.get("scoring", {}), "scoring") or ScoreOptions()
@@ -222,7 +223,7 @@ class _Reader(OptionReader):
         parts |= {"source": ModelSource} if rewarded and kind != "head" else {}
         parts |= {"form": PromptFormat} if rewarded else {}
         owners = {key.name: part for part, cls in parts.items() for key in fields(cls)}
-        own = {"kind", "decode", *(["path"] if kind == "head" else [])}
+        own = {"kind", "decode", "train", *(["path"] if kind == "head" else [])}
         self.unknown(entry, (*own, *owners), where)
         taken: dict[str, dict[str, Any]] = {part: {} for part in parts}
         for key, value in entry.items():
