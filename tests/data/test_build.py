@@ -63,7 +63,7 @@ def test_lamp_questions_alone_or_with_their_items(lamp_files, tmp_path, command)
     questions, outputs = lamp_files(5)
     out = tmp_path / "out"
     command("data", "build", "lamp", questions, outputs, "--out", out, "--validation", 0)
-    assert len(read_examples(out / "train.jsonl")) == 5 * 3
+    assert len(read_examples(out / "train.jsonl")) == 3 * 4 + 2 * 3
     options = ("--questions-only", "--out", out)
     _, errors = command("data", "build", "lamp", questions, outputs, *options, code=2)
     assert len(errors) == 1

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import Qwen2ForCausalLM
 
 from preflamp_backend.files import write_text
@@ -130,7 +131,8 @@ def train_lm(
         parse_size(size), vocabulary=len(words), context=context, end=int(words.eos_token_id)
     )
     torch.manual_seed(options.seed)
-    model = Qwen2ForCausalLM(config).to(ModelSource("", device=device).resolved_device())
+    model = Qwen2ForCausalLM(config)
+    nn.Module.to(model, ModelSource("", device=device).resolved_device())
     key = fingerprint(model, rows, options)
     if (earlier := _read_record(folder / RECORD, key)) is not None:
         return earlier

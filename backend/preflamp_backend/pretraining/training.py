@@ -260,8 +260,8 @@ def _save(
     tensors: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
         tensors[f"weight.{name}"] = parameter
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"{key}.{name}"] = value
+        for moment, value in optimizer.state[parameter].items():
+            tensors[f"{moment}.{name}"] = value
     write_tensors(path, tensors, {"step": step, "training": key})
 
 
@@ -279,7 +279,11 @@ def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, key: s
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors[f"weight.{name}"])
             optimizer.state[parameter] = {
-                key: tensors[f"{key}.{name}"].to("cpu" if key == "step" else parameter.device)
-                for key in ("step", "exp_avg", "exp_avg_sq")
+                moment: tensors[f"{moment}.{name}"].to(device)
+                for moment, device in (
+                    ("step", torch.device("cpu")),
+                    ("exp_avg", parameter.device),
+                    ("exp_avg_sq", parameter.device),
+                )
             }
     return int(about["step"])
