@@ -25,6 +25,7 @@ _COMMANDS = {
     "power": ("power", "power_command"),
     "data": ("datasets", "data_group"),
     "train-lm": ("train_lm", "train_lm_command"),
+    "train": ("train", "train_command"),
     "run": ("run", "run_command"),
 }
 """Module below ``preflamp_stats.cli`` and name of each command, in the order of the help."""

@@ -1,0 +1,325 @@
+"""Training the reward models of a study: for each base model, method and seed, what is missing.
+
+A head is written with the hash of all that made it. One that is there with the same hash is left
+alone, so that a stopped training goes on where it was, and a changed option trains what it touches.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from preflamp_backend.data import Example, read_examples
+from preflamp_backend.loading import load_language_model
+from preflamp_backend.models import LanguageModel
+from preflamp_backend.rewards.features import FeatureStore, usable_pairs
+from preflamp_backend.rewards.fitting import FEATURE_METHODS, adapt_users, fit, fitting_code
+from preflamp_backend.rewards.head import save_head
+from preflamp_backend.rewards.pairs import PairFeatures, split_off
+from preflamp_backend.rewards.plan import Training, TrainingPlan
+from preflamp_backend.rewards.training import Epoch
+from preflamp_backend.sources import identify
+from preflamp_backend.tensors import read_tensors
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["Job", "Progress", "Trainer", "Work"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A reward model to train.
+
+    Attributes
+    ----------
+    model, method : str
+        Base model and method, as the study names them.
+    seed : int
+    path : Path
+        File or folder that is written.
+    key : str
+        SHA-256 of all that makes it.
+    done : bool
+        Whether it is there with this key.
+    """
+
+    model: str
+    method: str
+    seed: int
+    path: Path
+    key: str
+    done: bool
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands.
+
+    Attributes
+    ----------
+    what : str
+        Which part of the work.
+    done, total : int
+        In pairs while features are read, else in epochs, of which there may be fewer in the end.
+    loss : float or None
+        On held-out pairs, nats.
+    """
+
+    what: str
+    done: int
+    total: int
+    loss: float | None = None
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Examples that a study trains on.
+
+    Attributes
+    ----------
+    train, held_out, adapt : list of Example
+        Usable pairs; ``held_out`` is empty where a share of each user's is taken.
+    notes : list of str
+        What was left out, and what is unusual.
+    """
+
+    train: list[Example]
+    held_out: list[Example]
+    adapt: list[Example]
+    notes: list[str]
+
+
+class Trainer:
+    """Trains what a plan says.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+
+    Raises
+    ------
+    InputError
+        Naming every example that cannot be used, or if there is no pair to train on.
+    """
+
+    def __init__(self, plan: TrainingPlan) -> None:
+        self.plan = plan
+        self.work = _read_work(plan)
+        setup = plan.setup
+        folder = Path(plan.study.located(setup.features))
+        self._store = FeatureStore(folder, setup.batch_tokens, setup.prefixes)
+        # Stopping early is judged by whole responses, as the results are.
+        self._whole = FeatureStore(folder, setup.batch_tokens, 0)
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """Reward models in the order in which they are trained: those of a base model together."""
+        jobs = [
+            self._job(model, training, seed)
+            for model in self.plan.study.models
+            for training in self.plan.trainings.values()
+            for seed in self.plan.seeds(training.method)
+        ]
+        _check_places(jobs)
+        return jobs
+
+    def run(self, report: Report | None = None) -> list[Job]:
+        """Train what is missing.
+
+        Parameters
+        ----------
+        report : callable, optional
+            Called as the work goes on.
+
+        Returns
+        -------
+        list of Job
+            Those that were trained now.
+        """
+        report = report or (lambda progress: None)
+        pending = [job for job in self.jobs if not job.done]
+        for model in self.plan.study.models:
+            mine = [job for job in pending if job.model == model]
+            if mine:
+                self._train_model(model, mine, report)
+        return pending
+
+    def _train_model(self, model: str, jobs: Sequence[Job], report: Report) -> None:
+        base = _BaseModel(self.plan, model)
+        trainings = self.plan.trainings
+        on_features = [job for job in jobs if trainings[job.method].model in FEATURE_METHODS]
+        if on_features:
+            train = self._features(base, self._store, self.work.train, "pairs", report)
+            held_out = self._features(base, self._whole, self.work.held_out, "held out", report)
+            adapt = self._features(base, self._whole, self.work.adapt, "new users", report)
+            for job in on_features:
+                self._fit(job, train, held_out, adapt, report)
+
+    def _features(
+        self,
+        base: _BaseModel,
+        store: FeatureStore,
+        examples: Sequence[Example],
+        what: str,
+        report: Report,
+    ) -> PairFeatures | None:
+        if not examples:
+            return None
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            report(Progress(f"{base.name}: features, {what}", done, len(examples)))
+
+        form = self.plan.study.prompt
+        source = self.plan.study.models[base.name]
+        return store.read(source, examples, form, lambda: base.model.backbone, advance)
+
+    def _fit(
+        self,
+        job: Job,
+        train: PairFeatures | None,
+        held_out: PairFeatures | None,
+        adapt: PairFeatures | None,
+        report: Report,
+    ) -> None:
+        assert train is not None
+        training = self.plan.trainings[job.method]
+        if held_out is None:
+            train, held_out = split_off(train, self.plan.setup.held_out_share, job.seed)
+        what = f"{job.model}: {job.method}" + (f", seed {job.seed}" if job.seed else "")
+
+        def after(epoch: Epoch) -> None:
+            report(Progress(what, epoch.number, epoch.epochs, epoch.held_out))
+
+        head = fit(
+            training.model,
+            train,
+            held_out,
+            training.options,
+            seed=job.seed,
+            report=after,
+            checkpoint=job.path.with_name(f"{job.path.stem}.checkpoint{job.path.suffix}"),
+        )
+        if adapt is not None:
+            head = adapt_users(head, adapt)
+        about = {
+            "key": job.key,
+            "model": training.model,
+            "options": asdict(training.options),
+            "seed": job.seed,
+            "pairs": len(train),
+            "held_out_pairs": len(held_out),
+        }
+        save_head(job.path, head, about)
+
+    def _job(self, model: str, training: Training, seed: int) -> Job:
+        study = self.plan.study
+        path = Path(study.head_path(training.method, model, seed))
+        key = self._key(model, training, seed)
+        return Job(model, training.method.name, seed, path, key, _key_of(path) == key)
+
+    def _key(self, model: str, training: Training, seed: int) -> str:
+        setup = asdict(self.plan.setup)
+        made_by = {
+            "base": _identity(self.plan, model),
+            "examples": self._examples_hash,
+            "form": asdict(self.plan.study.prompt),
+            "setup": {name: setup[name] for name in ("prefixes", "batch_tokens")},
+            "share": None if self.work.held_out else setup["held_out_share"],
+            "model": training.model,
+            "options": asdict(training.options),
+            "seed": seed,
+            "code": fitting_code(),
+        }
+        return sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def _examples_hash(self) -> str:
+        texts = [
+            [(each.user, each.prompt, *_pair(each)) for each in part]
+            for part in (self.work.train, self.work.held_out, self.work.adapt)
+        ]
+        return sha256(json.dumps(texts).encode()).hexdigest()
+
+
+class _BaseModel:
+    """A base model, loaded when it is first needed."""
+
+    def __init__(self, plan: TrainingPlan, name: str) -> None:
+        self.name = name
+        self._source = plan.study.models[name]
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        return load_language_model(self._source)
+
+
+def _identity(plan: TrainingPlan, model: str) -> Mapping[str, str]:
+    return identify(plan.study.models[model])
+
+
+def _pair(example: Example) -> tuple[str, str]:
+    return example.candidates["chosen"], example.candidates["rejected"]
+
+
+def _read_work(plan: TrainingPlan) -> Work:
+    setup, study = plan.setup, plan.study
+    parts: dict[str, list[Example]] = {}
+    notes: list[str] = []
+    for name in ("data", "held_out", "adapt"):
+        file = getattr(setup, name)
+        parts[name], dropped = (
+            usable_pairs(read_examples(study.located(file))) if file else ([], [])
+        )
+        notes += [f"{file}: {note}" for note in dropped]
+        if file and not parts[name]:
+            raise InputError(
+                Problem("holds no usable pair", "give chosen and rejected", study.located(file))
+            )
+    known = {example.user for example in parts["data"]}
+    strangers = {example.user for example in parts["held_out"]} - known
+    if strangers:
+        notes.append(
+            f"{setup.held_out}: {len(strangers)} users who are not trained on; "
+            "stopping early looks at them by the row of everybody"
+        )
+    again = {example.user for example in parts["adapt"]} & known
+    if again:
+        notes.append(f"{setup.adapt}: {len(again)} users who are trained on already left out")
+        parts["adapt"] = [each for each in parts["adapt"] if each.user not in again]
+    return Work(parts["data"], parts["held_out"], parts["adapt"], notes)
+
+
+def _check_places(jobs: Sequence[Job]) -> None:
+    """Refuse two reward models with one place."""
+    places: dict[Path, Job] = {}
+    problems = []
+    for job in jobs:
+        other = places.setdefault(job.path, job)
+        if other is not job:
+            mend = "put {model} into it" if other.model != job.model else "name another"
+            variable = f"methods.{job.method}.path"
+            what = f"is where {other.method} under {other.model} is written too"
+            problems.append(Problem(what, mend, variable=variable))
+    if problems:
+        raise InputError(problems)
+
+
+def _key_of(path: Path) -> str:
+    """Key of a head that is there, if it is one of ours."""
+    if not path.is_file():
+        return ""
+    try:
+        about: dict[str, Any] = read_tensors(path)[1]
+    except InputError:
+        return ""
+    return str(about.get("key", ""))

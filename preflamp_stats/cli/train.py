@@ -1,0 +1,95 @@
+"""``preflamp-stats train``: the reward models of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["train_command"]
+
+
+@click.command("train")
+@click.argument("study", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would be trained, and on what.")
+def train_command(study: Path, dry_run: bool) -> None:
+    """Train the reward models of STUDY (a TOML file) and write them where it says.
+
+    Stop it when you like: run again, it goes on where it was.
+    """
+    from preflamp_stats.errors import InputError, Problem
+
+    try:
+        from preflamp_backend.rewards.plan import read_training
+        from preflamp_backend.rewards.train_study import Trainer
+    except ImportError as error:
+        raise InputError(
+            Problem(
+                f"the backend is not installed ({error})", "pip install 'preflamp-stats[backend]'"
+            )
+        ) from error
+    trainer = Trainer(read_training(study))
+    for note in trainer.work.notes:
+        click.echo(f"note: {note}", err=True)
+    if dry_run:
+        _print_jobs(trainer)
+        return
+    left = sum(not job.done for job in trainer.jobs)
+    if left < len(trainer.jobs):
+        click.echo(f"{len(trainer.jobs) - left} of {len(trainer.jobs)} are trained", err=True)
+    try:
+        with _progress() as report:
+            trained = trainer.run(report)
+    except KeyboardInterrupt:
+        click.echo("\nstopped; run again to go on", err=True)
+        raise SystemExit(130) from None
+    for job in trained:
+        click.echo(f"written to {job.path}")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Any], None]]:
+    """Show each part of the work, how far it is, and the loss on held-out pairs."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def report(progress: Any) -> None:
+            if progress.what not in tasks:
+                tasks[progress.what] = bar.add_task(progress.what, total=progress.total, loss="")
+            loss = "" if progress.loss is None else f"held-out loss {progress.loss:.4f}"
+            bar.update(tasks[progress.what], completed=progress.done, loss=loss)
+
+        yield report
+
+
+def _print_jobs(trainer: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", "method", "seed", "trains", "state", "file")
+    for job in trainer.jobs:
+        trains = trainer.plan.trainings[job.method].model
+        state = "done" if job.done else "to train"
+        table.add_row(job.model, job.method, str(job.seed), trains, state, str(job.path))
+    console = Console()
+    console.print(table)
+    work = trainer.work
+    console.print(
+        f"{len(work.train)} pairs of {len({each.user for each in work.train})} users, "
+        f"{len(work.held_out)} held out, {len(work.adapt)} of "
+        f"{len({each.user for each in work.adapt})} new users",
+        highlight=False,
+    )
