@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = [
     "load_heads",
     "load_language_model",
     "load_sequence_classifier",
+    "load_trainable",
 ]
 
 
@@ -39,6 +41,31 @@ def load_language_model(source: ModelSource) -> LanguageModel:
     InputError
         If it does not exist, holds no safetensors, or is not one that trees work with.
     """
+    return _language_model(source)[1]
+
+
+def load_trainable(source: ModelSource) -> tuple[PreTrainedModel, LanguageModel]:
+    """Load a causal language model to train it further, in float32.
+
+    Dropout stays off: the same weights give the same loss, and a pair is compared under one model.
+
+    Returns
+    -------
+    PreTrainedModel
+        All weights, free to change; for saving.
+    LanguageModel
+        The same weights, for reading.
+
+    Raises
+    ------
+    InputError
+        As :func:`load_language_model`.
+    """
+    network, model = _language_model(replace(source, dtype="float32"))
+    return network.requires_grad_(True), model
+
+
+def _language_model(source: ModelSource) -> tuple[PreTrainedModel, LanguageModel]:
     model, tokenizer = _load(AutoModelForCausalLM, source)
     head = model.get_output_embeddings()
     if head is None:
@@ -49,7 +76,7 @@ def load_language_model(source: ModelSource) -> LanguageModel:
     eos = () if ends is None else (ends,) if isinstance(ends, int) else tuple(ends)
     language_model = LanguageModel(backbone, head, eos, model.num_parameters())
     _check_tree(model, backbone, head, source)
-    return language_model
+    return model, language_model
 
 
 def load_sequence_classifier(source: ModelSource, method: str) -> HeadReward:
