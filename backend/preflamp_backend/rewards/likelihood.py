@@ -14,7 +14,15 @@ from preflamp_backend.rewards.training import one_thread
 from preflamp_backend.rewards.user_table import UserTableHead
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["Scaling", "adapt_row", "check_width", "log_loss", "margins", "mean_log_loss"]
+__all__ = [
+    "Scaling",
+    "adapt_row",
+    "check_width",
+    "log_loss",
+    "margins",
+    "mean_log_loss",
+    "predicted",
+]
 
 _ADAPTATION_STEPS = 30
 """Steps of L-BFGS at most; a row has few numbers and starts near its place."""
@@ -54,19 +62,27 @@ class Scaling:
         return PairFeatures(pairs.users, chosen, rejected, pairs.prompt)
 
 
-def margins(head: RewardHead, pairs: PairFeatures, user: Tensor) -> Tensor:
+def margins(head: RewardHead, both: Tensor, user: Tensor, prompt: Tensor) -> Tensor:
     """Reward of the chosen less that of the rejected response, (pairs,).
 
     Parameters
     ----------
     head : RewardHead
-    pairs : PairFeatures
+    both : Tensor, (pairs, 2, width)
+        Hidden states of the chosen and of the rejected response.
     user : Tensor, (pairs, p)
         Parameters of each pair's user.
+    prompt : Tensor, (pairs, width)
     """
-    both = torch.stack([pairs.chosen, pairs.rejected], 1)
-    rewards = head(both, user, pairs.prompt)
+    rewards: Tensor = head(both, user, prompt)
     return rewards[:, 0] - rewards[:, 1]
+
+
+@torch.no_grad()
+def predicted(head: RewardHead, pairs: PairFeatures) -> Tensor:
+    """Margins of pairs by their users' rows, or by the row of everybody, (pairs,)."""
+    check_width(head, pairs)
+    return margins(head, pairs.both, head.for_users(head.rows_of(pairs.users)), pairs.prompt)
 
 
 def log_loss(margin: Tensor) -> Tensor:
@@ -74,11 +90,9 @@ def log_loss(margin: Tensor) -> Tensor:
     return softplus(-margin)
 
 
-@torch.no_grad()
 def mean_log_loss(head: RewardHead, pairs: PairFeatures) -> float:
-    """Mean log-loss of a head on pairs, in nats; users without a row have the general one."""
-    user = head.for_users(head.rows_of(pairs.users))
-    return log_loss(margins(head, pairs, user)).double().mean().item()
+    """Mean log-loss of a head on pairs, in nats."""
+    return log_loss(predicted(head, pairs)).double().mean().item()
 
 
 def check_width(head: RewardHead, pairs: PairFeatures) -> None:
@@ -121,9 +135,8 @@ def adapt_row(head: UserTableHead, pairs: PairFeatures, *, penalty: float) -> Te
         line_search_fn="strong_wolfe",
     )
 
-    both = torch.stack([pairs.chosen, pairs.rejected], 1)
     with torch.no_grad(), one_thread():
-        shared = head.shared(both, pairs.prompt)
+        shared = head.shared(pairs.both, pairs.prompt)
 
     def closure() -> Tensor:
         optimizer.zero_grad()

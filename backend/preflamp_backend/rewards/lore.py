@@ -156,7 +156,7 @@ def fit(
         checkpoint=checkpoint,
     )
     with torch.no_grad():
-        head.basis /= scaling.scale[:, None]
+        head.basis.div_(scaling.scale[:, None])
     return head.eval().requires_grad_(False)
 
 

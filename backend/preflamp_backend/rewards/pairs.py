@@ -68,6 +68,11 @@ class PairFeatures:
         return self.chosen.shape[-1]
 
     @property
+    def both(self) -> Tensor:
+        """Chosen and rejected side by side, (pairs, 2, width)."""
+        return torch.stack([self.chosen, self.rejected], 1)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Users, each once, in alphabetical order, so that the order of pairs names no row."""
         return tuple(sorted(set(self.users)))

@@ -83,6 +83,9 @@ class _PalHead(UserTableHead):
         For new users.
     """
 
+    centre: Tensor
+    scale: Tensor
+
     def __init__(
         self, users: Sequence[str], width: int, prototypes: int, dimension: int, penalty: float
     ) -> None:
@@ -166,6 +169,8 @@ class PalBHead(_PalHead):
 
     kind: ClassVar[str] = "pal-b"
     reads_prompt: ClassVar[bool] = True
+    prompt_centre: Tensor
+    prompt_scale: Tensor
 
     def __init__(
         self, users: Sequence[str], width: int, prototypes: int, dimension: int, penalty: float

@@ -47,19 +47,15 @@ def fit_table(
     """
     rows = head.rows_of(pairs.users)
     everybody = int(head.rows_of([EVERY_USER])[0])
+    both, prompt = pairs.both, pairs.prompt
 
     def objective(batch: Tensor, generator: torch.Generator, progress: float) -> Tensor:
-        taken = (
-            pairs
-            if len(batch) == len(pairs)
-            else PairFeatures(("",) * len(batch), *(each[batch] for each in states))
-        )
-        users = head.for_users(rows[batch] if taken is not pairs else rows)
+        users = head.for_users(rows[batch])
         spread = (head.user - head.user[everybody]).square().sum()
-        held = 0.5 * options.penalty * spread + (0 if penalty is None else penalty())
-        return loss(margins(head, taken, users)).mean() + held / len(pairs)
+        held: Tensor = 0.5 * options.penalty * spread + (0 if penalty is None else penalty())
+        mean: Tensor = loss(margins(head, both[batch], users, prompt[batch])).mean()
+        return mean + held / len(pairs)
 
-    states = (pairs.chosen, pairs.rejected, pairs.prompt)
     train(
         head,
         objective,

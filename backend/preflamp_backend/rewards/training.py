@@ -305,7 +305,8 @@ def _epoch(run: _Run, loss: Loss, pairs: int, options: TrainingOptions) -> float
             found.backward()
             return found
 
-        return optimizer.step(closure).item()
+        last: Tensor = optimizer.step(closure)
+        return last.item()
     found = torch.zeros(())
     for rows in torch.randperm(pairs, generator=run.generator).split(options.batch_size):
         run.optimizer.zero_grad()

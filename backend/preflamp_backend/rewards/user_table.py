@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +79,7 @@ class UserTableHead(RewardHead):
         """
         table = {user: self.user.detach()[row] for row, user in enumerate(self.users)}
         table |= {user: row.detach() for user, row in rows.items()}
-        head = type(self)(users=tuple(table), **self.config())
+        config: dict[str, Any] = self.config()
+        head = type(self)(users=tuple(table), **config)
         head.load_state_dict({**self.state_dict(), "user": torch.stack(list(table.values()))})
         return head.eval().requires_grad_(False)

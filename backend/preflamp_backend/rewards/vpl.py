@@ -95,6 +95,8 @@ class VplHead(UserTableHead):
     """
 
     kind: ClassVar[str] = "vpl"
+    centre: Tensor
+    scale: Tensor
 
     def __init__(
         self, users: Sequence[str], width: int, latent: int, hidden: int, context: int
@@ -109,8 +111,8 @@ class VplHead(UserTableHead):
         )
         self.query, self.key, self.value = (nn.Linear(hidden, hidden) for _ in range(3))
         self.posterior = nn.Linear(hidden, 2 * latent)
+        self.reads = nn.Linear(width + latent, hidden)
         self.reward = nn.Sequential(
-            nn.Linear(width + latent, hidden),
             nn.LeakyReLU(0.2),
             nn.Linear(hidden, hidden),
             nn.LeakyReLU(0.2),
@@ -130,14 +132,14 @@ class VplHead(UserTableHead):
 
     def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
         """Return the part of the first layer that reads e, (rows, n, hidden)."""
-        by_state = self.reward[0].weight[:, : self.width]
+        by_state = self.reads.weight[:, : self.width]
         return (((hidden - self.centre) / self.scale) @ by_state.T,)
 
     def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
         """Return MLP([e; z]), without a copy of z at every position."""
-        first, rest = self.reward[0], self.reward[1:]
-        by_user = user @ first.weight[:, self.width :].T + first.bias
-        return rest(shared[0] + by_user[:, None])[..., 0]
+        by_user = user @ self.reads.weight[:, self.width :].T + self.reads.bias
+        rewards: Tensor = self.reward(shared[0] + by_user[:, None])
+        return rewards[..., 0]
 
     def infer(self, chosen: Tensor, rejected: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         """Infer q(z | context).
@@ -199,6 +201,7 @@ def fit(
     with torch.no_grad():
         _start(head, pairs, generator)
     contexts = _Contexts(pairs, options.context)
+    both = pairs.both
     shown = contexts.draw(torch.arange(len(pairs.names)), None, generator, full=True)
 
     def loss(batch: Tensor, generator: torch.Generator, progress: float) -> Tensor:
@@ -206,12 +209,11 @@ def fit(
         mean, log_variance = head.infer(pairs.chosen[rows], pairs.rejected[rows], there)
         noise = torch.randn(mean.shape, generator=generator)
         z = mean + noise * (0.5 * log_variance).exp()
-        targets = PairFeatures(
-            ("",) * len(batch), pairs.chosen[batch], pairs.rejected[batch], pairs.prompt[batch]
-        )
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
         kl = options.kl * min(1.0, 2 * (progress * _CYCLES % 1.0))
-        return (log_loss(margins(head, targets, z)) + kl * divergence).mean()
+        return (
+            log_loss(margins(head, both[batch], z, pairs.prompt[batch])) + kl * divergence
+        ).mean()
 
     @torch.no_grad()
     def held_out_loss() -> float:
