@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import pytest
 import torch
@@ -134,10 +135,19 @@ def test_the_backend_loads_it_and_sizes_share_a_tokenizer(first, text_file, tmp_
     assert same_vocabulary(small, large)
 
 
+def test_the_saved_tokenizer_cuts_words_as_in_training(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    model_config(40_000, vocabulary=300, context=64, end=0).save_pretrained(tmp_path)
+    loaded = load_tokenizer(ModelSource(str(tmp_path)))
+    for text in ("On 2017 graphs:\nOn  trees!\n\n don't", " lead", "é\n\n\nb", "3.5%\tx"):
+        assert loaded.encode(text) == tokenizer.encode(text)
+
+
 @given(st.text(max_size=40))
 def test_any_text_survives_the_tokenizer(text):
     tokenizer = train_tokenizer(["a b"], 257)
-    assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    assert tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
 
 
 def test_prompts_and_responses_are_tokenised_apart_and_packed(tokenizer):

@@ -6,9 +6,8 @@ import math
 import re
 from collections.abc import Iterable
 
-from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
-from tokenizers.models import BPE
-from transformers import PreTrainedTokenizerFast, Qwen2Config
+from tokenizers import pre_tokenizers
+from transformers import Qwen2Config, Qwen2Tokenizer
 
 from preflamp_stats.errors import InputError, Problem
 
@@ -21,8 +20,8 @@ _HEAD_WIDTH = 32
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE tokenizer, which can write any text.
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Qwen2Tokenizer:
+    """Train a byte-level BPE tokenizer of Qwen2's kind, which can write any text (in NFC).
 
     Parameters
     ----------
@@ -42,17 +41,15 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
                 f"is {vocabulary}", "take at least 257: all bytes and an end", variable="vocabulary"
             )
         )
-    raw = Tokenizer(BPE())
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    raw.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[END],
+    # The class that loading a Qwen2 model gives: another would cut words in other places.
+    trained = Qwen2Tokenizer(unk_token=END, eos_token=END, pad_token=END).train_new_from_iterator(
+        texts,
+        vocabulary,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    raw.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=raw, eos_token=END, pad_token=END)
+    assert isinstance(trained, Qwen2Tokenizer)
+    return trained
 
 
 def parse_size(size: str) -> int:
