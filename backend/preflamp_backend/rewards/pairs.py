@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -99,44 +100,47 @@ class PairFeatures:
         return PairFeatures(self.users, self.rejected, self.chosen, self.prompt)
 
 
-def split_off(pairs: PairFeatures, share: float, seed: int) -> tuple[PairFeatures, PairFeatures]:
-    """Split a share of each user's pairs off, at random; users with one pair keep it.
+def split_off(users: Sequence[str], share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Split a share of each user's rows off, at random; users with few rows keep all.
 
     Parameters
     ----------
-    pairs : PairFeatures
+    users : sequence of str
+        One a row.
     share : float
-        Between 0 and 1, of each user's pairs, rounded down.
+        Between 0 and 1, of each user's rows, rounded down.
     seed : int
 
     Returns
     -------
-    kept, held_out : PairFeatures
+    kept, held_out : list of int
+        Rows in ascending order.
 
     Raises
     ------
     InputError
-        If no user has pairs enough for one to be split off.
+        If no user has rows enough for one to be split off.
 
     Examples
     --------
-    >>> e = torch.zeros(20, 3)
-    >>> kept, held_out = split_off(PairFeatures(("a",) * 12 + ("b",) * 8, e, e, e), 0.25, seed=0)
-    >>> len(kept), held_out.users
-    (15, ('a', 'a', 'a', 'b', 'b'))
+    >>> kept, held_out = split_off(["a"] * 12 + ["b"] * 8, 0.25, seed=0)
+    >>> len(kept), len(held_out)
+    (15, 5)
     """
+    by_user: dict[str, list[int]] = {user: [] for user in sorted(set(users))}
+    for row, user in enumerate(users):
+        by_user[user].append(row)
     generator = torch.Generator().manual_seed(seed)
-    away: list[int] = []
-    for rows in pairs.by_user().values():
-        order = torch.randperm(len(rows), generator=generator)
-        away += rows[order[: int(share * len(rows))]].tolist()
+    away: set[int] = set()
+    for rows in by_user.values():
+        order = torch.randperm(len(rows), generator=generator).tolist()
+        away |= {rows[i] for i in order[: int(share * len(rows))]}
     if not away:
         raise InputError(
             Problem(
-                f"no user has the {round(1 / share + 0.499)} pairs of which one could be held out",
+                f"no user has the {math.ceil(1 / share)} pairs of which one could be held out",
                 "name a file of held-out pairs",
                 variable="held_out",
             )
         )
-    staying = sorted(set(range(len(pairs))) - set(away))
-    return pairs.select(staying), pairs.select(sorted(away))
+    return [row for row in range(len(users)) if row not in away], sorted(away)

@@ -22,6 +22,7 @@ from preflamp_backend.rewards.fitting import FEATURE_METHODS, adapt_users, fit, 
 from preflamp_backend.rewards.head import save_head
 from preflamp_backend.rewards.pairs import PairFeatures, split_off
 from preflamp_backend.rewards.plan import Training, TrainingPlan
+from preflamp_backend.rewards.token_methods import TOKEN_METHODS
 from preflamp_backend.rewards.training import Epoch
 from preflamp_backend.sources import identify
 from preflamp_backend.tensors import read_tensors
@@ -85,7 +86,7 @@ class Work:
     Attributes
     ----------
     train, held_out, adapt : list of Example
-        Usable pairs; ``held_out`` is empty where a share of each user's is taken.
+        Usable pairs.
     notes : list of str
         What was left out, and what is unusual.
     """
@@ -155,10 +156,15 @@ class Trainer:
         base = _BaseModel(self.plan, model)
         trainings = self.plan.trainings
         on_features = [job for job in jobs if trainings[job.method].model in FEATURE_METHODS]
+        for job in jobs:
+            if job not in on_features:
+                self._fit_tokens(job, report)
         if on_features:
             train = self._features(base, self._store, self.work.train, "pairs", report)
             held_out = self._features(base, self._whole, self.work.held_out, "held out", report)
-            adapt = self._features(base, self._whole, self.work.adapt, "new users", report)
+            adapt = None
+            if self.work.adapt:
+                adapt = self._features(base, self._whole, self.work.adapt, "new users", report)
             for job in on_features:
                 self._fit(job, train, held_out, adapt, report)
 
@@ -169,9 +175,7 @@ class Trainer:
         examples: Sequence[Example],
         what: str,
         report: Report,
-    ) -> PairFeatures | None:
-        if not examples:
-            return None
+    ) -> PairFeatures:
         done = 0
 
         def advance(count: int) -> None:
@@ -186,27 +190,19 @@ class Trainer:
     def _fit(
         self,
         job: Job,
-        train: PairFeatures | None,
-        held_out: PairFeatures | None,
+        train: PairFeatures,
+        held_out: PairFeatures,
         adapt: PairFeatures | None,
         report: Report,
     ) -> None:
-        assert train is not None
         training = self.plan.trainings[job.method]
-        if held_out is None:
-            train, held_out = split_off(train, self.plan.setup.held_out_share, job.seed)
-        what = f"{job.model}: {job.method}" + (f", seed {job.seed}" if job.seed else "")
-
-        def after(epoch: Epoch) -> None:
-            report(Progress(what, epoch.number, epoch.epochs, epoch.held_out))
-
         head = fit(
             training.model,
             train,
             held_out,
             training.options,
             seed=job.seed,
-            report=after,
+            report=_after_epoch(job, report),
             checkpoint=job.path.with_name(f"{job.path.stem}.checkpoint{job.path.suffix}"),
         )
         if adapt is not None:
@@ -221,8 +217,32 @@ class Trainer:
         }
         save_head(job.path, head, about)
 
+    def _fit_tokens(self, job: Job, report: Report) -> None:
+        training = self.plan.trainings[job.method]
+        TOKEN_METHODS[training.model].fit(
+            self.plan.study.models[job.model],
+            self._parts,
+            training.options,
+            training.method,
+            job.path,
+            seed=job.seed,
+            report=_after_epoch(job, report),
+        )
+
+    @property
+    def _parts(self) -> dict[str, list[Example]]:
+        return {name: getattr(self.work, name) for name in ("train", "held_out", "adapt")}
+
     def _job(self, model: str, training: Training, seed: int) -> Job:
         study = self.plan.study
+        if training.model in TOKEN_METHODS:
+            kind, base = TOKEN_METHODS[training.model], study.models[model]
+            source = study.reward_source(training.method, model, seed)
+            assert source is not None
+            folder = Path(study.located(source.path))
+            key = kind.key(base, self._parts, training.options, training.method, seed)
+            done = kind.is_done(folder, key)
+            return Job(model, training.method.name, seed, folder, key, done)
         path = Path(study.head_path(training.method, model, seed))
         key = self._key(model, training, seed)
         return Job(model, training.method.name, seed, path, key, _key_of(path) == key)
@@ -234,7 +254,6 @@ class Trainer:
             "examples": self._examples_hash,
             "form": asdict(self.plan.study.prompt),
             "setup": {name: setup[name] for name in ("prefixes", "batch_tokens")},
-            "share": None if self.work.held_out else setup["held_out_share"],
             "model": training.model,
             "options": asdict(training.options),
             "seed": seed,
@@ -246,7 +265,7 @@ class Trainer:
     def _examples_hash(self) -> str:
         texts = [
             [(each.user, each.prompt, *_pair(each)) for each in part]
-            for part in (self.work.train, self.work.held_out, self.work.adapt)
+            for part in self._parts.values()
         ]
         return sha256(json.dumps(texts).encode()).hexdigest()
 
@@ -285,6 +304,11 @@ def _read_work(plan: TrainingPlan) -> Work:
             raise InputError(
                 Problem("holds no usable pair", "give chosen and rejected", study.located(file))
             )
+    if not setup.held_out:
+        rows = parts["data"]
+        kept, away = split_off([each.user for each in rows], setup.held_out_share, seed=0)
+        parts["data"], parts["held_out"] = [rows[i] for i in kept], [rows[i] for i in away]
+        notes.append(f"{setup.data}: {len(away)} pairs held out to stop early by")
     known = {example.user for example in parts["data"]}
     strangers = {example.user for example in parts["held_out"]} - known
     if strangers:
@@ -297,6 +321,11 @@ def _read_work(plan: TrainingPlan) -> Work:
         notes.append(f"{setup.adapt}: {len(again)} users who are trained on already left out")
         parts["adapt"] = [each for each in parts["adapt"] if each.user not in again]
     return Work(parts["data"], parts["held_out"], parts["adapt"], notes)
+
+
+def _after_epoch(job: Job, report: Report) -> Callable[[Epoch], None]:
+    what = f"{job.model}: {job.method}, seed {job.seed}"
+    return lambda epoch: report(Progress(what, epoch.number, epoch.epochs, epoch.held_out))
 
 
 def _check_places(jobs: Sequence[Job]) -> None:
