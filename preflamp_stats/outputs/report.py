@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
 
 from preflamp_stats.outputs.figures import FIGURES, Rendered, render_figures
 from preflamp_stats.outputs.formatting import label, sentence
 from preflamp_stats.outputs.grid import Grid
 from preflamp_stats.outputs.layout import lay_out
+from preflamp_stats.outputs.questions import QUESTIONS, READING
 from preflamp_stats.results import Analysis
 
 __all__ = ["to_html"]
@@ -22,19 +28,9 @@ _MOST_ROWS_OPEN = 60
 _PIXELS_PER_INCH = 130
 """Figures are larger on a screen than in print."""
 
-_QUESTIONS = {
-    "Does accuracy predict?": ("tau", "pooled_tau", "slope", "decoupling", "example_level"),
-    "Does the policy discriminate?": (
-        "rm_accuracy",
-        "policy_accuracy",
-        "weight_curve",
-        "prefix_accuracy",
-        "length_difference",
-    ),
-    "Does it write better?": ("generation", "method_metrics", "contrasts"),
-    "Does in-context learning win, and from which size?": ("in_context",),
-    "Which method would you choose, and what would it cost?": ("regret",),
-}
+_COLOURS = 128
+"""Colours of a picture in the report; the PNG beside it has all. A third of the size."""
+
 _REST = "Further tables"
 
 
@@ -52,6 +48,8 @@ class _Section:
     name: str
     title: str
     caption: str
+    reading: str
+    findings: tuple[str, ...]
     grid: Grid
     pictures: tuple[_Picture, ...]
     folded: bool
@@ -61,6 +59,7 @@ class _Section:
 class _Question:
     anchor: str
     title: str
+    answer: str
     sections: tuple[_Section, ...]
 
 
@@ -77,8 +76,8 @@ def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -
     Returns
     -------
     str
-        HTML without scripts or links to elsewhere; figures are inside it. Every text of the
-        analysis is escaped.
+        HTML without links to elsewhere; figures are inside it. Every text of the analysis is
+        escaped, and the page's policy lets no script run but our own, which sorts tables.
     """
     if figures is None:
         figures = render_figures(analysis, ("png",))
@@ -90,22 +89,42 @@ def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"label": label, "sentence": sentence, "minus": _minus}
+    environment.filters |= {"label": label, "sentence": sentence, "minus": _minus, "prose": _prose}
     questions = _questions(analysis, figures)
-    return environment.get_template("report.html.j2").render(analysis=analysis, questions=questions)
+    placed = {
+        text for question in questions for part in question.sections for text in part.findings
+    }
+    script = environment.get_template("report.js").render()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return environment.get_template("report.html.j2").render(
+        analysis=analysis,
+        questions=questions,
+        verdict=[question for question in questions if question.answer],
+        sentences=[text for text in analysis.summary if text not in placed],
+        script=Markup(script),  # our own file, no text of the analysis in it
+        script_hash=f"sha256-{digest}",
+    )
 
 
 def _questions(analysis: Analysis, figures: Mapping[str, Rendered]) -> list[_Question]:
     """Tables under the question that they answer; those that answer none of ours come last."""
-    known = {name for names in _QUESTIONS.values() for name in names}
-    rest = tuple(name for name in analysis.tables if name not in known)
     found = []
-    for place, (title, names) in enumerate({**_QUESTIONS, _REST: rest}.items(), start=1):
-        there = [name for name in names if name in analysis.tables]
-        if there:
-            sections = tuple(_section(analysis, name, figures) for name in there)
-            found.append(_Question(f"question-{place}", title, sections))
+    for question in QUESTIONS:
+        sections = _sections(analysis, question.tables, figures)
+        if sections:
+            answer = question.answer(analysis.tables)
+            found.append(_Question(question.name, question.title, answer, sections))
+    known = {name for question in QUESTIONS for name in question.tables}
+    rest = tuple(name for name in analysis.tables if name not in known)
+    if rest:
+        found.append(_Question("further", _REST, "", _sections(analysis, rest, figures)))
     return found
+
+
+def _sections(
+    analysis: Analysis, names: tuple[str, ...], figures: Mapping[str, Rendered]
+) -> tuple[_Section, ...]:
+    return tuple(_section(analysis, name, figures) for name in names if name in analysis.tables)
 
 
 def _section(analysis: Analysis, name: str, figures: Mapping[str, Rendered]) -> _Section:
@@ -114,7 +133,7 @@ def _section(analysis: Analysis, name: str, figures: Mapping[str, Rendered]) -> 
         _Picture(
             source=_data_uri(figures[key].files["png"]),
             alt=spec.alt(analysis),
-            title=spec.title if spec.title != table.title else "",
+            title=spec.title,
             left_out=spec.left_out(analysis),
             width=round(figures[key].width * _PIXELS_PER_INCH),
         )
@@ -122,14 +141,31 @@ def _section(analysis: Analysis, name: str, figures: Mapping[str, Rendered]) -> 
         if spec.table == name and key in figures
     )
     grid = lay_out(table)
-    folded = sum(len(block.rows) for block in grid.blocks) > _MOST_ROWS_OPEN
-    return _Section(name, table.title, table.caption, grid, pictures, folded)
+    return _Section(
+        name=name,
+        title=table.title,
+        caption=table.caption,
+        reading=READING.get(name, ""),
+        findings=tuple(analysis.findings.get(name, ())),
+        grid=grid,
+        pictures=pictures,
+        folded=sum(len(block.rows) for block in grid.blocks) > _MOST_ROWS_OPEN,
+    )
 
 
 def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+    """Embed a picture, with a palette of its own: a figure has few colours."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").quantize(_COLOURS).save(buffer, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def _minus(text: str) -> str:
     """True minus signs in a printed number or interval; other text stays as it is."""
     return text if any(character.isalpha() for character in text) else text.replace("-", "−")
+
+
+def _prose(text: str) -> str:
+    """True minus signs before the numbers of a sentence; hyphens stay."""
+    return re.sub(r"(?<![\w-])-(?=\d)", "−", text)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from preflamp_stats.outputs.questions import QUESTIONS
 from preflamp_stats.outputs.report import to_html
 from preflamp_stats.results import Analysis
 
@@ -57,7 +61,8 @@ def test_is_well_formed_and_unique_in_its_ids(page: str) -> None:
 def test_is_self_contained(page: str) -> None:
     outline = Outline()
     outline.feed(page)
-    assert outline.all("script") == outline.all("link") == outline.all("iframe") == []
+    assert outline.all("link") == outline.all("iframe") == []
+    assert outline.all("script") == [{}]
     sources = [image["src"] or "" for image in outline.all("img")]
     assert sources
     assert all(source.startswith("data:image/png;base64,") for source in sources)
@@ -66,9 +71,36 @@ def test_is_self_contained(page: str) -> None:
 
 
 def test_labels_and_sentences_are_escaped(page: str) -> None:
-    assert "<script" not in page
+    assert page.count("<script") == 1
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "&lt;b&gt;prism&lt;/b&gt;" in page
+
+
+def test_the_policy_names_the_script_by_its_checksum(page: str) -> None:
+    script = page.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = html.unescape(re.search(r'Security-Policy" content="([^"]*)"', page)[1])
+    assert policy.startswith("default-src 'none';")
+    assert f"script-src 'sha256-{digest}'" in policy
+
+
+def test_every_question_has_an_answer_in_short_and_each_table_its_reading(
+    small: Analysis, page: str
+) -> None:
+    short, rest = page.split("</header>")
+    for question in QUESTIONS[:2]:
+        answer = question.answer(small.tables)
+        assert answer
+        assert html.escape(question.title) in short
+        assert answer in html.unescape(rest).replace("−", "-")
+    assert rest.count("How to read it.") == 2
+
+
+def test_sentences_stand_at_their_table_and_not_twice(small: Analysis) -> None:
+    found = replace(small, findings={"tau": small.summary[:1]})
+    short, rest = to_html(found).split("</header>")
+    assert "agree with tau" in rest
+    assert "agree with tau" not in short
 
 
 def test_tables_and_figures_speak(page: str) -> None:
@@ -80,7 +112,7 @@ def test_tables_and_figures_speak(page: str) -> None:
 
 
 def test_summary_stands_first_and_origins_last(page: str, small: Analysis) -> None:
-    places = [page.index(part) for part in ("agree with tau", "3 examples", "<table>", "ab" * 32)]
+    places = [page.index(part) for part in ("agree with tau", "3 examples", "<table ", "ab" * 32)]
     assert places == sorted(places)
     assert all(f"<dt>{name}</dt>" in page for name in small.settings.as_dict())
 

@@ -18,6 +18,7 @@ from preflamp_stats.outputs.figures.curves import (
 from preflamp_stats.outputs.figures.dots import by_method_selection, draw_by_method
 from preflamp_stats.outputs.figures.forest import draw_tau, tau_left_out
 from preflamp_stats.outputs.figures.in_context import draw_icl_by_model_size
+from preflamp_stats.outputs.figures.regret import draw_regret, regret_left_out
 from preflamp_stats.outputs.figures.scatter import (
     draw_discrimination_vs_generation,
     scatter_left_out,
@@ -109,6 +110,14 @@ FIGURES: dict[str, FigureSpec] = {
         draw_icl_by_model_size,
         "Difference between methods without a reward model and the best with one, by size of the "
         "base model, with intervals.",
+    ),
+    "regret": FigureSpec(
+        "What a choice costs",
+        "regret",
+        draw_regret,
+        "Dot plot of what is lost downstream by the method that a metric chooses, with intervals, "
+        "beside what a method picked at random loses.",
+        regret_left_out,
     ),
     "rm_accuracy": _by_method("rm_accuracy", "RM accuracy", "RM accuracy"),
     "policy_accuracy": _by_method("policy_accuracy", "Policy accuracy", "policy accuracy"),

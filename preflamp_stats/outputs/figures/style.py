@@ -46,8 +46,8 @@ __all__ = [
     "text",
 ]
 
-ONE_COLUMN, TWO_COLUMNS = 3.3, 6.8
-"""Widths in inches of a figure in one column and across both."""
+ONE_COLUMN, TWO_COLUMNS = 3.03, 6.3
+"""Widths in inches of a figure in one column and across both, those of ACL's style."""
 GREY = "#6b6b6b"
 _DPI = 300
 Floats: TypeAlias = ArrayLike
