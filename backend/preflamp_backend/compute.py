@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +23,7 @@ from preflamp_backend.loading import (
 )
 from preflamp_backend.models import AutoregressiveReward, HeadReward, LanguageModel, RewardModel
 from preflamp_backend.prompting import build_prompt
+from preflamp_backend.rewards.p_rlhf import load_p_rlhf
 from preflamp_backend.scoring import BaseScores, score, score_rewards
 from preflamp_backend.shards import Shard
 from preflamp_backend.sources import ModelSource, load_config, load_tokenizer
@@ -83,6 +85,11 @@ def _classifier(source: ModelSource, name: str) -> HeadReward:
     return load_sequence_classifier(source, name)
 
 
+@lru_cache(maxsize=1)
+def _p_dpo(source: ModelSource, name: str) -> AutoregressiveReward:
+    return load_p_rlhf(source, name)
+
+
 def _heads(study: Study, model: str, methods: Sequence[Method], seeds: Sequence[int]) -> HeadReward:
     """Heads of some methods on a base model, those that were trained a seed once for each."""
     paths = {
@@ -105,6 +112,8 @@ def _reward_model(study: Study, model: str, method: Method, seed: int) -> Reward
         return None
     if method.kind == "classifier":
         return _classifier(source, method.name)
+    if method.kind == "p-dpo":
+        return _p_dpo(source, method.name)
     return AutoregressiveReward(method.name, _language_model(source), relative=method.relative)
 
 
@@ -184,9 +193,7 @@ def _score_reward(
         for row, text, encoding in zip(rows, texts, ours, strict=True):
             with _naming(row):
                 room = max(map(len, encoding.continuations)) + len(suffix)
-                prompt = encode_prompt(
-                    backbone.tokenizer, text, method.form, room=room, context=backbone.context
-                )
+                prompt = _reward_prompt(reward, method, text, row, room)
             theirs.append(Encoding(prompt.prompt, encoding.continuations, prompt.overlong))
     users = [row.user for row in rows]
     rewards = score_rewards(
@@ -220,6 +227,18 @@ def _encodings(
 
 def _reward_text(method: Method, row: Example, tokenizer: Any) -> str:
     return build_prompt(row, method.prompt, count=_counter(tokenizer)).text
+
+
+def _reward_prompt(
+    reward: RewardModel, method: Method, text: str, row: Example, room: int
+) -> Encoding:
+    """Ids of a prompt as its reward model reads it, the user's soft tokens before all."""
+    prefix = reward.prefix(row.user) if isinstance(reward, AutoregressiveReward) else ()
+    backbone = reward.backbone
+    prompt = encode_prompt(
+        backbone.tokenizer, text, method.form, room=room + len(prefix), context=backbone.context
+    )
+    return replace(prompt, prompt=(*prefix, *prompt.prompt))
 
 
 def _counter(tokenizer: Any) -> Any:
@@ -285,7 +304,5 @@ def _request(
     backbone = reward.backbone
     theirs = _reward_text(method, row, backbone.tokenizer)
     suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
-    reward_prompt = encode_prompt(
-        backbone.tokenizer, theirs, method.form, room=room + len(suffix), context=backbone.context
-    )
+    reward_prompt = _reward_prompt(reward, method, theirs, row, room + len(suffix))
     return Request(key, prompt, row.user, theirs, reward_prompt), shots

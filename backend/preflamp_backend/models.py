@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from preflamp_backend.rewards.batch import BatchRewards
 from preflamp_backend.rewards.head import RewardHead
+from preflamp_backend.rewards.soft_tokens import SoftTokens
 from preflamp_backend.trees import SlotCache, chain_mask
 
 __all__ = [
@@ -192,12 +193,18 @@ class AutoregressiveReward:
     model : LanguageModel
     relative : bool
         False: r = Σ log π_r(y_t) (GenARM). True: r = Σ [log π_r(y_t) − log π(y_t)], where π_r
-        reads the user's preference in its prompt (PAD).
+        reads the user's preference in its prompt (PAD) or the user's soft tokens (P-DPO).
+    scale : float
+        Factor of the reward (β of P-DPO).
+    soft : SoftTokens, optional
+        Soft tokens of users, which stand before the prompt.
     """
 
     method: str
     model: LanguageModel
     relative: bool = False
+    scale: float = 1.0
+    soft: SoftTokens | None = None
 
     @property
     def backbone(self) -> Backbone:
@@ -208,6 +215,10 @@ class AutoregressiveReward:
     def methods(self) -> tuple[str, ...]:
         """The one method."""
         return (self.method,)
+
+    def prefix(self, user: str) -> tuple[int, ...]:
+        """Ids that stand before a user's prompts."""
+        return self.soft.prefix(user) if self.soft else ()
 
 
 RewardModel: TypeAlias = HeadReward | AutoregressiveReward

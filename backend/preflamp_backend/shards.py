@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preflamp_backend.data import Example, content_hash
+from preflamp_backend.rewards.p_rlhf import check_base
 from preflamp_backend.sources import ModelSource, identify, load_tokenizer
 from preflamp_backend.study import Method, Study
 from preflamp_backend.vocabulary import other_tokenizer, same_vocabulary
@@ -107,6 +108,8 @@ def _work(
         own = {**shared, "method": _choices(method, model)}
         for seed in study.run.seeds if method.seeded else (0,):
             judge = study.reward_source(method, model, seed)
+            if method.kind == "p-dpo" and judge:
+                check_base(judge, source, method.name)
             if paired and judge:
                 needed = _judged(study, method, source, judge)
                 work.append(("score", method.name, seed, {**own, **needed}))

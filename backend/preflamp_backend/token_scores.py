@@ -87,6 +87,7 @@ def autoregressive_scores(
     own, _, leaves = token_logprobs(reward.model, forward, 0, at)
     if reward.relative and base is not None:
         own, leaves = own - base[0], leaves - base[2]
+    own, leaves = reward.scale * own, reward.scale * leaves
     policy = None
     if base is not None and options.weights:
         # The reward of the prefix is the same for every alternative and cancels.

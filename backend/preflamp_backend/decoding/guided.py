@@ -275,6 +275,7 @@ class _LogitSteps:
         rewards = guide.gather(-1, ids.clamp(max=guide.shape[-1] - 1))
         if self.reward.relative:
             rewards = rewards - logprobs
+        rewards = self.reward.scale * rewards
         _check_numbers(rewards, self.reward.method)
         at = choose(logprobs + self.options.weight * rewards, self.options.temperature, uniform)
         self.written = ids.gather(1, at[:, None])[:, 0]

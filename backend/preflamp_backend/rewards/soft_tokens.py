@@ -28,6 +28,9 @@ class SoftTokens(nn.Module):
     soft : Tensor, (users, tokens, width)
     users : sequence of str
         Names of its rows; ``""``, the generic user, must be among them.
+    rate : float
+        How far a step of training moves soft tokens, against the model's own weights. Weight decay
+        pulls them to where they started.
 
     Examples
     --------
@@ -39,7 +42,9 @@ class SoftTokens(nn.Module):
     torch.Size([1, 2, 4])
     """
 
-    def __init__(self, words: nn.Embedding, soft: Tensor, users: Sequence[str]) -> None:
+    def __init__(
+        self, words: nn.Embedding, soft: Tensor, users: Sequence[str], *, rate: float = 1.0
+    ) -> None:
         super().__init__()
         if EVERY_USER not in users or len(users) != len(soft) or soft.ndim != 3:
             raise InputError(
@@ -56,14 +61,24 @@ class SoftTokens(nn.Module):
                 )
             )
         self.words = words
-        self.soft = nn.Parameter(soft.to(words.weight))
+        self.rate = rate
+        self.start: Tensor
+        self.register_buffer(
+            "start", soft.detach().to(words.weight).clone(memory_format=torch.contiguous_format)
+        )
+        self.moved = nn.Parameter(torch.zeros_like(self.start))
         self.users = tuple(users)
         self._row_of = {user: row for row, user in enumerate(users)}
 
     @property
+    def soft(self) -> Tensor:
+        """Soft tokens as they stand, (users, tokens, width)."""
+        return self.start + self.rate * self.moved
+
+    @property
     def tokens(self) -> int:
         """Soft tokens a user."""
-        return self.soft.shape[1]
+        return self.start.shape[1]
 
     def prefix(self, user: str) -> tuple[int, ...]:
         """Ids of a user's soft tokens; of the generic user's for whoever has none."""

@@ -1,0 +1,327 @@
+"""P-RLHF (P-DPO): a language model that reads soft tokens of its user before the prompt.
+
+The reward is the scaled log-ratio to the base model it was trained from,
+
+    r_u(x, y) = β Σ_t [log π_θ(y_t given u, x, y_<t) − log π_ref(y_t given x, y_<t)],
+
+where u stands for T soft tokens, looked up by user; whoever has none reads those of the generic
+user. Model and soft tokens are trained on preference pairs by
+
+    loss = α·DPO(user) + (1 − α)·DPO(generic user),   DPO(u) = −log σ(r_u(x, y⁺) − r_u(x, y⁻)).
+
+All users start from one draw of word embeddings, so what sets a user apart was learnt.
+
+Source: Li et al. 2024, "Personalized Language Modeling from Personalized Human Feedback", arXiv
+2402.05133.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from preflamp_backend.data import Example
+from preflamp_backend.loading import load_language_model, load_trainable
+from preflamp_backend.models import AutoregressiveReward, LanguageModel
+from preflamp_backend.prompting import PromptOptions
+from preflamp_backend.rewards.head import EVERY_USER
+from preflamp_backend.rewards.soft_tokens import SoftTokens
+from preflamp_backend.rewards.token_pairs import (
+    encode_pairs,
+    is_trained,
+    key_of,
+    pair_logprobs,
+    save_folder,
+    stored_logprobs,
+)
+from preflamp_backend.rewards.training import Report, TrainingOptions, train
+from preflamp_backend.sources import ModelSource, identify
+from preflamp_backend.tensors import read_tensors
+from preflamp_backend.text import Encoding, PromptFormat
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["PRlhfOptions", "check_base", "fit_p_rlhf", "load_p_rlhf"]
+
+SOFT_TOKENS = "soft_tokens.safetensors"
+"""File of the folder that holds the users' soft tokens, β, and the base model's identity."""
+
+
+@dataclass(frozen=True)
+class PRlhfOptions(TrainingOptions):
+    """How a P-DPO model is trained.
+
+    Parameters
+    ----------
+    tokens : int
+        T, soft tokens a user.
+    alpha : float
+        α, share of the users' own loss; the rest is the generic user's.
+    beta : float
+        β, scale of the reward.
+    soft_rate : float
+        How far a step moves soft tokens, against the model's own weights: what tells users apart
+        has to be found before the model has learnt the pairs by heart.
+    epochs, batch_size, learning_rate, weight_decay, patience
+        As for every reward model; fewer and smaller, as all weights of a model are trained.
+    """
+
+    epochs: int = 5
+    batch_size: int = 16
+    learning_rate: float = 5e-5
+    patience: int = 2
+    tokens: int = 10
+    alpha: float = 0.5
+    beta: float = 0.1
+    soft_rate: float = 100.0
+
+    def checks(self) -> dict[str, tuple[bool, str]]:
+        """Further options."""
+        return {
+            "tokens": (self.tokens >= 1, "at least 1"),
+            "alpha": (0 <= self.alpha <= 1, "a share from 0 to 1"),
+            "soft_rate": (0 < self.soft_rate < math.inf, "a number above 0"),
+            "beta": (0 < self.beta < math.inf, "a number above 0"),
+            "optimizer": (self.optimizer == "adamw", "adamw, as a language model is trained"),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """Encoded pairs, whose they are, and what the reference model says of them."""
+
+    encodings: list[Encoding]
+    users: list[str]
+    reference: Tensor
+
+
+def fit_p_rlhf(
+    base: ModelSource,
+    examples: Sequence[Example],
+    held_out: Sequence[Example],
+    options: PRlhfOptions,
+    folder: str | Path,
+    *,
+    adapt: Sequence[Example] = (),
+    seed: int = 0,
+    prompt: PromptOptions | None = None,
+    form: PromptFormat | None = None,
+    report: Report | None = None,
+) -> None:
+    """Train a P-DPO model and write its folder.
+
+    A run that was stopped goes on from its last epoch and ends with the same bytes; one that is
+    done is not run again.
+
+    Parameters
+    ----------
+    base : ModelSource
+        Model to start from, and the reference; trained in float32 whatever its dtype.
+    examples, held_out : sequence of Example
+        With chosen and rejected; training stops by the held-out ones.
+    options : PRlhfOptions
+    folder : path
+        Written as transformers does, in safetensors, and the soft tokens beside; for the method
+        kind ``p-dpo``.
+    adapt : sequence of Example
+        Pairs of users who are not among ``examples``: they get soft tokens of their own, fitted
+        from the generic user's with the model as it then is.
+    seed : int
+        Of the soft tokens' start and the order of pairs.
+    prompt : PromptOptions, optional
+    form : PromptFormat, optional
+        How prompts are made and read; the same as when the model is used.
+    report : callable, optional
+        Told of each epoch.
+
+    Raises
+    ------
+    InputError
+        For a model that cannot be loaded, examples that cannot be used, users to adapt to who were
+        trained on already, or a full disk.
+    """
+    prompt, form, folder = prompt or PromptOptions(), form or PromptFormat(), Path(folder)
+    data = {"train": examples, "held_out": held_out, "adapt": adapt}
+    key = key_of("p-dpo", base, data, options, prompt, form, seed)
+    if is_trained(folder, key):
+        return
+    network, model = load_trainable(base)
+
+    def prepared(rows: Sequence[Example]) -> _Pairs:
+        encodings = encode_pairs(
+            model.tokenizer,
+            rows,
+            context=model.backbone.context,
+            prompt=prompt,
+            form=form,
+            room=options.tokens,
+        )
+        return _Pairs(encodings, [row.user for row in rows], stored_logprobs(model, encodings))
+
+    pairs, others = prepared(examples), prepared(held_out)
+    new = prepared(adapt) if adapt else None
+    seen = sorted({*pairs.users} - {EVERY_USER})
+    if new and (both := sorted({*new.users} & {*seen, EVERY_USER})):
+        raise InputError(
+            Problem(
+                f"holds user {both[0]!r}, who is trained on already",
+                "adapt to users who are not in the training data",
+                variable="adapt",
+            )
+        )
+    words: Any = network.get_input_embeddings()
+    soft = _start(words, [EVERY_USER, *seen], options, seed)
+    soft.install(network)
+    checkpoint = folder.with_name(f".{folder.name}.checkpoint.safetensors")
+    train(
+        network,
+        lambda rows, generator, progress: _loss(model, soft, pairs, rows, options),
+        lambda: _held_out_loss(model, soft, others, options.beta),
+        len(pairs.users),
+        options,
+        seed=seed,
+        report=report,
+        checkpoint=checkpoint,
+        key=key,
+    )
+    if new is not None:
+        soft.remove(network)
+        soft = _adapted(model, soft, new, options, seed)
+    soft.remove(network)
+    about = {
+        "kind": "p-dpo",
+        "users": list(soft.users),
+        "beta": options.beta,
+        "base": identify(base)["weights"],
+    }
+    save_folder(
+        folder,
+        network,
+        model.tokenizer,
+        {"kind": "p-dpo", "key": key, "seed": seed, "options": asdict(options)},
+        {SOFT_TOKENS: ({"soft": soft.soft}, about)},
+    )
+
+
+def load_p_rlhf(source: ModelSource, method: str) -> AutoregressiveReward:
+    """Load what :func:`fit_p_rlhf` wrote.
+
+    Raises
+    ------
+    InputError
+        For a folder without a model or without soft tokens.
+    """
+    soft, about = _read_soft_tokens(source)
+    model = load_language_model(source)
+    words: Any = model.backbone.network.get_input_embeddings()
+    tokens = SoftTokens(words, soft, about["users"])
+    tokens.requires_grad_(False).install(model.backbone.network)
+    return AutoregressiveReward(
+        method, model, relative=True, scale=float(about["beta"]), soft=tokens
+    )
+
+
+def check_base(source: ModelSource, base: ModelSource, method: str) -> None:
+    """Refuse a base model that is not the one a P-DPO model was trained from.
+
+    Raises
+    ------
+    InputError
+        For another base model, or a folder without soft tokens.
+    """
+    if _read_soft_tokens(source)[1]["base"] != identify(base)["weights"]:
+        raise InputError(
+            Problem(
+                f"the reward of {method!r} is relative to another base model than {base.path}",
+                "put {model} into its path and train it from each base model",
+                variable=source.path,
+            )
+        )
+
+
+def _read_soft_tokens(source: ModelSource) -> tuple[Tensor, dict[str, Any]]:
+    tensors, about = read_tensors(Path(source.path) / SOFT_TOKENS)
+    if about.get("kind") != "p-dpo" or "soft" not in tensors:
+        raise InputError(
+            Problem("holds no soft tokens of users", "train the model by p-dpo", source.path)
+        )
+    return tensors["soft"], about
+
+
+def _start(
+    words: torch.nn.Embedding, users: Sequence[str], options: PRlhfOptions, seed: int
+) -> SoftTokens:
+    """Soft tokens of all users from one draw of word embeddings."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randint(words.num_embeddings, (options.tokens,), generator=generator)
+    drawn = words.weight.detach()[rows.to(words.weight.device)]
+    rows_of_users = drawn.expand(len(users), -1, -1)
+    return SoftTokens(words, rows_of_users, users, rate=options.soft_rate)
+
+
+def _gaps(
+    model: LanguageModel, prefixes: Sequence[tuple[int, ...]], pairs: _Pairs, rows: Sequence[int]
+) -> Tensor:
+    """Reward of chosen over rejected before β, (rows,), with gradients."""
+    read = [
+        Encoding((*prefix, *pairs.encodings[row].prompt), pairs.encodings[row].continuations)
+        for prefix, row in zip(prefixes, rows, strict=True)
+    ]
+    ratios = pair_logprobs(model, read)
+    ratios = ratios - pairs.reference[list(rows)].to(ratios.device)
+    return ratios[:, 0] - ratios[:, 1]
+
+
+def _loss(
+    model: LanguageModel, soft: SoftTokens, pairs: _Pairs, rows: Tensor, options: PRlhfOptions
+) -> Tensor:
+    """Mean of α·DPO(user) + (1 − α)·DPO(generic user)."""
+    at = rows.tolist()
+    own = [soft.prefix(pairs.users[row]) for row in at]
+    generic = [soft.prefix(EVERY_USER)] * len(at)
+    gaps = _gaps(model, [*own, *generic], pairs, [*at, *at])
+    losses = -logsigmoid(options.beta * gaps).view(2, -1).mean(-1)
+    return options.alpha * losses[0] + (1 - options.alpha) * losses[1]
+
+
+@torch.no_grad()
+def _held_out_loss(model: LanguageModel, soft: SoftTokens, pairs: _Pairs, beta: float) -> float:
+    """Mean DPO loss of pairs under their own users' soft tokens."""
+    read = [
+        Encoding((*soft.prefix(user), *each.prompt), each.continuations)
+        for user, each in zip(pairs.users, pairs.encodings, strict=True)
+    ]
+    ratios = stored_logprobs(model, read) - pairs.reference
+    return -logsigmoid(beta * (ratios[:, 0] - ratios[:, 1])).mean().item()
+
+
+def _adapted(
+    model: LanguageModel, soft: SoftTokens, pairs: _Pairs, options: PRlhfOptions, seed: int
+) -> SoftTokens:
+    """Add soft tokens of new users, fitted with everything else as it is."""
+    network = model.backbone.network.requires_grad_(False)
+    new = sorted({*pairs.users})
+    generic = soft.soft.detach()[soft.users.index(EVERY_USER)]
+    rows = torch.cat([generic[None], generic.expand(len(new), -1, -1)])
+    fitted = SoftTokens(soft.words, rows, [EVERY_USER, *new], rate=options.soft_rate)
+    fitted.words.requires_grad_(False)
+    fitted.install(network)
+    # Nothing is held out of a few pairs: what stops the fit is its length.
+    train(
+        fitted,
+        lambda at, generator, progress: _loss(
+            model, fitted, pairs, at, replace(options, alpha=1.0)
+        ),
+        lambda: _held_out_loss(model, fitted, pairs, options.beta),
+        len(pairs.users),
+        options,
+        seed=seed,
+    )
+    joined = torch.cat([soft.soft.detach(), fitted.soft.detach()[1:]])
+    return SoftTokens(soft.words, joined, [*soft.users, *new])
