@@ -88,6 +88,10 @@ _ASSOCIATION = [
     association.AssociationCell(n_users, n_methods)
     for n_users, n_methods in product((50, 200), (4, 6, 12))
 ]
+_SAME_METHODS = [
+    association.AssociationCell(n_users, n_methods, same_methods=True, unequal=unequal)
+    for n_users, n_methods, unequal in product((50, 200), (4, 6, 12), (False, True))
+]
 
 GROUPS: dict[str, Group] = {
     "tau": Group(tau_study, _plain([*_GRID, *_BEYOND]), 500, 1),
@@ -127,6 +131,9 @@ GROUPS: dict[str, Group] = {
     "in context": Group(methods.in_context_study, _plain(_DECOUPLING), 1000, 9),
     "no association": Group(association.no_association_study, _plain(_ASSOCIATION), 1000, 10),
     "two predictors": Group(association.two_predictors_study, _plain(_ASSOCIATION), 1000, 11),
+    "two predictors, same methods": Group(
+        association.two_predictors_study, _plain(_SAME_METHODS), 1000, 16
+    ),
     "regret": Group(association.regret_study, _plain(_ASSOCIATION), 1000, 12),
     "example level": Group(association.example_level_study, _plain(_ASSOCIATION), 1000, 13),
 }

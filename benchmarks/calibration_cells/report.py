@@ -13,6 +13,7 @@ import numpy as np
 from calibration_cells.figures import draw_figures
 from calibration_cells.grid import GROUPS
 from calibration_cells.outcomes import Cell, Estimate, by_group
+from calibration_cells.summary import write_summary
 from calibration_cells.tables import (
     GROUPS_OF_TESTS,
     LARGEST_SIZE,
@@ -48,7 +49,7 @@ def write_report(records: Iterable[Mapping[str, Any]], docs: Path) -> list[Path]
     Returns
     -------
     list of Path
-        The page and its figures.
+        The page, its figures, and ``calibration/cells.csv`` with every number behind them.
 
     Raises
     ------
@@ -59,11 +60,12 @@ def write_report(records: Iterable[Mapping[str, Any]], docs: Path) -> list[Path]
     page = docs / "calibration.md"
     text = (page if page.exists() else _PAGE).read_text(encoding="utf-8")
     figures = draw_figures(groups, docs / "calibration")
+    cells = write_summary(groups, docs / "calibration" / "cells.csv")
     for name, content in _parts(groups, figures).items():
         text = _replaced(text, name, content)
     docs.mkdir(parents=True, exist_ok=True)
     page.write_text(text, encoding="utf-8")
-    return [page, *(docs / "calibration" / f"{name}.svg" for name in figures)]
+    return [page, *(docs / "calibration" / f"{name}.svg" for name in figures), cells]
 
 
 def _ordered(group: str, cells: list[Cell]) -> list[Cell]:

@@ -126,9 +126,18 @@ GROUPS_OF_TESTS: dict[str, Shares] = {
     "two predictors": Shares(
         "Which of two metrics predicts better",
         "size",
+        ("perm-systems",),
+        ("perm-inputs", "perm-both-rows", "perm-both-cells"),
+        "Two metrics that predict equally well, whose methods are drawn apart: the null hypothesis "
+        "of perm-systems alone. The other schemes ask whether *these* methods have the same true "
+        "values in both metrics; here they do not, and rightly these schemes reject.",
+    ),
+    "two predictors, same methods": Shares(
+        "Whether two metrics of these methods predict alike",
+        "size",
         ("perm-systems", "perm-inputs", "perm-both-rows", "perm-both-cells"),
         (),
-        "Two metrics that predict equally well, whose methods are drawn apart.",
+        "Every method has the same true value in both metrics, up to their units.",
     ),
     "regret": Shares(
         "Selection regret",

@@ -20,7 +20,7 @@ from preflamp_stats.inference.method_metrics import (
     resampling_units,
 )
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
-from preflamp_stats.kernels.latent_normal import calibrated_limits
+from preflamp_stats.kernels.latent_normal import central_limits
 from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = [
@@ -117,7 +117,7 @@ def model(stacked: StackedEvidence) -> tuple[float, float]:
             together = stacked.weights[i] * draws + (together if together.size else 0.0)
         shuffled = stacked.strata[here[0]].generator(4).permutation(together)
         pooled = shuffled + (pooled if pooled.size else 0.0)
-    return calibrated_limits(pooled, stacked.level)
+    return central_limits(pooled, stacked.level)
 
 
 POOLED_INTERVALS: dict[str, PooledLimits] = {

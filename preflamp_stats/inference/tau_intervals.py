@@ -7,7 +7,7 @@ from collections.abc import Callable
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.intervals import percentile_limits
 from preflamp_stats.inference.tau_evidence import TauEvidence
-from preflamp_stats.kernels.latent_normal import calibrated_limits, central_limits
+from preflamp_stats.kernels.latent_normal import central_limits
 from preflamp_stats.kernels.sign_sets import certain_signs, tau_range
 
 __all__ = ["DEFAULT_INTERVAL", "INTERVALS"]
@@ -27,7 +27,7 @@ def model(evidence: TauEvidence) -> tuple[float, float]:
     """
     if evidence.picks is not None:
         return central_limits(evidence.latent.population_tau, evidence.level)
-    return calibrated_limits(evidence.latent_tau, evidence.level)
+    return central_limits(evidence.latent_tau, evidence.level)
 
 
 def guaranteed(evidence: TauEvidence) -> tuple[float, float]:

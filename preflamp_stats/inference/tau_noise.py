@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.kernels.kendall import kendall_tau
-from preflamp_stats.kernels.latent_normal import calibrated_limits, central_limits, latent_draws
+from preflamp_stats.kernels.latent_normal import central_limits, latent_draws
 from preflamp_stats.kernels.reliability import noise_ceiling, reliability
 
 __all__ = ["TauNoise", "tau_noise", "users_needed"]
@@ -140,6 +140,6 @@ def _log_width(evidence: TauEvidence, doublings: int) -> float:
             estimates, covariance, rng=rng, n_draws=_DRAWS, n_points=_PRIOR_POINTS
         )
         tau = kendall_tau(latent.theta_x, latent.theta_y, variant=evidence.variant)
-        low, high = calibrated_limits(tau, evidence.level)
+        low, high = central_limits(tau, evidence.level)
         widths.append(high - low)
     return math.log(max(float(np.mean(widths)), 1e-6))

@@ -29,8 +29,10 @@ __all__ = [
 Array = NDArray[np.float64]
 
 LARGEST_ATANH_RHO = 2.85
-"""The prior of ρ is uniform in atanh ρ up to here, |ρ| < 0.994: a higher limit would let noisy
+"""The prior of ρ is normal in atanh ρ and ends here, |ρ| < 0.994: a higher limit would let noisy
 estimates overshoot a moderate correlation, a lower one would fall short of a strong one."""
+_SPREAD_ATANH_RHO = 2.5
+"""Standard deviation of that normal: half as dense at the ends as at 0."""
 _TAIL = 1e-3
 _WIDEST = 10.0
 _CACHED = 16_384
@@ -98,9 +100,11 @@ class GroupedModel:
 
 
 def prior_points(model: GroupedModel, n_points: int) -> Hyperparameters:
-    """Points that fill the prior evenly: uniform in atanh ρ and in both σ.
+    """Points that fill the prior evenly: normal in atanh ρ, uniform in both σ.
 
-    Uniform atanh ρ is the matching prior of a bivariate normal correlation. The flat priors of σ
+    Uniform atanh ρ is the matching prior of a bivariate normal correlation that is observed without
+    noise. Under noise it lets moderate correlations look strong, so that it is thinned out a little
+    towards its ends. The flat priors of σ
     are cut where the data leave them no likelihood, from the χ² limits of the variance of the
     contrasts.
 
@@ -137,7 +141,9 @@ def prior_points(model: GroupedModel, n_points: int) -> Hyperparameters:
         # A third more than the noise, for its estimate may be too small.
         low = np.sqrt(max(0.0, observed / most_square - 4 / 3 * noise))
         sigma.append(low + unit[:, 1 + metric] * (high - low))
-    rho = np.tanh(LARGEST_ATANH_RHO * (2 * unit[:, 0] - 1))
+    outside = special.ndtr(-LARGEST_ATANH_RHO / _SPREAD_ATANH_RHO)
+    standard = special.ndtri(outside + unit[:, 0] * (1 - 2 * outside))
+    rho = np.tanh(_SPREAD_ATANH_RHO * standard)
     return Hyperparameters(rho, sigma[0], sigma[1])
 
 

@@ -28,13 +28,13 @@ from preflamp_stats.kernels.latent_likelihood import (
 )
 from preflamp_stats.kernels.method_groups import best_splits
 
-__all__ = ["LatentDraws", "calibrated_limits", "central_limits", "latent_draws"]
+__all__ = ["LatentDraws", "central_limits", "latent_draws"]
 
 Array = NDArray[np.float64]
 
 _POINTS_AN_EXACT_ONE = 32
 _LEAST_EVIDENCE = 2.0
-_RESERVE = 0.2
+_RESERVE = 0.1
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,11 @@ def latent_draws(
 
     Notes
     -----
-    Prior: atanh ρ uniform, σx and σy flat, means free. Points that fill the prior are weighted by
-    a likelihood that neglects some covariances, a few hundred of them are kept, and those are
-    weighted again by the exact likelihood. Given a point, θ is normal; it is
-    drawn by simulating estimates and moving them to the observed ones (Matheron's rule), which
-    leaves noise-free estimates exactly where they are.
+    Prior: atanh ρ normal and wide, σx and σy flat, means free. Points that fill the prior are
+    weighted by a likelihood that neglects some covariances, a few hundred of them are kept, and
+    those are weighted again by the exact likelihood. Given a point, θ is normal; it is drawn by
+    simulating estimates and moving them to the observed ones (Matheron's rule), which leaves
+    noise-free estimates exactly where they are.
 
     Where methods fall into two groups in a metric, one normal distribution would see far too
     reliable differences within each group. A model with a free mean for each group is therefore
@@ -141,14 +141,15 @@ def latent_draws(
     return LatentDraws(theta_x, theta_y, rho, scale[0] * sigma_x, scale[1] * sigma_y)
 
 
-def calibrated_limits(draws: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """Shortest limits that hold a share of the draws, a little more of them than the level.
+def central_limits(draws: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Equal-tailed limits that hold a share of the draws, a little more of them than the level.
 
-    The shortest interval suits tau, whose draws pile up towards ±1 when the association is strong.
-    A fifth of the probability outside is held back for what the model takes as known: the sampling
-    covariance, and how the methods fall into groups. Limits are draws, never values between them,
-    for tau takes few values when there are few methods; among equally short intervals that which
-    holds most draws is taken.
+    Shortest limits would hug the end of the scale where draws pile up, and miss a moderate
+    association that noise makes look strong. Tau takes few values when there are few methods:
+    a value lies within the limits if the middle of its step of the distribution function does
+    (the mid-distribution), else an interval of discrete draws would cover more than it says. A
+    tenth of the probability outside is held back for what the model takes as known: the sampling
+    covariance, and how the methods fall into groups.
 
     Parameters
     ----------
@@ -160,56 +161,32 @@ def calibrated_limits(draws: ArrayLike, level: float = 0.95) -> tuple[float, flo
     Returns
     -------
     low, high : float
-        NaN where every draw is NaN.
+        Always values that were drawn; NaN where every draw is NaN.
 
     Examples
     --------
-    Four of five draws: at the level 0.75 a fifth of the remaining 0.25 is held back.
-
-    >>> calibrated_limits([0.9, 1.0, 0.2, 0.8, 1.0], 0.75)
-    (0.8, 1.0)
-    """
-    ordered = np.sort(np.asarray(draws, dtype=np.float64))
-    ordered = ordered[: np.count_nonzero(~np.isnan(ordered))]
-    if ordered.size == 0:
-        return np.nan, np.nan
-    held = 1 - (1 - _RESERVE) * (1 - level)
-    n_held = min(ordered.size, int(np.ceil(held * ordered.size - 1e-9)))
-    low, high = ordered[: ordered.size - n_held + 1], ordered[n_held - 1 :]
-    width = high - low
-    within = np.searchsorted(ordered, high, "right") - np.searchsorted(ordered, low, "left")
-    shortest = np.flatnonzero(width <= width.min() + 1e-9)
-    chosen = shortest[within[shortest].argmax()]
-    return float(low[chosen]), float(high[chosen])
-
-
-def central_limits(draws: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """Equal-tailed limits that hold a share of the draws, a little more of them than the level.
-
-    For the correlation in the population of methods, and what follows from it: the prior is made
-    for equal tails (Berger and Sun 2008), and shortest limits would cover less. As much is held
-    back as in :func:`calibrated_limits`.
-
-    Parameters
-    ----------
-    draws : array_like, shape (draw,)
-        Draws of any quantity.
-    level : float
-        Nominal coverage, in (0, 1).
-
-    Returns
-    -------
-    low, high : float
-
-    Examples
-    --------
-    >>> low, high = central_limits(np.linspace(0, 1, 1001), 0.75)
+    >>> low, high = central_limits(np.linspace(0, 1, 1001), 0.8)
     >>> round(low, 6), round(high, 6)
-    (0.1, 0.9)
+    (0.09, 0.91)
+
+    Of five equally likely values the middles of the steps are 0.1, 0.3, 0.5, 0.7, 0.9.
+
+    >>> central_limits([-1, -0.5, 0, 0.5, 1], 0.7)
+    (-0.5, 0.5)
+
+    References
+    ----------
+    Parzen (2004), Quantile probability and statistical data modeling, Statistical Science
+    19:652-662, for the mid-distribution function.
     """
-    tail = (1 - _RESERVE) * (1 - level) / 2
-    low, high = np.quantile(np.asarray(draws, dtype=np.float64), [tail, 1 - tail])
-    return float(low), float(high)
+    found = np.asarray(draws, dtype=np.float64)
+    values, counts = np.unique(found[~np.isnan(found)], return_counts=True)
+    if not values.size:
+        return np.nan, np.nan
+    from_median = np.abs((np.cumsum(counts) - counts / 2) / counts.sum() - 0.5)
+    held = 1 - (1 - _RESERVE) * (1 - level)
+    within = np.flatnonzero(from_median <= max(held / 2, from_median.min()) + 1e-12)
+    return float(values[within[0]]), float(values[within[-1]])
 
 
 def _centred(covariance: Array, observed: Array) -> Array:

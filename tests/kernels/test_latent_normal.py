@@ -11,7 +11,7 @@ from preflamp_stats.kernels.latent_likelihood import (
     exact_log_likelihood,
     prior_points,
 )
-from preflamp_stats.kernels.latent_normal import LatentDraws, calibrated_limits, latent_draws
+from preflamp_stats.kernels.latent_normal import LatentDraws, central_limits, latent_draws
 
 
 def study(seed, *, n_methods=8, rho=0.8, noise=0.3):
@@ -39,7 +39,7 @@ def test_without_noise_every_draw_is_the_observed_tau(seed, n_methods):
         return
     draws = draw(estimates, np.zeros((len(estimates),) * 2), n_draws=64)
     np.testing.assert_array_equal(draws.theta_x, np.tile(x, (64, 1)))
-    low, high = calibrated_limits(tau_of(draws))
+    low, high = central_limits(tau_of(draws))
     assert low == high == kendall_tau(x, y)
 
 
@@ -148,7 +148,7 @@ def test_interval_covers_where_resampling_does_not():
     covered = 0
     for seed in range(40):
         estimates, covariance, true = study(seed, n_methods=10, rho=0.95, noise=0.8)
-        low, high = calibrated_limits(tau_of(draw(estimates, covariance)))
+        low, high = central_limits(tau_of(draw(estimates, covariance)))
         covered += low <= kendall_tau(*true) <= high
     assert covered >= 35
 
@@ -160,8 +160,8 @@ def test_two_groups_of_methods_leave_the_order_within_them_open():
     draws = draw(estimates, 0.09 * np.eye(24))
     tau = tau_of(draws)
     # 36 of 66 pairs lie between the groups and agree; the others are anyone's guess.
-    assert calibrated_limits(tau)[0] < 36 / 66 - 0.2
-    assert calibrated_limits(tau)[1] > 36 / 66 + 0.2
+    assert central_limits(tau)[0] < 36 / 66 - 0.2
+    assert central_limits(tau)[1] > 36 / 66 + 0.2
     assert draws.rho.mean() > 0.95
 
 
@@ -176,7 +176,7 @@ def test_population_values():
 @pytest.mark.parametrize("n_methods", [2, 3])
 def test_few_methods_say_little(n_methods):
     estimates, covariance, _ = study(9, n_methods=n_methods, noise=1.0)
-    assert calibrated_limits(tau_of(draw(estimates, covariance))) == (-1, 1)
+    assert central_limits(tau_of(draw(estimates, covariance))) == (-1, 1)
 
 
 def test_rank_deficient_noise_and_a_metric_known_exactly():
@@ -209,23 +209,33 @@ def test_shapes_must_fit():
         draw(np.ones(4), np.eye(6))
 
 
-def test_limits_are_the_shortest_that_hold_the_draws():
+def test_limits_leave_equal_shares_of_the_draws_outside():
     draws = np.random.default_rng(0).exponential(size=20_000)
-    low, high = calibrated_limits(draws, 0.9)
+    low, high = central_limits(draws, 0.9)
     assert np.isin([low, high], draws).all()
-    assert low < 0.01
-    assert high == pytest.approx(-np.log(0.08), abs=0.1)  # 0.92: a fifth of 0.1 held back
+    assert low == pytest.approx(-np.log(1 - 0.045), abs=0.005)  # a tenth of 0.1 is held back
+    assert high == pytest.approx(-np.log(0.045), abs=0.1)
 
 
-def test_limits_leave_out_nan_and_never_draws_they_need():
-    assert calibrated_limits([0.2, np.nan, 0.4, 0.6]) == (0.2, 0.6)
-    assert np.isnan(calibrated_limits([np.nan, np.nan])).all()
+def test_limits_leave_out_nan():
+    assert central_limits([0.2, np.nan, 0.4, 0.6]) == (0.2, 0.6)
+    assert np.isnan(central_limits([np.nan, np.nan])).all()
 
 
-def test_equally_short_limits_hold_most_draws():
-    # 0–1, 1–2 and 2–3 are equally short and each hold the six of ten that are asked for.
-    draws = [0, 1, 1, 1, 1, 1, 2, 2, 2, 3]
-    assert calibrated_limits(draws, 0.5) == (1, 2)
+@pytest.mark.parametrize(("share", "low"), [(0.08, 1), (0.10, 0)])
+def test_a_value_is_held_if_the_middle_of_its_step_is(share, low):
+    # At 0.9 a share of 0.045 lies outside on each side; the middle of the lowest step is share / 2.
+    draws = np.repeat([0.0, 1.0, 2.0], [100 * share, 90 - 100 * share, 10])
+    assert central_limits(draws, 0.9) == (low, 2)
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=60), st.floats(0.05, 0.99))
+def test_limits_mirror_their_draws_and_hold_the_median(draws, level):
+    low, high = central_limits(draws, level)
+    assert central_limits([-draw for draw in draws], level) == (-high, -low)
+    below, above = np.mean(np.less(draws, low)), np.mean(np.greater(draws, high))
+    assert below <= 0.5
+    assert above <= 0.5
 
 
 def test_draws_hold_functionals_of_any_kind():
