@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
@@ -53,7 +54,7 @@ def test_a_line_cut_short_is_redone_with_the_same_numbers(results: Path, tmp_pat
 
 
 def test_page_keeps_its_prose_and_replaces_its_tables(results: Path, tmp_path: Path) -> None:
-    page, *figures = write_report(calibration.read(results), tmp_path)
+    page, *figures, _ = write_report(calibration.read(results), tmp_path)
     assert [f.name for f in figures] == ["coverage.svg", "width.svg", "bias.svg", "size.svg"]
     first = page.read_text()
     assert first.count("| 6 | 50 |") == 2
@@ -65,6 +66,18 @@ def test_page_keeps_its_prose_and_replaces_its_tables(results: Path, tmp_path: P
     write_report(calibration.read(results), tmp_path)
     assert page.read_text() == edited
     assert figures[0].read_bytes() == figure
+
+
+def test_every_number_is_in_the_csv(results: Path, tmp_path: Path) -> None:
+    *_, cells = write_report(calibration.read(results), tmp_path)
+    frame = pd.read_csv(cells)
+    groups = by_group(calibration.read(results))
+    assert len(frame) == sum(len(cell.outcomes) for cells in groups.values() for cell in cells)
+    first = groups["tau"][0]
+    rows = frame[(frame["group"] == "tau") & (frame["design"].map(json.loads) == first.design)]
+    assert_allclose(
+        rows.set_index("outcome")["mean"]["model width"], first["model width"].mean, rtol=1e-5
+    )
 
 
 def test_page_without_a_marker_is_refused(results: Path, tmp_path: Path) -> None:
