@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from preflamp_backend.data import Example
 from preflamp_backend.decoding.decode import Generation, Request
+from preflamp_backend.rewards.judge import Judgement
 from preflamp_backend.scoring import BaseScores, RewardScores
 from preflamp_backend.text import Encoding
 
-__all__ = ["base_arrays", "generation_arrays", "reward_arrays"]
+__all__ = ["base_arrays", "generation_arrays", "judge_arrays", "reward_arrays"]
 
 DIAGNOSTIC = {"role": "diagnostic"}
 """Keeps a float over examples from being taken for a generation metric."""
@@ -91,6 +92,32 @@ def reward_arrays(
     return ds.assign_coords(seed=list(seeds)) if seeds else ds.isel(seed=0)
 
 
+def judge_arrays(
+    found: Sequence[Judgement], personas: Sequence[str], method: str, names: Sequence[str]
+) -> xr.Dataset:
+    """Arrange a judge's preferences as rewards of chosen and rejected, ± half of each."""
+    dims = ("method", "model", "example")
+    preference = np.array([each.preference for each in found])
+    reward = np.full((1, 1, len(found), len(names)), np.nan, np.float32)
+    reward[..., names.index("chosen")] = preference / 2
+    reward[..., names.index("rejected")] = -preference / 2
+    place = np.array([each.place for each in found])
+    return xr.Dataset(
+        {
+            "reward": ((*dims, "candidate"), reward),
+            "judge_place_log_odds": (dims, place[None, None], DIAGNOSTIC),
+            "judge_persona": (dims, _texts(personas)[None, None]),
+            "reward_overlong": (dims, [[[each.overlong for each in found]]]),
+        },
+        {"candidate": list(names), "method": [method]},
+    )
+
+
+def _texts(texts: Sequence[str]) -> Any:
+    # A NUL byte would end the text in the file.
+    return np.array([text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in texts], object)
+
+
 def generation_arrays(
     found: Sequence[Generation],
     requests: Sequence[Request],
@@ -107,10 +134,7 @@ def generation_arrays(
     def spread(values: Any) -> Any:
         return np.asarray(values)[None, None]
 
-    # A NUL byte would end the text in the file; the ids keep what was written.
-    texts = np.array(
-        [each.text.replace("\0", "\N{REPLACEMENT CHARACTER}") for each in found], object
-    )
+    texts = _texts([each.text for each in found])
     overlong = [
         each.prompt.overlong or (each.reward_prompt is not None and each.reward_prompt.overlong)
         for each in requests

@@ -8,6 +8,7 @@ from typing import Literal
 
 from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.prompting import PromptOptions
+from preflamp_backend.rewards.judge import JudgeOptions
 from preflamp_backend.sources import ModelSource
 from preflamp_backend.text import PromptFormat
 
@@ -45,6 +46,8 @@ class Method:
         How its prompt is made.
     form : PromptFormat
         How its reward model reads prompts.
+    judge : JudgeOptions, optional
+        How a judge is asked.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Method:
     weights: Mapping[str, float] = field(default_factory=dict)
     prompt: PromptOptions = field(default_factory=PromptOptions)
     form: PromptFormat = field(default_factory=PromptFormat)
+    judge: JudgeOptions | None = None
 
     @property
     def family(self) -> str:
@@ -66,7 +70,7 @@ class Method:
 
     @property
     def rewarded(self) -> bool:
-        """Whether it has a reward model."""
+        """Whether it has a reward model, or judges by itself."""
         return self.kind in REWARDED
 
     @property

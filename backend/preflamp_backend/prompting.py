@@ -15,7 +15,7 @@ import numpy as np
 from preflamp_backend.data import Example, HistoryItem
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["Prompt", "PromptOptions", "bm25_scores", "build_prompt"]
+__all__ = ["Prompt", "PromptOptions", "bm25_scores", "build_prompt", "fill", "gives_away"]
 
 Order = Literal["random", "recency", "bm25"]
 
@@ -90,13 +90,13 @@ def build_prompt(
     -------
     Prompt
     """
-    question = _fill(options.template, prompt=example.prompt, preference=example.preference)
+    question = fill(options.template, prompt=example.prompt, preference=example.preference)
     shots: list[str] = []
     spent = 0
     for item in _ranked(example, options, seed) if options.shots else []:
         if len(shots) == options.shots:
             break
-        text = _fill(options.shot, input=item.input, output=item.output)
+        text = fill(options.shot, input=item.input, output=item.output)
         cost = count(text)
         if spent + cost <= options.budget:
             shots.append(text)
@@ -148,7 +148,7 @@ def bm25_scores(
 
 def _ranked(example: Example, options: PromptOptions, seed: int) -> list[HistoryItem]:
     """History items, the best first."""
-    items = [item for item in example.history if not _gives_away(item, example)]
+    items = [item for item in example.history if not gives_away(item, example)]
     if options.order == "random":
         words = np.frombuffer(sha256(example.id.encode()).digest(), np.uint32).tolist()
         order = np.random.default_rng([seed, *words]).permutation(len(items)).tolist()
@@ -164,11 +164,12 @@ def _ranked(example: Example, options: PromptOptions, seed: int) -> list[History
     return [latest_first[i] for i in sorted(range(len(texts)), key=lambda i: -scores[i])]
 
 
-def _gives_away(item: HistoryItem, example: Example) -> bool:
+def gives_away(item: HistoryItem, example: Example) -> bool:
+    """Whether an item holds the example's own reference."""
     return bool(example.reference) and item.output.strip() == example.reference.strip()
 
 
-def _fill(template: str, **texts: str) -> str:
+def fill(template: str, **texts: str) -> str:
     """Put texts in, in one pass, so that braces inside a text stay as they are."""
     return re.sub(r"\{(\w+)\}", lambda found: texts.get(found[1], found[0]), template)
 

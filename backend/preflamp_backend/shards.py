@@ -139,6 +139,10 @@ def _judged(
     study: Study, method: Method, source: ModelSource, judge: ModelSource
 ) -> dict[str, Any]:
     """Say what the scores of a reward model with a backbone of its own depend on."""
+    if method.judge:
+        pairs = study.located(method.judge.pairs) if method.judge.pairs else None
+        shown = sha256(Path(pairs).read_bytes()).hexdigest() if pairs else ""
+        return {"pairs": shown, "models": [judge]}
     shared = same_vocabulary(load_tokenizer(source), load_tokenizer(judge))
     needs_base = shared and (study.scoring.weights or method.relative)
     base = [source] if needs_base else []

@@ -12,6 +12,7 @@ from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.methods import GUIDING, REWARDED, Kind, Method
 from preflamp_backend.option_tables import OptionReader
 from preflamp_backend.prompting import PromptOptions
+from preflamp_backend.rewards.judge import JudgeOptions
 from preflamp_backend.scores import ScoreOptions
 from preflamp_backend.sources import ModelSource
 from preflamp_backend.text import PromptFormat
@@ -142,6 +143,16 @@ def read_study(path: str | Path, *, trained: bool = True) -> Study:
     return _Reader(file, trained=trained).study(table)
 
 
+def _parts(kind: str) -> dict[str, type[Any]]:
+    """Options that a kind of method has, by attribute of :class:`Method`."""
+    if kind == "judge":
+        return {"judge": JudgeOptions, "source": ModelSource, "form": PromptFormat}
+    parts: dict[str, type[Any]] = {"decoding": DecodingOptions}
+    parts |= {"prompt": PromptOptions} if kind != "head" else {}
+    parts |= {"source": ModelSource} if kind in REWARDED and kind != "head" else {}
+    return parts | ({"form": PromptFormat} if kind in REWARDED else {})
+
+
 class _Reader(OptionReader):
     """Turns the tables of a study into its parts."""
 
@@ -217,11 +228,10 @@ class _Reader(OptionReader):
             mend = f"choose one of {', '.join(get_args(Kind))}"
             self.fault(f"is {kind!r}", mend, f"{where}.kind")
             return None
-        rewarded = kind in REWARDED
-        parts: dict[str, type[Any]] = {"decoding": DecodingOptions}
-        parts |= {"prompt": PromptOptions} if kind != "head" else {}
-        parts |= {"source": ModelSource} if rewarded and kind != "head" else {}
-        parts |= {"form": PromptFormat} if rewarded else {}
+        rewarded, parts = kind in REWARDED, _parts(kind)
+        if kind == "judge" and entry.get("decode"):
+            what = "is true, and a judge compares two texts, so it cannot guide tokens"
+            self.fault(what, "leave it out; a judge gives RM accuracy", f"{where}.decode")
         owners = {key.name: part for part, cls in parts.items() for key in fields(cls)}
         own = {"kind", "decode", "train", *(["path"] if kind == "head" else [])}
         self.unknown(entry, (*own, *owners), where)
@@ -231,11 +241,12 @@ class _Reader(OptionReader):
                 # "template" belongs to both prompt parts; a method's own prompt is what is meant.
                 own_prompt = key == "template" and "prompt" in parts
                 taken["prompt" if own_prompt else owners[key]][key] = value
-        strategy = "guided" if rewarded else "plain"
-        defaults = {"strategy": strategy, **({"top_k": 10} if rewarded else {})}
-        taken["decoding"] = {**defaults, **decoding, **taken["decoding"]}
-        if not rewarded and taken["decoding"]["strategy"] != "plain":
-            taken["decoding"]["strategy"] = "plain"
+        if "decoding" in parts:
+            strategy = "guided" if rewarded else "plain"
+            defaults = {"strategy": strategy, **({"top_k": 10} if rewarded else {})}
+            taken["decoding"] = {**defaults, **decoding, **taken["decoding"]}
+            if not rewarded and taken["decoding"]["strategy"] != "plain":
+                taken["decoding"]["strategy"] = "plain"
         built: dict[str, Any] = {
             part: self.build(cls, taken[part], where)
             for part, cls in parts.items()
@@ -252,7 +263,8 @@ class _Reader(OptionReader):
             self.fault("is missing", "name the head's safetensors file", f"{where}.path")
             return None
         path = entry["path"] if kind == "head" else ""
-        return Method(name, kind, path, decode=bool(entry.get("decode", True)), **built)
+        decode = bool(entry.get("decode", kind != "judge"))
+        return Method(name, kind, path, decode=decode, **built)
 
     def located(self, source: ModelSource, where: str) -> ModelSource:
         placed = _placed(self.file, source)
@@ -266,6 +278,11 @@ class _Reader(OptionReader):
             if not Path(study.located(dataset.path)).is_file():
                 what = f"names {dataset.path}, which is no file"
                 self.fault(what, "check it", f"data.{name}.path")
+        for method in study.methods.values():
+            pairs = method.judge.pairs if method.judge else ""
+            if pairs and not Path(study.located(pairs)).is_file():
+                what = f"names {pairs}, which is no file"
+                self.fault(what, "name a JSONL file", f"methods.{method.name}.pairs")
         for method in study.methods.values() if self.trained else ():
             # One path may serve several base models and seeds.
             paths = dict.fromkeys(

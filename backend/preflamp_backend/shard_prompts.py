@@ -1,0 +1,69 @@
+"""Prompts and responses of examples as the models of a study read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from preflamp_backend.data import Example
+from preflamp_backend.models import AutoregressiveReward, RewardModel
+from preflamp_backend.prompting import build_prompt
+from preflamp_backend.study import Method, Study
+from preflamp_backend.text import Encoding, encode, encode_prompt
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["counter_of", "encodings_of", "naming", "reward_prompt", "reward_text"]
+
+
+def encodings_of(
+    tokenizer: Any, context: int, study: Study, rows: Sequence[Example], room: int
+) -> list[Encoding]:
+    """Ids of each example's prompt and candidates as a base model reads them."""
+    encodings = []
+    for row in rows:
+        with naming(row):
+            responses = list(row.candidates.values())
+            form = study.prompt
+            encodings.append(
+                encode(tokenizer, row.prompt, responses, form, context=context, room=room)
+            )
+    return encodings
+
+
+def reward_text(method: Method, row: Example, tokenizer: Any) -> str:
+    """Text of a prompt for a method's own reward model."""
+    return build_prompt(row, method.prompt, count=counter_of(tokenizer)).text
+
+
+def reward_prompt(
+    reward: RewardModel, method: Method, text: str, row: Example, room: int
+) -> Encoding:
+    """Ids of a prompt as its reward model reads it, the user's soft tokens before all."""
+    prefix = reward.prefix(row.user) if isinstance(reward, AutoregressiveReward) else ()
+    backbone = reward.backbone
+    prompt = encode_prompt(
+        backbone.tokenizer, text, method.form, room=room + len(prefix), context=backbone.context
+    )
+    return replace(prompt, prompt=(*prefix, *prompt.prompt))
+
+
+def counter_of(tokenizer: Any) -> Callable[[str], int]:
+    """Count tokens of a text."""
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False))
+
+
+@contextmanager
+def naming(row: Example) -> Iterator[None]:
+    """Name the example in whatever is wrong with it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            [
+                Problem(p.what, p.mend, p.file, p.group, f"example {row.id}")
+                for p in error.problems
+                if isinstance(p, Problem)
+            ]
+        ) from error

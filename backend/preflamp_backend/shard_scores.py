@@ -1,0 +1,143 @@
+"""Scores of a shard's given responses: by a base model, by a reward model, by a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from preflamp_backend.arrays import base_arrays, judge_arrays, reward_arrays
+from preflamp_backend.data import Example, read_examples
+from preflamp_backend.loading import context_length
+from preflamp_backend.models import HeadReward
+from preflamp_backend.rewards.judge import ask, evidence_of, judge, write_personas
+from preflamp_backend.scoring import BaseScores, score, score_rewards
+from preflamp_backend.shard_prompts import encodings_of, naming, reward_prompt, reward_text
+from preflamp_backend.shards import Shard
+from preflamp_backend.sources import load_config, load_tokenizer
+from preflamp_backend.study import Study
+from preflamp_backend.study_models import head_label, heads_of, language_model, reward_model
+from preflamp_backend.text import Encoding, encode, suffix_ids
+from preflamp_backend.vocabulary import same_vocabulary
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["score_base", "score_judge", "score_reward"]
+
+
+def score_base(
+    study: Study, shard: Shard, rows: Sequence[Example], names: Sequence[str]
+) -> xr.Dataset:
+    """Score by the base model, and in the same pass by all reward heads on it."""
+    model = language_model(study.models[shard.model])
+    methods = [method for method in study.methods.values() if method.kind == "head"]
+    seeds = study.reward_seeds
+    heads = heads_of(study, shard.model, methods, seeds) if methods else None
+    suffix = suffix_ids(model.tokenizer, study.prompt) if heads else ()
+    encodings = encodings_of(model.tokenizer, model.backbone.context, study, rows, len(suffix))
+    users = [row.user for row in rows]
+    found = score(model, encodings, heads=heads, users=users, suffix=suffix, options=study.scoring)
+    bases = [[base for base, _ in row] for row in found]
+    ds = base_arrays(rows, bases, encodings, names)
+    ds["parameters"] = ("model", [model.parameters])
+    if heads is not None:
+        rewards = [[each for _, each in row if each is not None] for row in found]
+        labels = [[head_label(method, seed) for seed in seeds] for method in methods]
+        arrays = reward_arrays(
+            rows,
+            rewards,
+            [method.name for method in methods],
+            names,
+            weights=study.scoring.weights,
+            trace=study.scoring.trace,
+            columns=np.array([[heads.methods.index(label) for label in row] for row in labels]),
+            seeds=seeds if len(seeds) > 1 else (),
+        )
+        ds = ds.merge(arrays)
+    return ds
+
+
+def score_reward(
+    study: Study, shard: Shard, rows: Sequence[Example], names: Sequence[str]
+) -> xr.Dataset:
+    """Score by a reward model of its own backbone, over the base model's ids where it can."""
+    method, source = study.methods[shard.method], study.models[shard.model]
+    reward = reward_model(study, shard.model, method, shard.seed)
+    assert reward is not None
+    tokenizer, backbone = load_tokenizer(source), reward.backbone
+    suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
+    shared = same_vocabulary(tokenizer, backbone.tokenizer)
+    texts = [reward_text(method, row, backbone.tokenizer) for row in rows]
+    base: list[list[BaseScores]] | None = None
+    if not shared:
+        theirs = []
+        for row, text in zip(rows, texts, strict=True):
+            with naming(row):
+                said = list(row.candidates.values())
+                context = backbone.context
+                theirs.append(
+                    encode(
+                        backbone.tokenizer,
+                        text,
+                        said,
+                        method.form,
+                        context=context,
+                        room=len(suffix),
+                    )
+                )
+    else:
+        if study.prompt.boundary == "joint":
+            raise InputError(
+                Problem(
+                    f"is joint, but {method.name!r} reads a prompt of its own",
+                    "set boundary = 'split'",
+                    variable="prompt.boundary",
+                )
+            )
+        ours = encodings_of(tokenizer, _context(study, shard), study, rows, 0)
+        if study.scoring.weights or method.relative:
+            found = score(language_model(source), ours, options=study.scoring)
+            base = [[each for each, _ in row] for row in found]
+        theirs = []
+        for row, text, encoding in zip(rows, texts, ours, strict=True):
+            with naming(row):
+                room = max(map(len, encoding.continuations)) + len(suffix)
+                prompt = reward_prompt(reward, method, text, row, room)
+            theirs.append(Encoding(prompt.prompt, encoding.continuations, prompt.overlong))
+    users = [row.user for row in rows]
+    rewards = score_rewards(
+        reward, theirs, users=users, base=base, suffix=suffix, options=study.scoring
+    )
+    weights = study.scoring.weights if base is not None else ()
+    trace = study.scoring.trace and shared
+    ds = reward_arrays(rows, rewards, [method.name], names, weights=weights, trace=trace)
+    ds["reward_overlong"] = (("method", "model", "example"), [[[e.overlong for e in theirs]]])
+    return ds
+
+
+def score_judge(
+    study: Study, shard: Shard, rows: Sequence[Example], names: Sequence[str]
+) -> xr.Dataset:
+    """Let a judge compare chosen and rejected, told of each user by a persona."""
+    method = study.methods[shard.method]
+    source, options = study.reward_source(method, shard.model, shard.seed), method.judge
+    assert source is not None
+    assert options is not None
+    model = language_model(source)
+    pairs: dict[str, list[Example]] = {}
+    for each in read_examples(study.located(options.pairs)) if options.pairs else ():
+        pairs.setdefault(each.user, []).append(each)
+    evidence = [evidence_of(model, row, pairs, options) for row in rows]
+    personas = write_personas(model, evidence, options, method.form)
+    told = [personas[each] for each in evidence]
+    found = []
+    for row, persona in zip(rows, told, strict=True):
+        with naming(row):
+            found.append(ask(model, row, persona, options, method.form))
+    judgements = judge(model, found, study.scoring)
+    return judge_arrays(judgements, told, method.name, names)
+
+
+def _context(study: Study, shard: Shard) -> int:
+    """Tokens that the base model sees, by its configuration."""
+    return context_length(load_config(study.models[shard.model]))
