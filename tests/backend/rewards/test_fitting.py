@@ -9,8 +9,9 @@ from preflamp_backend.rewards.head import load_head, save_head
 from preflamp_backend.rewards.likelihood import predicted
 from preflamp_backend.rewards.pairs import PairFeatures
 from preflamp_backend.rewards.simulated import simulate_users
-from preflamp_stats.errors import InputError
 from reward_cases import PERSONAL, SMALL
+
+from preflamp_stats.errors import InputError
 
 torch.set_num_threads(1)
 

@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from preflamp_backend.rewards.pairs import PairFeatures, split_off
+
 from preflamp_stats.errors import InputError
 
 

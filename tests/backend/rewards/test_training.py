@@ -6,9 +6,10 @@ from preflamp_backend.rewards.head import save_head
 from preflamp_backend.rewards.likelihood import mean_log_loss
 from preflamp_backend.rewards.simulated import simulate_users
 from preflamp_backend.rewards.training import TrainingOptions, one_thread, train
-from preflamp_stats.errors import InputError
 from reward_cases import SMALL
 from torch import nn
+
+from preflamp_stats.errors import InputError
 
 
 class Stopped(Exception):
