@@ -21,7 +21,6 @@ from preflamp_stats.inference.slope import slope_draws
 from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.inference.tau_intervals import INTERVALS
 from preflamp_stats.kernels.kendall import kendall_tau
-from preflamp_stats.kernels.latent_normal import central_limits
 from preflamp_stats.kernels.reliability import reliability
 from preflamp_stats.kernels.resampling import resampled_ratios
 
@@ -139,7 +138,7 @@ def tau_study(rng: np.random.Generator, cell: TauCell) -> dict[str, float]:
         low, high = limits(evidence)
         found |= _outcome(name, low, high, truth)
     population = 2 / np.pi * np.arcsin(cell.correlation)
-    low, high = central_limits(evidence.latent.population_tau, LEVEL)
+    low, high = evidence.limits(evidence.latent.population_tau)
     found |= _outcome("population", low, high, population)
     upstream, downstream = reliability(evidence.estimates, evidence.covariance)
     return found | {
@@ -159,7 +158,7 @@ def slope_study(rng: np.random.Generator, cell: TauCell) -> dict[str, float]:
     centred = evidence.x_draws - evidence.x_draws.mean(axis=1, keepdims=True)
     naive = (centred * evidence.y_draws).sum(axis=1) / (centred**2).sum(axis=1)
     return {
-        **_outcome("slope", *central_limits(draws, LEVEL), truth),
+        **_outcome("slope", *evidence.limits(draws), truth),
         **_outcome("naive slope", *np.quantile(naive, [0.025, 0.975]), truth),
         "slope bias": float(np.median(draws)) - truth,
         "naive bias": float(np.polyfit(evidence.x, evidence.y, 1)[0]) - truth,

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from preflamp_stats.inference.alignment import align_metrics, each_model
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
-from preflamp_stats.kernels.latent_normal import central_limits
 
 __all__ = ["slope_between", "slope_draws"]
 
@@ -92,7 +91,7 @@ def slope_between(
         if not evidence.obstacle:
             bought = step * slope_draws(evidence)
             found["estimate"][at] = np.nanmedian(bought)
-            found["low"][at], found["high"][at] = central_limits(bought, level)
+            found["low"][at], found["high"][at] = evidence.limits(bought)
             beyond = np.mean(bought >= margin), np.mean(bought <= -margin)
             found["p_equivalence"][at] = max(beyond)
     return found.assign(n_users=pair["n_users"], n_examples=pair["n_examples"]).assign_attrs(

@@ -14,7 +14,7 @@ from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.sampling_error import SamplingError, sampling_error
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.kernels.kendall import kendall_tau
-from preflamp_stats.kernels.latent_normal import LatentDraws, latent_draws
+from preflamp_stats.kernels.latent_normal import LatentDraws, central_limits, latent_draws
 
 __all__ = ["TauEvidence", "model_evidence"]
 
@@ -101,6 +101,11 @@ class TauEvidence:
         """Tau of the true values in each draw."""
         tau = kendall_tau(self.latent.theta_x, self.latent.theta_y, variant=self.variant)
         return np.asarray(tau)
+
+    def limits(self, draws: Array, *, users_times: float = 1.0) -> tuple[float, float]:
+        """Limits from draws of a functional of the true values, had there been more users."""
+        n_users = self.n_units * users_times if self.error is not None else np.inf
+        return central_limits(draws, self.level, n_users=n_users)
 
     def tau_draws(self) -> Array:
         """Tau of each bootstrap resample; NaN where a resample leaves it undefined."""

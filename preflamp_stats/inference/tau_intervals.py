@@ -7,7 +7,6 @@ from collections.abc import Callable
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.intervals import percentile_limits
 from preflamp_stats.inference.tau_evidence import TauEvidence
-from preflamp_stats.kernels.latent_normal import central_limits
 from preflamp_stats.kernels.sign_sets import certain_signs, tau_range
 
 __all__ = ["DEFAULT_INTERVAL", "INTERVALS"]
@@ -26,8 +25,8 @@ def model(evidence: TauEvidence) -> tuple[float, float]:
     2/π·asin ρ.
     """
     if evidence.picks is not None:
-        return central_limits(evidence.latent.population_tau, evidence.level)
-    return central_limits(evidence.latent_tau, evidence.level)
+        return evidence.limits(evidence.latent.population_tau)
+    return evidence.limits(evidence.latent_tau)
 
 
 def guaranteed(evidence: TauEvidence) -> tuple[float, float]:

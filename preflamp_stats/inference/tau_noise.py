@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.kernels.kendall import kendall_tau
-from preflamp_stats.kernels.latent_normal import central_limits, latent_draws
+from preflamp_stats.kernels.latent_normal import latent_draws
 from preflamp_stats.kernels.reliability import noise_ceiling, reliability
 
 __all__ = ["TauNoise", "tau_noise", "users_needed"]
@@ -68,7 +68,7 @@ def tau_noise(evidence: TauEvidence) -> TauNoise:
     TauNoise
     """
     latent, covariance = evidence.latent, evidence.covariance
-    population_low, population_high = central_limits(latent.population_tau, evidence.level)
+    population_low, population_high = evidence.limits(latent.population_tau)
     known = evidence.error is not None
     upstream, downstream = reliability(evidence.estimates, covariance) if known else (np.nan,) * 2
     rng = evidence.generator(1)
@@ -140,6 +140,6 @@ def _log_width(evidence: TauEvidence, doublings: int) -> float:
             estimates, covariance, rng=rng, n_draws=_DRAWS, n_points=_PRIOR_POINTS
         )
         tau = kendall_tau(latent.theta_x, latent.theta_y, variant=evidence.variant)
-        low, high = central_limits(tau, evidence.level)
+        low, high = evidence.limits(tau, users_times=2.0**doublings)
         widths.append(high - low)
     return math.log(max(float(np.mean(widths)), 1e-6))

@@ -35,6 +35,7 @@ Array = NDArray[np.float64]
 _POINTS_AN_EXACT_ONE = 32
 _LEAST_EVIDENCE = 2.0
 _RESERVE = 0.1
+_RESERVE_OF_ONE_USER = 5.0
 
 
 @dataclass(frozen=True)
@@ -141,15 +142,17 @@ def latent_draws(
     return LatentDraws(theta_x, theta_y, rho, scale[0] * sigma_x, scale[1] * sigma_y)
 
 
-def central_limits(draws: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+def central_limits(
+    draws: ArrayLike, level: float = 0.95, *, n_users: float = np.inf
+) -> tuple[float, float]:
     """Equal-tailed limits that hold a share of the draws, a little more of them than the level.
 
     Shortest limits would hug the end of the scale where draws pile up, and miss a moderate
     association that noise makes look strong. Tau takes few values when there are few methods:
     a value lies within the limits if the middle of its step of the distribution function does
-    (the mid-distribution), else an interval of discrete draws would cover more than it says. A
-    tenth of the probability outside is held back for what the model takes as known: the sampling
-    covariance, and how the methods fall into groups.
+    (the mid-distribution), else an interval of discrete draws would cover more than it says. Some
+    of the probability outside is held back for what the model takes as known: a tenth for how the
+    methods fall into groups, and 5 / ``n_users`` for the sampling covariance.
 
     Parameters
     ----------
@@ -157,6 +160,9 @@ def central_limits(draws: ArrayLike, level: float = 0.95) -> tuple[float, float]
         Draws of any quantity; NaN draws are left out.
     level : float
         Nominal coverage, in (0, 1).
+    n_users : float
+        Users from whom the sampling covariance was estimated; no more than half of the probability
+        outside is held back for few of them.
 
     Returns
     -------
@@ -184,7 +190,8 @@ def central_limits(draws: ArrayLike, level: float = 0.95) -> tuple[float, float]
     if not values.size:
         return np.nan, np.nan
     from_median = np.abs((np.cumsum(counts) - counts / 2) / counts.sum() - 0.5)
-    held = 1 - (1 - _RESERVE) * (1 - level)
+    reserve = min(0.5, _RESERVE + _RESERVE_OF_ONE_USER / n_users)
+    held = 1 - (1 - reserve) * (1 - level)
     within = np.flatnonzero(from_median <= max(held / 2, from_median.min()) + 1e-12)
     return float(values[within[0]]), float(values[within[-1]])
 
