@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all lint types analyses calibration docs check clean
+.PHONY: demo test test-all lint types analyses calibration paper docs check clean
 
 demo: $(VENV)/.core
 	$(BIN)/preflamp-stats demo
@@ -35,6 +35,10 @@ calibration: $(VENV)/.dev
 	$(PIP_INSTALL) -e '.[bench]'
 	$(BIN)/python benchmarks/calibration.py run --out out/calibration.jsonl
 	$(BIN)/python benchmarks/calibration.py report out/calibration.jsonl
+
+# From the results of make study; needs LaTeX, and says so.
+paper: $(VENV)/.core
+	$(BIN)/python paper/build.py
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
