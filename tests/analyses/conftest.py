@@ -28,6 +28,8 @@ def study_module():
     def load(path):
         spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / "analyses" / path)
         module = importlib.util.module_from_spec(spec)
+        # Dataclasses look their module up by name.
+        sys.modules[spec.name] = module
         spec.loader.exec_module(module)
         return module
 

@@ -1,0 +1,249 @@
+"""From papers to tables: does a better personalised reward model write better titles?"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# One thread a process: two processes then share two cores, and sums have one order.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import click
+from corpus import documents, invent_papers, load_papers, write_documents
+from design import Design, read_design, to_toml
+from preflamp_backend.data import Example, write_examples
+from preflamp_backend.data.build import build_pref_lamp, write_built
+from preflamp_backend.data.splits import SplitOptions
+from preflamp_backend.data.texts import example_texts
+from preflamp_backend.data.titles import author_questions
+from preflamp_backend.files import write_text
+from preflamp_backend.pretraining.shape import train_tokenizer
+from steps import choose_weights, reference_points, search_methods
+
+from preflamp_stats import InputError
+
+HERE = Path(__file__).resolve().parent
+BESIDE_THE_REPOSITORY = HERE.parents[2] / "shared" / "data"
+DATASET = "acl_titles"
+
+
+@click.command(context_settings={"show_default": True})
+@click.option(
+    "--size",
+    default="full",
+    help="full, small, or a design file of your own (TOML, such as full.toml).",
+)
+@click.option(
+    "--data",
+    envvar="PREFLAMP_DATA",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    default=BESIDE_THE_REPOSITORY,
+    help="Folder that holds acl_titles/papers.jsonl.gz; the small size needs none.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory to write; out/acl_titles-SIZE by default.",
+)
+@click.option("--jobs", default=2, help="Processes side by side.")
+@click.option("--seed", default=0, help="Seed of every random number.")
+def main(size: str, data: Path, out: Path | None, jobs: int, seed: int) -> None:
+    """Train base models and reward models, choose weights, write titles, analyse.
+
+    Stop it when you like: run again, it goes on where it was.
+    """
+    path = HERE / f"{size}.toml" if size in ("full", "small") else Path(size)
+    folder = out or Path("out") / f"acl_titles-{path.stem}"
+    try:
+        design = read_design(path)
+        Study(design, data, folder, jobs, seed).run()
+    except InputError as error:
+        for problem in error.problems:
+            click.echo(f"acl_titles: {problem}", err=True)
+        sys.exit(2)
+
+
+@dataclass
+class Study:
+    """The steps, each of which finds what an earlier run has done.
+
+    Attributes
+    ----------
+    design : Design
+    data, out : Path
+    jobs, seed : int
+    seconds : dict
+        Wall-clock time of each step.
+    """
+
+    design: Design
+    data: Path
+    out: Path
+    jobs: int
+    seed: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """All steps."""
+        for step in (self.build, self.base, self.rewards, self.search, self.score, self.analyse):
+            started = time.monotonic()
+            step()
+            self.seconds[step.__name__] = time.monotonic() - started
+            click.echo(f"{step.__name__}: {self.seconds[step.__name__]:.0f} s", err=True)
+        rows = [f"{name},{each:.1f}" for name, each in self.seconds.items()]
+        write_text(self.out / "seconds.csv", "\n".join(["step,seconds", *rows, ""]))
+        click.echo(f"open {self.out / 'analysis' / 'report.html'} in a browser")
+
+    def build(self) -> None:
+        """Papers to preference examples, split by author and text, and to training texts."""
+        corpus = self.design.corpus
+        if corpus.kind == "acl":
+            papers = load_papers(self.data, corpus.words)
+        else:
+            papers = invent_papers(corpus.authors, corpus.papers, self.seed)
+        options = SplitOptions(validation=corpus.validation, test=corpus.test, seed=self.seed)
+        questions = author_questions(papers, min_papers=corpus.min_papers)
+        about = {"kind": "Pref-LaMP from papers by author", "words": corpus.words}
+        built = build_pref_lamp(questions, options=options, about=about)
+        write_built(built, self.out / "data")
+        held_out = [*built.sides["validation"], *built.sides["test"]]
+        # The rejected titles of held-out pairs are held out too: their texts are of the same side.
+        hidden = {text for each in held_out for text in _texts(each)}
+        write_documents(documents(papers, hidden), self.out / "documents.jsonl")
+        asked = [
+            Example(each.id, each.user, each.prompt, {}, each.reference, history=each.history)
+            for each in built.sides["validation"]
+        ]
+        write_examples(asked, self.out / "data" / "asked.jsonl")
+        reference_points(built.sides["test"]).to_csv(self.out / "reference_points.csv", index=False)
+
+    def base(self) -> None:
+        """Base models from scratch, one tokenizer for all."""
+        base, tokenizer = self.design.base, self.out / "models" / "tokenizer"
+        if not (tokenizer / "tokenizer.json").exists():
+            from preflamp_backend.pretraining.documents import read_documents
+
+            texts = [each.text for each in read_documents([self.out / "documents.jsonl"])]
+            train_tokenizer(texts, base.vocabulary).save_pretrained(tokenizer)
+        options = {
+            "tokenizer": tokenizer,
+            "context": base.context,
+            "epochs": base.epochs,
+            "batch-tokens": base.batch_tokens,
+            "prompt-weight": base.prompt_weight,
+            "held-out": base.held_out,
+            "seed": self.seed,
+            "threads": 1,
+        }
+        shared = [word for name, value in options.items() for word in (f"--{name}", value)]
+        texts_file, folder = self.out / "documents.jsonl", self.out / "models"
+        self.commands(
+            [
+                ["train-lm", texts_file, "--out", folder / name, "--size", size, *shared]
+                for name, size in reversed(self.design.sizes.items())
+            ]
+        )
+
+    def rewards(self) -> None:
+        """Reward models, each base model's in a process of its own."""
+        files = []
+        for name in reversed(self.design.study["models"]):
+            file = self.out / f"train-{name}.toml"
+            models = {name: self.design.study["models"][name]}
+            self.write(file, {**self.design.study, "models": models}, "test")
+            files.append(file)
+        self.commands([["train", file] for file in files])
+
+    def search(self) -> None:
+        """Titles of validation authors at each weight; the best weight of each method and model."""
+        study = dict(self.design.study)
+        methods = search_methods(study["methods"], self.design.weights)
+        file = self.out / "search.toml"
+        self.write(file, {**study, "methods": methods}, "asked")
+        self.commands([["run", file, "-o", self.out / "search.nc", *self.workers()]])
+        found = choose_weights(self.out / "search.nc")
+        found.to_csv(self.out / "weights.csv", index=False)
+
+    def score(self) -> None:
+        """Scores and titles of test authors."""
+        import pandas as pd
+
+        chosen = pd.read_csv(self.out / "weights.csv").query("chosen")
+        weight = {
+            name: dict(zip(rows["model"].astype(str), rows["weight"].astype(float), strict=True))
+            for name, rows in chosen.groupby("method")
+        }
+        methods = {
+            name: {**method, **({"weight": weight[name]} if name in weight else {})}
+            for name, method in self.design.study["methods"].items()
+        }
+        self.write(self.out / "study.toml", {**self.design.study, "methods": methods}, "test")
+        results = self.out / "results.nc"
+        self.commands([["run", self.out / "study.toml", "-o", results, *self.workers()]])
+
+    def analyse(self) -> None:
+        """Tables, figures and the report."""
+        options = [
+            word for name, value in self.design.analysis.items() for word in (f"--{name}", value)
+        ]
+        out = self.out / "analysis"
+        seed = ["--seed", self.seed]
+        self.commands([["analyze", self.out / "results.nc", "--out", out, *seed, *options]])
+
+    def write(self, file: Path, study: Mapping[str, Any], side: str) -> None:
+        """Write a study file on one side of the data."""
+        table = {
+            "data": {DATASET: {"path": f"data/{side}.jsonl"}},
+            "training": {"data": "data/train.jsonl", **study.get("training", {})},
+            **{key: value for key, value in study.items() if key != "training"},
+        }
+        write_text(file, to_toml(table) + "\n")
+
+    def workers(self) -> list[Any]:
+        """Options that spread a run."""
+        return ["--workers", self.jobs] if self.jobs > 1 else []
+
+    def commands(self, commands: Sequence[Sequence[Any]]) -> None:
+        """Run commands of preflamp-stats, several side by side.
+
+        Raises
+        ------
+        InputError
+            With what the first failing one said.
+        """
+        with ThreadPoolExecutor(max(1, self.jobs)) as pool:
+            for failure in [each for each in pool.map(_command, commands) if each]:
+                raise InputError(failure)
+
+
+def _texts(example: Example) -> frozenset[str]:
+    """Texts of an example, its abstract without the instruction among them."""
+    from preflamp_backend.data.lamp import TASKS
+    from preflamp_backend.data.texts import normalise
+
+    abstract = example.prompt.removeprefix(TASKS["LaMP_5"].instruction)
+    return example_texts(example) | {normalise(abstract)}
+
+
+def _command(words: Sequence[Any]) -> str:
+    """Run one command; returns what went wrong."""
+    said = [str(word) for word in words]
+    click.echo("preflamp-stats " + " ".join(said), err=True)
+    start = "from preflamp_stats.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", start, *said], check=False, capture_output=True)
+    if done.returncode == 0:
+        return ""
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    return f"{said[0]} failed: " + "\n".join(lines[-5:])
+
+
+if __name__ == "__main__":
+    main()
