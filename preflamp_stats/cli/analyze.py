@@ -114,24 +114,26 @@ def settings_options(command: _Command) -> _Command:
     default=Path("preflamp-analysis"),
     help="Directory to write.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print analysis.json instead of the summary.")
 @settings_options
-def analyze_command(results: tuple[Path, ...], out: Path, **choices: Any) -> None:
+def analyze_command(results: tuple[Path, ...], out: Path, as_json: bool, **choices: Any) -> None:
     """Estimate, test, and write tables, figures and a report.
 
     RESULTS are results files (NetCDF-4); each benchmark dataset in them is analysed.
     """
     from preflamp_stats.settings import Settings
 
-    run_analysis(results, out, Settings(**choices))
+    run_analysis(results, out, Settings(**choices), as_json=as_json)
 
 
-def run_analysis(paths: tuple[Path, ...], out: Path, settings: Settings) -> None:
+def run_analysis(
+    paths: tuple[Path, ...], out: Path, settings: Settings, *, as_json: bool = False
+) -> None:
     """Analyse files, print the summary, write the directory."""
     from contextlib import ExitStack
 
-    from rich.console import Console
-
     from preflamp_stats.analysis import analyze
+    from preflamp_stats.cli.console import console
     from preflamp_stats.cli.progress import reading_progress
     from preflamp_stats.io.files import open_results
     from preflamp_stats.outputs.summary import print_summary
@@ -144,9 +146,12 @@ def run_analysis(paths: tuple[Path, ...], out: Path, settings: Settings) -> None
         progress = stack.enter_context(reading_progress())
         analysis = analyze(_joined(trees), settings, inputs=paths, progress=progress)
     written = analysis.write(out)
-    console = Console()
-    print_summary(analysis, console)
-    console.print(f"{len(written)} files written to {out}", highlight=False, soft_wrap=True)
+    if as_json:
+        click.echo((out / "analysis.json").read_text(encoding="utf-8"), nl=False)
+        return
+    screen = console()
+    print_summary(analysis, screen)
+    screen.print(f"{len(written)} files written to {out}", soft_wrap=True)
 
 
 def _joined(trees: dict[Path, xr.DataTree]) -> dict[str, xr.Dataset]:

@@ -18,21 +18,42 @@ _out = click.option(
 
 @click.command("validate")
 @click.argument("results", type=_PATH)
-def validate_command(results: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+def validate_command(results: Path, as_json: bool) -> None:
     """Check RESULTS against the schema and list every problem.
 
     Prints one line a problem on standard error and exits with 2 if there is any. Warnings name
-    what is allowed but may not be meant.
+    what is allowed but may not be meant. With --json both are on standard output.
     """
+    from preflamp_stats.cli.console import print_json
+    from preflamp_stats.errors import InputError
     from preflamp_stats.io.files import open_results
     from preflamp_stats.schema import SCHEMA_VERSION, datasets, validate
 
-    with open_results(results) as tree:
-        warnings = validate(tree, file=str(results))
-        names = ", ".join(datasets(tree))
+    try:
+        with open_results(results) as tree:
+            warnings = validate(tree, file=str(results))
+            names = list(datasets(tree))
+    except InputError as error:
+        if not as_json:
+            raise
+        problems = [_as_record(problem) for problem in error.problems]
+        print_json({"file": str(results), "valid": False, "problems": problems})
+        raise SystemExit(2) from None
+    if as_json:
+        about = {"file": str(results), "valid": True, "schema": SCHEMA_VERSION, "datasets": names}
+        print_json(about | {"warnings": [str(warning) for warning in warnings]})
+        return
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(f"{results}: follows schema {SCHEMA_VERSION}; datasets: {names}")
+    click.echo(f"{results}: follows schema {SCHEMA_VERSION}; datasets: {', '.join(names)}")
+
+
+def _as_record(problem: Any) -> dict[str, str]:
+    """A problem as JSON; one that is only a text stands under ``what``."""
+    from dataclasses import asdict
+
+    return {"what": problem} if isinstance(problem, str) else asdict(problem)
 
 
 @click.command("describe")
@@ -40,8 +61,7 @@ def validate_command(results: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def describe_command(results: Path, as_json: bool) -> None:
     """Say what is in RESULTS: dims, methods, users, missing share."""
-    import json
-
+    from preflamp_stats.cli.console import print_json
     from preflamp_stats.io.describe import describe
     from preflamp_stats.io.files import open_results
     from preflamp_stats.schema import validate
@@ -50,7 +70,7 @@ def describe_command(results: Path, as_json: bool) -> None:
         validate(tree, file=str(results), values=False)
         found = describe(tree)
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        print_json(found)
     else:
         for name, dataset in found.items():
             _print_dataset(name, dataset)
@@ -111,15 +131,19 @@ def _say_written(tree: Any, out: Path) -> None:
 
 
 def _print_dataset(name: str, found: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
-    console.print(Text(name, style="bold"))
+    from preflamp_stats.cli.console import console
+
+    out = console()
+    out.print(Text(name, style="bold"))
+    about = Table.grid(padding=(0, 2))
+    about.add_column()
+    about.add_column(overflow="fold")
     lines = {
-        "dims": ", ".join(f"{dim} {size}" for dim, size in found["dims"].items()),
-        "methods": ", ".join(_with_note(item, "family") for item in found["methods"]),
+        "dims": ", ".join(f"{dim} {size:,}" for dim, size in found["dims"].items()),
+        "methods": _grouped(found["methods"], "family"),
         "models": ", ".join(_with_note(item, "parameters") for item in found["models"]),
         "seeds": ", ".join(map(str, found["seeds"])),
         "users": _users(found),
@@ -128,29 +152,50 @@ def _print_dataset(name: str, found: dict[str, Any]) -> None:
     }
     for key, line in lines.items():
         if line:
-            console.print(Text(f"  {key}: {line}"))
-    table = Table("variable", "dims", "type", box=None, padding=(0, 2))
+            about.add_row(Text(f"  {key}", style="dim"), Text(line))
+    out.print(about)
+    out.print()
+    table = Table("  variable", "dims", "type", box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("missing", justify="right")
     for variable, entry in found["variables"].items():
         dims = ", ".join(entry["dims"])
         missing = f"{100 * entry['missing']:.1f} %" if entry["missing"] else "none"
-        table.add_row(Text(variable), Text(dims), entry["dtype"], missing)
-    console.print(table)
-    console.print()
+        table.add_row(Text(f"  {variable}"), Text(dims), entry["dtype"], missing)
+    out.print(table)
+    out.print()
+
+
+def _grouped(items: list[dict[str, Any]], key: str) -> str:
+    """Names by what they have in common, in the order of first appearance."""
+    groups: dict[str, list[str]] = {}
+    for item in items:
+        groups.setdefault(str(item.get(key) or ""), []).append(str(item["name"]))
+    parts = [", ".join(names) + (f" ({note})" if note else "") for note, names in groups.items()]
+    return "; ".join(parts)
 
 
 def _with_note(item: dict[str, Any], key: str) -> str:
     note = item.get(key)
     if isinstance(note, int | float):
-        note = f"{note:.3g} parameters"
+        note = f"{_short(note)} parameters"
     return f"{item['name']} ({note})" if note else str(item["name"])
+
+
+def _short(count: float) -> str:
+    """A large number as people say it: 500M, 1.5B."""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if count >= size:
+            return f"{count / size:.3g}{letter}"
+    return f"{count:g}"
 
 
 def _users(found: dict[str, Any]) -> str:
     spread = found["examples_per_user"]
     if spread is None:
         return "none named; each example is its own unit" if found["n_examples"] else ""
+    if spread["min"] == spread["max"]:
+        return f"{found['n_users']:,}, with {spread['min']:,} examples each"
     return (
-        f"{found['n_users']}, with {spread['min']} to {spread['max']} examples each "
+        f"{found['n_users']:,}, with {spread['min']:,} to {spread['max']:,} examples each "
         f"(median {spread['median']:g})"
     )

@@ -76,26 +76,18 @@ def _progress(examples: int) -> Iterator[Callable[[int], None]]:
         BarColumn,
         MofNCompleteColumn,
         Progress,
-        ProgressColumn,
-        Task,
         TextColumn,
         TimeRemainingColumn,
     )
-    from rich.text import Text
 
-    class Rate(ProgressColumn):
-        """Examples a second, as measured so far."""
-
-        def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:.1f}/s")
+    from preflamp_stats.cli.progress import rate_column
 
     columns = (
         TextColumn("running"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("examples"),
-        Rate(),
+        rate_column("/s"),
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
@@ -109,11 +101,14 @@ def _progress(examples: int) -> Iterator[Callable[[int], None]]:
 
 def _print_estimates(planned: Any) -> None:
     from preflamp_backend.estimate import estimate
-    from rich.console import Console
     from rich.table import Table
 
+    from preflamp_stats.cli.console import console
+
     rows = estimate(planned)
-    table = Table("dataset", "model", "method", "work", "shards", "pending", "tokens", "memory")
+    table = Table("dataset", "model", "method", "work", box=None, padding=(0, 2, 0, 0))
+    for name in ("shards", "pending", "tokens", "memory"):
+        table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
             row.dataset,
@@ -125,12 +120,11 @@ def _print_estimates(planned: Any) -> None:
             f"{row.tokens:,}",
             f"{row.memory / 1e9:.3f} GB",
         )
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     keys = {shard.key for shard in planned.shards}
-    console.print(
+    out.print(
         f"{len(keys)} shards, {len(planned.pending())} pending, "
         f"{sum(row.tokens for row in rows):,} tokens, at most "
-        f"{max(row.memory for row in rows) / 1e9:.3f} GB at once",
-        highlight=False,
+        f"{max(row.memory for row in rows) / 1e9:.3f} GB at once"
     )

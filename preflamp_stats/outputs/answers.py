@@ -45,7 +45,10 @@ def answer_prediction(tables: Tables) -> Answer:
     pooled, plain = (table_frame(tables, name) for name in ("pooled_tau", "tau"))
     frame = plain if pooled.empty else pooled
     if frame.empty:
-        return ""
+        if "tau" not in tables:
+            return ""
+        reasons = [note for note in distinct(tables["tau"].frame, "note") if note]
+        return f"Tau is undefined{f': {reasons[0]}' if reasons else ''}."
     names = _names(tables)
     pairs = [rows for _, rows in frame.groupby(["upstream", "downstream"], sort=False)]
     told = [_prediction(rows, names) for rows in pairs[:_MOST_METRICS]]

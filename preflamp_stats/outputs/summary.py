@@ -22,6 +22,7 @@ from preflamp_stats.outputs.formatting import (
     p_value,
     sample_sizes,
 )
+from preflamp_stats.outputs.questions import QUESTIONS
 from preflamp_stats.quantities import COEFFICIENT, Scale, number, scale_of
 from preflamp_stats.results import Analysis
 
@@ -29,7 +30,9 @@ __all__ = ["print_summary"]
 
 
 def print_summary(analysis: Analysis, console: Console) -> None:
-    """Print the verdict, methods × metrics for each dataset and model, tau, and the notes.
+    """Print the answers, methods × metrics for each dataset and model, tau, and the notes.
+
+    Sentences that stand at a table of the report are left to it.
 
     Parameters
     ----------
@@ -37,8 +40,15 @@ def print_summary(analysis: Analysis, console: Console) -> None:
     console : rich.console.Console
         Colours and rules only where it is a terminal; plain text when piped.
     """
-    for place, sentence in enumerate(analysis.summary):
-        console.print(Text(one_line(sentence), style="bold" if place == 0 else ""))
+    for question in QUESTIONS:
+        answer = question.answer(analysis.tables)
+        if answer:
+            console.print(Text(question.title, style="bold"))
+            console.print(Padding(Text(one_line(answer)), (0, 0, 0, 2), expand=False))
+    placed = {text for told in analysis.findings.values() for text in told}
+    for sentence in analysis.summary:
+        if sentence not in placed:
+            console.print(Text(one_line(sentence)))
     metrics = _metric_frames(analysis)
     if metrics:
         for facet in facets(*metrics.values()):

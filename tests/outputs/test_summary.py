@@ -18,12 +18,24 @@ def printed(analysis: Analysis, width: int = 100) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_sentences_first_then_tables_then_notes(analysis: Analysis) -> None:
+def test_answers_first_then_tables_then_notes(analysis: Analysis) -> None:
     text = printed(analysis)
-    parts = ("RM accuracy and ROUGE-1", "tldr · Llama-3.2-1B", "Kendall's tau", "Note: ")
+    parts = (
+        "Does accuracy predict?",
+        "RM accuracy and ROUGE-1 agree",
+        "tldr · Llama-3.2-1B",
+        "Kendall's tau",
+        "Note: ",
+    )
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
     assert text.startswith(parts[0])
+
+
+def test_sentences_of_the_report_are_left_to_it(analysis: Analysis) -> None:
+    text = printed(replace(analysis, findings={"tau": analysis.summary[:1]}))
+    assert "RM accuracy and ROUGE-1 agree" not in text
+    assert "No reward-guided method beats" in text
 
 
 def test_plain_when_piped(analysis: Analysis) -> None:
