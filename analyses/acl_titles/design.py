@@ -11,7 +11,7 @@ from typing import Any
 
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["Base", "Corpus", "Design", "at_weight", "read_design", "to_toml"]
+__all__ = ["Base", "Corpus", "Design", "read_design", "to_toml"]
 
 OWN = ("corpus", "base", "search", "analysis")
 """Sections that belong to this study; the runner's own go into its study file as they are."""
@@ -30,6 +30,8 @@ class Corpus:
         Of each abstract, the first.
     validation, test : float
         Shares of the users.
+    pairs : int
+        Latest pairs of each author to train reward models on, at most.
     authors, papers : int
         How many authors to invent, and papers of each.
     """
@@ -39,6 +41,7 @@ class Corpus:
     words: int = 10_000
     validation: float = 0.2
     test: float = 0.8
+    pairs: int = 10_000
     authors: int = 0
     papers: int = 0
 
@@ -110,12 +113,6 @@ def read_design(path: Path) -> Design:
     return Design(
         corpus, base, sizes, weights, table.get("analysis", {}), {**study, "models": models}
     )
-
-
-def at_weight(method: Mapping[str, Any], weight: Any) -> dict[str, Any]:
-    """Return a method's table with a reward weight, and nothing to train."""
-    kept = {key: value for key, value in method.items() if key != "train"}
-    return {**kept, "weight": weight}
 
 
 def to_toml(table: Mapping[str, Any]) -> str:

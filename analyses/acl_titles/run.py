@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from preflamp_backend.data.texts import example_texts
 from preflamp_backend.data.titles import author_questions
 from preflamp_backend.files import write_text
 from preflamp_backend.pretraining.shape import train_tokenizer
-from steps import choose_weights, reference_points, search_methods
+from steps import choose_weights, latest, reference_points, search_methods
 
 from preflamp_stats import InputError
 
@@ -113,7 +113,8 @@ class Study:
         questions = author_questions(papers, min_papers=corpus.min_papers)
         about = {"kind": "Pref-LaMP from papers by author", "words": corpus.words}
         built = build_pref_lamp(questions, options=options, about=about)
-        write_built(built, self.out / "data")
+        train = latest(built.sides["train"], corpus.pairs)
+        write_built(replace(built, sides={**built.sides, "train": train}), self.out / "data")
         held_out = [*built.sides["validation"], *built.sides["test"]]
         # The rejected titles of held-out pairs are held out too: their texts are of the same side.
         hidden = {text for each in held_out for text in _texts(each)}

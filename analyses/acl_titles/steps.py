@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 import pandas as pd
 from preflamp_backend.data import Example
 from preflamp_backend.data.lamp import TASKS
+from preflamp_backend.methods import GUIDING
 
 import preflamp_stats as pls
 from preflamp_stats.metrics.generation import generation_quality
 
-__all__ = ["choose_weights", "guided", "reference_points", "search_methods"]
+__all__ = ["choose_weights", "guided", "latest", "reference_points", "search_methods"]
 
 _AT = " at w = "
 
@@ -25,7 +27,7 @@ def guided(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [
         name
         for name, method in methods.items()
-        if method["kind"] not in ("zero-shot", "in-context", "judge")
+        if method["kind"] in GUIDING
         and method.get("decode", True)
         and method.get("strategy", "guided") == "guided"
     ]
@@ -66,6 +68,17 @@ def choose_weights(results: Path, metric: str = "rouge1") -> pd.DataFrame:
     best = frame.groupby(["model", "method"])["quality"].transform("max")
     first = frame["quality"].eq(best).groupby([frame["model"], frame["method"]]).cumsum()
     return frame.assign(chosen=frame["quality"].eq(best) & first.eq(1))
+
+
+def latest(examples: Sequence[Example], count: int) -> list[Example]:
+    """Keep the latest examples of each user; a user's stand in order of time."""
+    left = Counter(example.user for example in examples)
+    kept = []
+    for example in examples:
+        if left[example.user] <= count:
+            kept.append(example)
+        left[example.user] -= 1
+    return kept
 
 
 def reference_points(examples: Sequence[Example]) -> pd.DataFrame:

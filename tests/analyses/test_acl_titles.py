@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -68,11 +69,11 @@ def test_designs_name_what_the_study_must_hold(design, name):
     found = design.read_design(design_file(name))
     methods = found.study["methods"]
     trained = {each["train"]["model"] for each in methods.values() if "train" in each}
-    assert {"bradley-terry", "lore", "vpl", "pal", "pref", "genarm", "p-dpo"} <= trained
+    assert {"bradley-terry", "lore", "vpl", "pal", "pref", "genarm", "p-rlhf"} <= trained
     variants = {each["train"].get("variant") for each in methods.values() if "train" in each}
     assert {"a", "b"} <= variants
     kinds = [each["kind"] for each in methods.values()]
-    assert {"judge", "zero-shot"} <= set(kinds)
+    assert {"judge", "length", "likelihood", "zero-shot"} <= set(kinds)
     assert sorted(each["shots"] for each in methods.values() if each["kind"] == "in-context") == [
         1, 4, 8,
     ]  # fmt: skip
@@ -82,9 +83,7 @@ def test_designs_name_what_the_study_must_hold(design, name):
 
 
 def design_file(name):
-    from conftest import ROOT
-
-    return ROOT / "analyses" / "acl_titles" / f"{name}.toml"
+    return Path(__file__).resolve().parents[2] / "analyses" / "acl_titles" / f"{name}.toml"
 
 
 def test_toml_is_read_as_it_was_written(design):
