@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import pandas as pd
 import xarray as xr
@@ -54,11 +55,7 @@ def pooled_tau(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
     """Tau of every pair of metrics, pooled over datasets and models."""
     frames = []
     for upstream, downstream in _asked(evidence[0].settings) if evidence else ():
-        both = {
-            e.name: (e.metrics[upstream], e.metrics[downstream])
-            for e in evidence
-            if {upstream, downstream} <= set(e.metrics)
-        }
+        both = _having(evidence, upstream, downstream)
         if not any(m.sums is not None for pair in both.values() for m in pair):
             continue
         settings = evidence[0].settings
@@ -73,27 +70,30 @@ def pooled_tau(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
     return _joined(frames)
 
 
-def decoupling(evidence: DatasetEvidence) -> pd.DataFrame:
+def decoupling(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
     """Verdict on every pair of methods: does a gain upstream come with one downstream?"""
-    settings = evidence.settings
-    frames = []
-    for upstream, downstream in metric_pairs(evidence):
+    by_name = {each.name: each for each in evidence}
+    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in by_name}
+    settings = evidence[0].settings
+    for upstream, downstream in _asked(settings):
         # The margins are for a share of pairs and for generation quality.
-        kinds = upstream.info.kind, downstream.info.kind
-        if kinds == ("discrimination", "generation"):
-            found = decoupling_between(
-                upstream,
-                downstream,
-                margin=settings.margin,
-                discrimination_margin=settings.discrimination_margin,
-                n_resamples=settings.resamples,
-                seed=settings.seed,
-                dataset=evidence.name,
-                level=settings.level,
-            )
-            frame = _rows(found, evidence)
-            frames.append(frame[frame["upstream_difference"].notna()])
-    return _joined(frames)
+        both = {
+            name: pair
+            for name, pair in _having(evidence, upstream, downstream).items()
+            if tuple(m.info.kind for m in pair) == ("discrimination", "generation")
+        }
+        judged = decoupling_between(
+            both,
+            margin=settings.margin,
+            discrimination_margin=settings.discrimination_margin,
+            n_resamples=settings.resamples,
+            seed=settings.seed,
+            level=settings.level,
+        )
+        for name, found in judged.items():
+            frame = _rows(found, by_name[name])
+            frames[name].append(frame[frame["upstream_difference"].notna()])
+    return _joined(list(chain.from_iterable(frames.values())))
 
 
 def slope(evidence: DatasetEvidence) -> pd.DataFrame:
@@ -154,6 +154,17 @@ def _rows(
 ) -> pd.DataFrame:
     pair = {name: found.attrs[name] for name in ("upstream", "downstream")}
     return tidy(found, evidence, {**pair, **(keys or {})})
+
+
+def _having(
+    evidence: Sequence[DatasetEvidence], upstream: str, downstream: str
+) -> dict[str, tuple[MethodMetric, MethodMetric]]:
+    """Both metrics of each dataset that has them."""
+    return {
+        each.name: (each.metrics[upstream], each.metrics[downstream])
+        for each in evidence
+        if {upstream, downstream} <= set(each.metrics)
+    }
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -111,8 +111,8 @@ def decoupling(settings: Settings, frame: pd.DataFrame) -> str:
         f"more than {settings.discrimination_margin:g} while the downstream one is equivalent "
         f"within {settings.margin:g}. Coupled, reversed: both differ by more than their margins, "
         "in the same or in opposite directions. Each verdict is shown as a whole, corrected for "
-        "the number of pairs; inconclusive is no evidence of anything. Intervals: "
-        f"{_percent(settings)} simultaneous over pairs."
+        "the number of pairs in all datasets and models; inconclusive is no evidence of anything. "
+        f"Intervals: {_percent(settings)} simultaneous over pairs."
     )
 
 

@@ -64,7 +64,7 @@ _RECIPES = (
     _Recipe(
         "decoupling",
         "Do gains upstream come with gains downstream?",
-        _each(association.decoupling),
+        association.decoupling,
         captions.decoupling,
     ),
     _Recipe(

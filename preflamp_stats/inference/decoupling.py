@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -55,13 +56,14 @@ def decoupling_test(
         The discrimination differs by more than its margin (minimum-effect test), and generation
         quality is equivalent within the other margin (TOST).
     ``coupled``, ``reversed``
-        Both differ by more than their margins, in the same or in opposite directions.
+        Both differ by more than their margins, for the better in both or in one of them.
     ``inconclusive``
         None of these is shown. It is no evidence of anything.
 
     The p-value of a conjunction is the larger of its parts' (intersection-union), and for each
     verdict those of all pairs, over all models, are corrected by Holm: in at most α of studies is
-    any pair called decoupled that is not, and the same holds for coupled and for reversed.
+    any pair called decoupled that is not, and the same holds for coupled and for reversed. An
+    analysis of several datasets corrects over all of them.
 
     Parameters
     ----------
@@ -112,48 +114,45 @@ def decoupling_test(
     units = resampling_units(ds, resample)
     names = list(dict.fromkeys([upstream, downstream]))
     metrics = method_metrics(ds, names, units=units, options=options or MetricOptions())
+    name = dataset_name(ds)
     return decoupling_between(
-        metrics[upstream],
-        metrics[downstream],
+        {name: (metrics[upstream], metrics[downstream])},
         margin=margin,
         discrimination_margin=discrimination_margin,
         correction=correction,
         n_resamples=n_resamples,
         seed=seed,
-        dataset=dataset_name(ds),
         level=level,
         include_seeds=include_seeds,
-    )
+    )[name]
 
 
 def decoupling_between(
-    x: MethodMetric,
-    y: MethodMetric,
+    pairs: Mapping[str, tuple[MethodMetric, MethodMetric]],
     *,
     margin: float = 0.01,
     discrimination_margin: float = 0.05,
     correction: PairCorrection = "holm",
     n_resamples: int = 10_000,
     seed: int = 0,
-    dataset: str = "",
     level: float = 0.95,
     include_seeds: bool = True,
-) -> xr.Dataset:
+) -> dict[str, xr.Dataset]:
     """Judge pairs of methods in two metrics summed by user; see :func:`decoupling_test`.
 
     Parameters
     ----------
-    x, y : MethodMetric
-        Upstream and downstream metric, with sums; draws are not needed. Methods that only one of
-        them has are left out; a metric without models stands for every model of the other.
+    pairs : mapping of str to (MethodMetric, MethodMetric)
+        Of each dataset, by its name, the upstream and the downstream metric, with sums; draws are
+        not needed. Methods that only one of them has are left out; a metric without models stands
+        for every model of the other. Each dataset has random streams of its own.
     margin, discrimination_margin, correction, n_resamples, seed, level, include_seeds
-        As for :func:`decoupling_test`.
-    dataset : str
-        Name of the dataset; each has random streams of its own.
+        As for :func:`decoupling_test`. The correction is for all pairs of all datasets.
 
     Returns
     -------
-    Dataset, dims ([model], pair)
+    dict of str to Dataset, dims ([model], pair)
+        By dataset.
     """
     check_choice("correction", correction, get_args(PairCorrection))
     check_level(level)
@@ -161,40 +160,66 @@ def decoupling_between(
         if not 0 < value < np.inf:
             mend = "take a positive number in the metric's units"
             raise InputError(Problem(f"is {value!r}", mend, variable=name))
-    shared = _shared_methods(x, y)
-    above, below = (
-        metric_differences(metric, methods=shared, include_seeds=include_seeds) for metric in (x, y)
-    )
-    labelled = above if below.models is None else below
-    rows = []
-    for model, dx, dy in _by_model(above, below):
-        row: dict[str, NDArray[Any]] = {}
-        for side, metric, differences in (("upstream", x, dx), ("downstream", y, dy)):
-            rng = np.random.default_rng(stream(seed, dataset, "pairs", metric.info.name, model))
-            columns = corrected(
-                differences,
-                correction="none" if correction == "none" else "max-t",
-                level=level,
-                n_draws=n_resamples,
-                rng=rng,
+    found = {}
+    for dataset, (x, y) in pairs.items():
+        shared = _shared_methods(x, y)
+        above, below = (
+            metric_differences(metric, methods=shared, include_seeds=include_seeds)
+            for metric in (x, y)
+        )
+        rows = []
+        for model, dx, dy in _by_model(above, below):
+            row: dict[str, NDArray[Any]] = {}
+            for side, metric, differences in (("upstream", x, dx), ("downstream", y, dy)):
+                rng = np.random.default_rng(stream(seed, dataset, "pairs", metric.info.name, model))
+                columns = corrected(
+                    differences,
+                    correction="none" if correction == "none" else "max-t",
+                    level=level,
+                    n_draws=n_resamples,
+                    rng=rng,
+                )
+                row[f"{side}_difference"] = columns["estimate"]
+                row[f"{side}_low"], row[f"{side}_high"] = columns["low"], columns["high"]
+            row |= _p_values(
+                dx, dy, margin, discrimination_margin, x.info.direction * y.info.direction
             )
-            row[f"{side}_difference"] = columns["estimate"]
-            row[f"{side}_low"], row[f"{side}_high"] = columns["low"], columns["high"]
-        row |= _p_values(dx, dy, margin, discrimination_margin)
-        row["n_users"] = np.minimum(dx.n_users, dy.n_users)
-        rows.append(row)
-    found = labelled.dataset(rows)
-    single = {name: found[name].values for name in _P_VALUES}
-    judged = _adjusted(single, correction, level)
-    found = found.assign({name: (found[_P_VALUES[0]].dims, judged[name]) for name in judged})
-    return found.assign_attrs(
-        upstream=x.info.name,
-        downstream=y.info.name,
-        margin=margin,
-        discrimination_margin=discrimination_margin,
-        correction=correction,
-        level=level,
-    )
+            row["n_users"] = np.minimum(dx.n_users, dy.n_users)
+            rows.append(row)
+        labelled = above if below.models is None else below
+        found[dataset] = labelled.dataset(rows).assign_attrs(
+            upstream=x.info.name,
+            downstream=y.info.name,
+            margin=margin,
+            discrimination_margin=discrimination_margin,
+            correction=correction,
+            level=level,
+        )
+    return _judged_together(found, correction, level)
+
+
+def _judged_together(
+    found: dict[str, xr.Dataset], correction: PairCorrection, level: float
+) -> dict[str, xr.Dataset]:
+    """Put adjusted p-values and verdicts in the place of each pair's own p-values."""
+    if not found:
+        return {}
+    sizes = [ds[_P_VALUES[0]].size for ds in found.values()]
+    single = {
+        name: np.concatenate([ds[name].values.ravel() for ds in found.values()])
+        for name in _P_VALUES
+    }
+    judged = {
+        name: np.split(values, np.cumsum(sizes)[:-1])
+        for name, values in _adjusted(single, correction, level).items()
+    }
+    together = {}
+    for i, (dataset, ds) in enumerate(found.items()):
+        own = ds[_P_VALUES[0]]
+        together[dataset] = ds.assign(
+            {name: (own.dims, parts[i].reshape(own.shape)) for name, parts in judged.items()}
+        )
+    return together
 
 
 def judge_pairs(
@@ -226,13 +251,20 @@ def judge_pairs(
 
 
 def _p_values(
-    dx: PairedDifferences, dy: PairedDifferences, margin: float, discrimination_margin: float
+    dx: PairedDifferences,
+    dy: PairedDifferences,
+    margin: float,
+    discrimination_margin: float,
+    agreement: int = 1,
 ) -> dict[str, NDArray[Any]]:
-    """p-values of each pair by itself; NaN where it lacks a metric."""
+    """p-values of each pair by itself; NaN where it lacks a metric.
+
+    ``agreement`` is −1 where higher is better in one of the metrics and worse in the other.
+    """
     x_beyond = minimum_effect_test(dx.estimate, dx.se, dx.df, margin=discrimination_margin)
     y_beyond = minimum_effect_test(dy.estimate, dy.se, dy.df, margin=margin)
     y_within = equivalence_test(dy.estimate, dy.se, dy.df, margin=margin)
-    direction = np.sign(dx.estimate) * np.sign(dy.estimate)
+    direction = agreement * np.sign(dx.estimate) * np.sign(dy.estimate)
     both_beyond = np.maximum(x_beyond, y_beyond)
     parts = (
         x_beyond,
@@ -248,10 +280,8 @@ def _p_values(
 def _adjusted(
     single: dict[str, NDArray[Any]], correction: PairCorrection, level: float
 ) -> dict[str, NDArray[Any]]:
-    """Correct for all pairs there are, over all models, and read off the verdicts."""
-    found: dict[str, NDArray[Any]] = {}
-    for name, p in single.items():
-        found[name] = holm(p.ravel()).reshape(p.shape) if correction == "holm" else p
+    """Correct for all pairs there are and read off the verdicts; arrays of shape (pair,)."""
+    found = {name: holm(p) if correction == "holm" else p for name, p in single.items()}
     verdict = np.full(found[_P_VALUES[0]].shape, "inconclusive", dtype=object)
     for name in _VERDICTS:
         verdict[found[f"p_{name}"] <= 1 - level] = name

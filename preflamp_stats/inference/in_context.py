@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -40,7 +41,9 @@ def in_context_test(
 
     The best of several estimates owes part of its lead to luck, so the difference from the method
     that *looks* best is biased against the contender and its usual interval is wrong. The target
-    here is δ = contender − max over guided methods of their true values, whichever is best.
+    here is δ = contender − max over guided methods of their true values, whichever is best. Where
+    the file says that lower values are better (``higher_is_better = 0``) δ has the other sign, so
+    that a positive one is always a lead.
 
     Parameters
     ----------
@@ -148,7 +151,8 @@ def in_context_between(
             )
         )
     rows = []
-    for model, pairs in differences.by_model.items():
+    for model, as_measured in differences.by_model.items():
+        pairs = replace(as_measured, estimate=metric.info.direction * as_measured.estimate)
         rng = np.random.default_rng(stream(seed, dataset, "best guided", metric.info.name, model))
         found = [
             lead_over_best(pairs, i, guided, level=level, n_draws=n_resamples, rng=rng)

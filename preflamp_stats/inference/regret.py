@@ -44,7 +44,8 @@ def selection_regret(
 
     The target is the regret of the choice made here: the best method's true downstream value less
     that of the method chosen. The interval holds although the choice was made on the same data,
-    and although which method is best is unknown. Higher downstream values are taken as better.
+    and although which method is best is unknown. Higher values are taken as better in both
+    metrics, unless the file says otherwise by the attribute ``higher_is_better = 0``.
 
     Parameters
     ----------
@@ -135,10 +136,10 @@ def regret_between(x: MethodMetric, y: MethodMetric, *, level: float = 0.95) -> 
             continue
         methods = here["method"].values[there]
         regret = choice_regret(
-            here["x"].values[there],
-            here["y"].values[there],
-            here["x_draws"].values[:, there],
-            here["y_draws"].values[:, there],
+            x.info.direction * here["x"].values[there],
+            y.info.direction * here["y"].values[there],
+            x.info.direction * here["x_draws"].values[:, there],
+            y.info.direction * here["y_draws"].values[:, there],
             n_units=int(here["n_users"]),
             level=level,
         )

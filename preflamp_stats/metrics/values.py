@@ -39,12 +39,16 @@ class MetricInfo:
         Variables of the file that it is computed from.
     scale : {"credit", "share", "free"}
         Which values an example can have.
+    direction : int
+        1 where higher values are better, −1 where the file says that lower ones are, by the
+        attribute ``higher_is_better = 0``.
     """
 
     name: str
     kind: str
     needs: tuple[str, ...]
     scale: Scale
+    direction: int = 1
 
 
 def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> list[MetricInfo]:
@@ -76,13 +80,18 @@ def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> l
     for name in generation_metrics(ds):
         needs = (name,) if name in ds else ("generation", "reference")
         scale: Scale = "share" if name in ROUGE_METRICS else "free"
-        found.append(MetricInfo(name, "generation", needs, scale))
+        found.append(MetricInfo(name, "generation", needs, scale, _direction(ds, name)))
     found += [
-        MetricInfo(str(name), "method", (str(name),), "free")
+        MetricInfo(str(name), "method", (str(name),), "free", _direction(ds, str(name)))
         for name, variable in ds.data_vars.items()
         if variable.attrs.get("role") == "method_metric"
     ]
     return found
+
+
+def _direction(ds: xr.Dataset, name: str) -> int:
+    higher = ds[name].attrs.get("higher_is_better", 1) if name in ds else 1
+    return 1 if str(higher).lower() in ("1", "true") else -1
 
 
 def metric_info(ds: xr.Dataset, name: str, options: MetricOptions | None = None) -> MetricInfo:

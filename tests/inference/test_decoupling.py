@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from preflamp_stats.analysis import analyze
 from preflamp_stats.errors import InputError
 from preflamp_stats.inference.decoupling import decoupling_test, judge_pairs
 from preflamp_stats.kernels.paired import PairedDifferences
+from preflamp_stats.settings import Settings
 from preflamp_stats.simulation import simulate
 
 MARGINS = {"margin": 0.01, "discrimination_margin": 0.05}
@@ -150,3 +152,26 @@ def test_order_changes_nothing(study: xr.Dataset) -> None:
 def test_bad_options_are_refused(study: xr.Dataset, options, words) -> None:
     with pytest.raises(InputError, match=words):
         decoupling_test(study, **options)
+
+
+def test_pairs_of_all_datasets_are_one_family(study: xr.Dataset) -> None:
+    settings = Settings(resamples=99, downstream=("rouge1",))
+    verdicts = ["p_decoupled", "p_coupled", "p_reversed"]
+    both = analyze({"a": study, "b": study}, settings).tables["decoupling"].frame
+    one = analyze({"a": study}, settings).tables["decoupling"].frame
+    first = both[both["dataset"] == "a"]
+    assert first["upstream_low"].tolist() == one["upstream_low"].tolist()
+    assert (first[verdicts].to_numpy() >= one[verdicts].to_numpy()).all()
+    assert (first["p_decoupled"].to_numpy() > one["p_decoupled"].to_numpy()).any()
+
+
+def test_a_cost_that_falls_with_accuracy_is_coupled() -> None:
+    study = simulate(
+        n_methods=3, n_icl=0, spread=0.6, generation_spread=0.6, generation_correlation=1, seed=2
+    ).to_dataset()
+    upright = decoupling_test(study, n_resamples=99)
+    assert "coupled" in upright["verdict"]
+    cost = (1 - study["rouge1"]).assign_attrs(role="generation_metric", higher_is_better=0)
+    turned = decoupling_test(study.assign(cost=cost), downstream="cost", n_resamples=99)
+    np.testing.assert_array_equal(turned["verdict"], upright["verdict"])
+    np.testing.assert_allclose(turned["downstream_difference"], -upright["downstream_difference"])

@@ -137,3 +137,13 @@ def test_needs_both_sides(study: xr.Dataset) -> None:
         in_context_test(guided)
     with pytest.raises(InputError, match="variable method_family: is not in the file"):
         in_context_test(study.drop_vars("method_family"))
+
+
+def test_a_lower_cost_is_a_lead() -> None:
+    ds = simulate(n_methods=4, n_icl=1, n_users=60, seed=4).to_dataset()
+    cost = (1 - ds["rouge1"]).assign_attrs(role="generation_metric", higher_is_better=0)
+    upright = in_context_test(ds, n_resamples=199)
+    turned = in_context_test(ds.assign(cost=cost), "cost", n_resamples=199)
+    assert turned["best_guided"].values.tolist() == upright["best_guided"].values.tolist()
+    assert_allclose(turned["naive_estimate"], upright["naive_estimate"], atol=1e-7)
+    assert_allclose(turned["low"], upright["low"], atol=1e-7)

@@ -177,3 +177,14 @@ def test_unknown_metric_and_metrics_not_drawn(make_study) -> None:
         regret_between(drawn["rm_accuracy"], drawn["rouge1"]),
         selection_regret(ds, n_resamples=100),
     )
+
+
+def test_a_cost_is_better_where_it_is_lower() -> None:
+    ds = pls.simulate(n_methods=5, n_icl=0, n_users=60, seed=4).to_dataset()
+    cost = (1 - ds["rouge1"]).assign_attrs(role="generation_metric", higher_is_better=0)
+    options = {"n_resamples": 200, "seed": 1}
+    upright = selection_regret(ds, **options)
+    turned = selection_regret(ds.assign(cost=cost), downstream="cost", **options)
+    assert turned["best"].item() == upright["best"].item()
+    for name in ("estimate", "low", "high", "gain"):
+        assert turned[name].item() == pytest.approx(upright[name].item(), abs=1e-6)
