@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all lint types analyses calibration paper docs check clean
+.PHONY: demo test test-all lint types analyses study calibration paper docs check clean
 
 demo: $(VENV)/.core
 	$(BIN)/preflamp-stats demo
@@ -28,6 +28,13 @@ types: $(VENV)/.dev
 analyses: $(VENV)/.core
 	$(BIN)/python analyses/hanna/run.py
 	$(BIN)/python analyses/rewardbench_bon/run.py
+
+# The whole way with models: train, score, guide, analyse. SIZE=small invents its authors and needs
+# no data; the full size says where to get them. Stops and goes on at will.
+SIZE ?= full
+
+study: $(VENV)/.backend
+	$(BIN)/python analyses/acl_titles/run.py --size $(SIZE)
 
 # Hours of simulation; stops and goes on at will.
 calibration: $(VENV)/.dev
@@ -55,6 +62,10 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP_INSTALL) -e '.[dev,backend]'
+	touch $@ $(VENV)/.core
+
+$(VENV)/.backend: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e '.[backend,dask]'
 	touch $@ $(VENV)/.core
 
 clean:
