@@ -12,15 +12,26 @@ from preflamp_backend.rewards.judge import JudgeOptions
 from preflamp_backend.sources import ModelSource
 from preflamp_backend.text import PromptFormat
 
-__all__ = ["GUIDING", "REWARDED", "Kind", "Method"]
+__all__ = ["BASELINES", "GUIDING", "REWARDED", "Kind", "Method"]
 
 Kind = Literal[
-    "head", "classifier", "autoregressive", "pad", "p-dpo", "judge", "zero-shot", "in-context"
+    "head",
+    "classifier",
+    "autoregressive",
+    "pad",
+    "p-dpo",
+    "judge",
+    "length",
+    "likelihood",
+    "zero-shot",
+    "in-context",
 ]
 GUIDING = ("head", "classifier", "autoregressive", "pad", "p-dpo")
 """Kinds of method whose reward can guide decoding."""
 REWARDED = (*GUIDING, "judge")
 """Kinds of method that have a reward model."""
+BASELINES = ("length", "likelihood")
+"""Kinds of method that have a reward without a model, and do not write."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +41,8 @@ class Method:
     Attributes
     ----------
     name : str
-    kind : {"head", "classifier", "autoregressive", "pad", "p-dpo", "judge", "zero-shot", \
-"in-context"}
+    kind : str
+        One of :data:`Kind`.
     path : str
         Reward head, with ``{model}`` for the base model's name and ``{seed}`` for the seed of its
         training; empty for other kinds.

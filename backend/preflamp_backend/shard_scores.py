@@ -10,7 +10,9 @@ import xarray as xr
 from preflamp_backend.arrays import base_arrays, judge_arrays, reward_arrays
 from preflamp_backend.data import Example, read_examples
 from preflamp_backend.loading import context_length
+from preflamp_backend.methods import BASELINES
 from preflamp_backend.models import HeadReward
+from preflamp_backend.rewards.baselines import add_baselines
 from preflamp_backend.rewards.judge import ask, evidence_of, judge, write_personas
 from preflamp_backend.scoring import BaseScores, score, score_rewards
 from preflamp_backend.shard_prompts import encodings_of, naming, reward_prompt, reward_text
@@ -40,17 +42,28 @@ def score_base(
     bases = [[base for base, _ in row] for row in found]
     ds = base_arrays(rows, bases, encodings, names)
     ds["parameters"] = ("model", [model.parameters])
-    if heads is not None:
-        rewards = [[each for _, each in row if each is not None] for row in found]
-        labels = [[head_label(method, seed) for seed in seeds] for method in methods]
+    baselines = [method for method in study.methods.values() if method.kind in BASELINES]
+    if methods or baselines:
+        kinds = [method.kind for method in baselines]
+        rewards = [
+            [
+                add_baselines(kinds, base, ids, study.scoring, others) if kinds else others
+                for (base, others), ids in zip(row, encoding.continuations, strict=True)
+            ]
+            for row, encoding in zip(found, encodings, strict=True)
+        ]
+        # Heads by name and seed, then baselines, which are the same for every seed.
+        scored = list(heads.methods) if heads else []
+        places = [[scored.index(head_label(each, seed)) for seed in seeds] for each in methods]
+        places += [[len(scored) + place] * len(seeds) for place in range(len(baselines))]
         arrays = reward_arrays(
             rows,
-            rewards,
-            [method.name for method in methods],
+            [[each for each in row if each is not None] for row in rewards],
+            [method.name for method in (*methods, *baselines)],
             names,
             weights=study.scoring.weights,
             trace=study.scoring.trace,
-            columns=np.array([[heads.methods.index(label) for label in row] for row in labels]),
+            columns=np.array(places),
             seeds=seeds if len(seeds) > 1 else (),
         )
         ds = ds.merge(arrays)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preflamp_backend.data import Example, content_hash
+from preflamp_backend.methods import BASELINES
 from preflamp_backend.rewards.p_rlhf import check_base
 from preflamp_backend.sources import ModelSource, identify, load_tokenizer
 from preflamp_backend.study import Method, Study
@@ -103,7 +104,13 @@ def _work(
             method.name: [_file_hash(study, method, model, seed) for seed in study.reward_seeds]
             for method in heads
         }
-        work.append(("score", "", 0, {**shared, "heads": files, "models": [source]}))
+        baselines = {
+            method.name: method.kind
+            for method in study.methods.values()
+            if method.kind in BASELINES
+        }
+        own = {"heads": files, "baselines": baselines, "models": [source]}
+        work.append(("score", "", 0, {**shared, **own}))
     for method in study.methods.values():
         own = {**shared, "method": _choices(method, model)}
         for seed in study.run.seeds if method.seeded else (0,):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from preflamp_backend.decoding.options import DecodingOptions
-from preflamp_backend.methods import GUIDING, REWARDED, Kind, Method
+from preflamp_backend.methods import BASELINES, GUIDING, REWARDED, Kind, Method
 from preflamp_backend.option_tables import OptionReader
 from preflamp_backend.prompting import PromptOptions
 from preflamp_backend.rewards.judge import JudgeOptions
@@ -145,6 +145,8 @@ def read_study(path: str | Path, *, trained: bool = True) -> Study:
 
 def _parts(kind: str) -> dict[str, type[Any]]:
     """Options that a kind of method has, by attribute of :class:`Method`."""
+    if kind in BASELINES:
+        return {}
     if kind == "judge":
         return {"judge": JudgeOptions, "source": ModelSource, "form": PromptFormat}
     parts: dict[str, type[Any]] = {"decoding": DecodingOptions}
@@ -229,9 +231,9 @@ class _Reader(OptionReader):
             self.fault(f"is {kind!r}", mend, f"{where}.kind")
             return None
         rewarded, parts = kind in REWARDED, _parts(kind)
-        if kind == "judge" and entry.get("decode"):
-            what = "is true, and a judge compares two texts, so it cannot guide tokens"
-            self.fault(what, "leave it out; a judge gives RM accuracy", f"{where}.decode")
+        if kind in (*BASELINES, "judge") and entry.get("decode"):
+            what = f"is true, and {kind} cannot guide tokens"
+            self.fault(what, f"leave it out; {kind} gives RM accuracy", f"{where}.decode")
         owners = {key.name: part for part, cls in parts.items() for key in fields(cls)}
         own = {"kind", "decode", "train", *(["path"] if kind == "head" else [])}
         self.unknown(entry, (*own, *owners), where)
@@ -263,7 +265,7 @@ class _Reader(OptionReader):
             self.fault("is missing", "name the head's safetensors file", f"{where}.path")
             return None
         path = entry["path"] if kind == "head" else ""
-        decode = bool(entry.get("decode", kind != "judge"))
+        decode = bool(entry.get("decode", kind not in (*BASELINES, "judge")))
         return Method(name, kind, path, decode=decode, **built)
 
     def located(self, source: ModelSource, where: str) -> ModelSource:

@@ -1,0 +1,94 @@
+"""Rewards without a parameter: the length of a response, and the base model's likelihood of it.
+
+``length``: r(x, y_≤t) = t tokens; it asks how far a reward model is ahead of counting. The reverse,
+that shorter is better, has one less its accuracy. ``likelihood``: r(x, y_≤t) = log π(y_≤t given x),
+nats; RM accuracy is then the accuracy of the base model alone, and the tilted policy π^(1 + w).
+Neither needs a pass of its own, nor can guide: the one is the same for all next tokens, the other
+only sharpens what the base model says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preflamp_backend.scores import BaseScores, RewardScores, ScoreOptions
+
+__all__ = ["add_baselines"]
+
+
+def add_baselines(
+    kinds: Sequence[str],
+    base: BaseScores,
+    targets: Sequence[int],
+    options: ScoreOptions,
+    others: RewardScores | None = None,
+) -> RewardScores:
+    """Put baselines behind the scores of reward models of one response.
+
+    Parameters
+    ----------
+    kinds : sequence of {"length", "likelihood"}
+    base : BaseScores
+        Of the same response.
+    targets : sequence of int
+        Ids of its tokens.
+    options : ScoreOptions
+    others : RewardScores, optional
+        What reward models say of it.
+
+    Returns
+    -------
+    RewardScores
+        Columns of the others, then one for each of ``kinds``.
+
+    Examples
+    --------
+    >>> none = np.empty((2, 0))
+    >>> base = BaseScores(np.log([0.5, 0.25]).astype(np.float32), none.astype(int), none)
+    >>> add_baselines(["length", "likelihood"], base, [7, 8], ScoreOptions()).trace.round(2)
+    array([[ 1.  ,  2.  ],
+           [-0.69, -2.08]], dtype=float32)
+    """
+    count = len(base.token_logprob)
+    logprob = base.token_logprob.astype(np.float64)
+    traces = {"length": np.arange(1.0, count + 1), "likelihood": logprob.cumsum()}
+    trace = np.array([traces[kind] for kind in kinds], np.float32)
+    # What a prefix has earned is the same for every next token, and cancels.
+    likely = base.top_logprob.astype(np.float64)
+    steps = {
+        "length": (np.zeros_like(logprob), np.zeros_like(likely)),
+        "likelihood": (logprob, likely),
+    }
+    policy = np.array(
+        [
+            [_policy_logprob(base, targets, *steps[kind], weight) for kind in kinds]
+            for weight in options.weights
+        ]
+    ).reshape(len(options.weights), len(kinds))
+    kept = trace if options.trace else trace[:, :0]
+    mine = RewardScores(trace[:, -1], kept, policy)
+    if others is None:
+        return mine
+    return RewardScores(
+        np.concatenate([others.reward, mine.reward]),
+        np.concatenate([others.trace, mine.trace]),
+        np.concatenate([others.policy, mine.policy], 1),
+    )
+
+
+def _policy_logprob(
+    base: BaseScores,
+    targets: Sequence[int],
+    own: NDArray[np.float64],
+    leaves: NDArray[np.float64],
+    weight: float,
+) -> float:
+    """Σ_t log p̃(y_t), p̃ ∝ π·exp(w·r) over the top tokens and y_t."""
+    mine = base.token_logprob.astype(np.float64) + weight * own
+    theirs = base.top_logprob.astype(np.float64) + weight * leaves
+    theirs = np.where(base.top_ids == np.asarray(targets)[:, None], -np.inf, theirs)
+    every = np.concatenate([mine[:, None], theirs], 1)
+    return float((mine - np.logaddexp.reduce(every, axis=1)).sum())
