@@ -14,12 +14,8 @@ from numpy.typing import NDArray
 
 from preflamp_stats.inference.regret import choice_regret
 from preflamp_stats.kernels.clustered import UserProducts, clustered_slope, user_products
-from preflamp_stats.kernels.permutation import (
-    Cells,
-    common_scale,
-    swap_test,
-    tau_permutation_test,
-)
+from preflamp_stats.kernels.permutation import tau_permutation_test
+from preflamp_stats.kernels.swaps import Cells, common_scale, swap_test
 
 __all__ = [
     "AssociationCell",

@@ -18,14 +18,8 @@ from preflamp_stats.inference.method_metrics import (
 )
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.kernels.kendall import kendall_tau
-from preflamp_stats.kernels.permutation import (
-    Alternative,
-    Cells,
-    SwapScheme,
-    common_scale,
-    swap_test,
-    tau_permutation_test,
-)
+from preflamp_stats.kernels.permutation import Alternative, tau_permutation_test
+from preflamp_stats.kernels.swaps import Cells, SwapScheme, common_scale, swap_test
 from preflamp_stats.metrics.options import MetricOptions
 from preflamp_stats.schema import dataset_name
 
