@@ -14,7 +14,14 @@ from preflamp_backend.study import Method, Study
 from preflamp_backend.text import Encoding, encode, encode_prompt
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["counter_of", "encodings_of", "naming", "reward_prompt", "reward_text"]
+__all__ = [
+    "counter_of",
+    "encodings_of",
+    "joint_prompt",
+    "naming",
+    "reward_prompt",
+    "reward_text",
+]
 
 
 def encodings_of(
@@ -41,12 +48,31 @@ def reward_prompt(
     reward: RewardModel, method: Method, text: str, row: Example, room: int
 ) -> Encoding:
     """Ids of a prompt as its reward model reads it, the user's soft tokens before all."""
-    prefix = reward.prefix(row.user) if isinstance(reward, AutoregressiveReward) else ()
-    backbone = reward.backbone
+    prefix, backbone = _prefix(reward, row), reward.backbone
     prompt = encode_prompt(
         backbone.tokenizer, text, method.form, room=room + len(prefix), context=backbone.context
     )
     return replace(prompt, prompt=(*prefix, *prompt.prompt))
+
+
+def joint_prompt(
+    reward: RewardModel, method: Method, row: Example, responses: Sequence[str], suffix: int
+) -> Encoding:
+    """As :func:`reward_prompt`, of the study's own prompt, cut where all responses agree on it."""
+    prefix, backbone = _prefix(reward, row), reward.backbone
+    found = encode(
+        backbone.tokenizer,
+        row.prompt,
+        responses,
+        method.form,
+        context=backbone.context,
+        room=suffix + len(prefix),
+    )
+    return replace(found, prompt=(*prefix, *found.prompt))
+
+
+def _prefix(reward: RewardModel, row: Example) -> tuple[int, ...]:
+    return reward.prefix(row.user) if isinstance(reward, AutoregressiveReward) else ()
 
 
 def counter_of(tokenizer: Any) -> Callable[[str], int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -11,14 +12,20 @@ from preflamp_backend.arrays import base_arrays, judge_arrays, reward_arrays
 from preflamp_backend.data import Example, read_examples
 from preflamp_backend.loading import context_length
 from preflamp_backend.methods import BASELINES
-from preflamp_backend.models import HeadReward
+from preflamp_backend.models import HeadReward, RewardModel
 from preflamp_backend.rewards.baselines import add_baselines
 from preflamp_backend.rewards.judge import ask, evidence_of, judge, write_personas
 from preflamp_backend.scoring import BaseScores, score, score_rewards
-from preflamp_backend.shard_prompts import encodings_of, naming, reward_prompt, reward_text
+from preflamp_backend.shard_prompts import (
+    encodings_of,
+    joint_prompt,
+    naming,
+    reward_prompt,
+    reward_text,
+)
 from preflamp_backend.shards import Shard
 from preflamp_backend.sources import load_config, load_tokenizer
-from preflamp_backend.study import Study
+from preflamp_backend.study import Method, Study
 from preflamp_backend.study_models import head_label, heads_of, language_model, reward_model
 from preflamp_backend.text import Encoding, encode, suffix_ids
 from preflamp_backend.vocabulary import same_vocabulary
@@ -80,43 +87,15 @@ def score_reward(
     tokenizer, backbone = load_tokenizer(source), reward.backbone
     suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
     shared = same_vocabulary(tokenizer, backbone.tokenizer)
-    texts = [reward_text(method, row, backbone.tokenizer) for row in rows]
     base: list[list[BaseScores]] | None = None
-    if not shared:
-        theirs = []
-        for row, text in zip(rows, texts, strict=True):
-            with naming(row):
-                said = list(row.candidates.values())
-                context = backbone.context
-                theirs.append(
-                    encode(
-                        backbone.tokenizer,
-                        text,
-                        said,
-                        method.form,
-                        context=context,
-                        room=len(suffix),
-                    )
-                )
-    else:
-        if study.prompt.boundary == "joint":
-            raise InputError(
-                Problem(
-                    f"is joint, but {method.name!r} reads a prompt of its own",
-                    "set boundary = 'split'",
-                    variable="prompt.boundary",
-                )
-            )
+    if shared:
         ours = encodings_of(tokenizer, _context(study, shard), study, rows, 0)
+        theirs = _over_same_tokens(study, method, reward, rows, ours, len(suffix))
         if study.scoring.weights or method.relative:
             found = score(language_model(source), ours, options=study.scoring)
             base = [[each for each, _ in row] for row in found]
-        theirs = []
-        for row, text, encoding in zip(rows, texts, ours, strict=True):
-            with naming(row):
-                room = max(map(len, encoding.continuations)) + len(suffix)
-                prompt = reward_prompt(reward, method, text, row, room)
-            theirs.append(Encoding(prompt.prompt, encoding.continuations, prompt.overlong))
+    else:
+        theirs = _over_own_tokens(method, reward, rows, len(suffix))
     users = [row.user for row in rows]
     rewards = score_rewards(
         reward, theirs, users=users, base=base, suffix=suffix, options=study.scoring
@@ -126,6 +105,58 @@ def score_reward(
     ds = reward_arrays(rows, rewards, [method.name], names, weights=weights, trace=trace)
     ds["reward_overlong"] = (("method", "model", "example"), [[[e.overlong for e in theirs]]])
     return ds
+
+
+def _over_own_tokens(
+    method: Method, reward: RewardModel, rows: Sequence[Example], suffix: int
+) -> list[Encoding]:
+    """Ids for a reward model whose tokenizer is another than the base model's."""
+    backbone = reward.backbone
+    encodings = []
+    for row in rows:
+        with naming(row):
+            text = reward_text(method, row, backbone.tokenizer)
+            said = list(row.candidates.values())
+            context = backbone.context
+            encodings.append(
+                encode(backbone.tokenizer, text, said, method.form, context=context, room=suffix)
+            )
+    return encodings
+
+
+def _over_same_tokens(
+    study: Study,
+    method: Method,
+    reward: RewardModel,
+    rows: Sequence[Example],
+    ours: Sequence[Encoding],
+    suffix: int,
+) -> list[Encoding]:
+    """Ids for a reward model that shares the base model's tokenizer: the same continuations."""
+    joint = study.prompt.boundary == "joint"
+    encodings = []
+    for row, encoding in zip(rows, ours, strict=True):
+        with naming(row):
+            text = reward_text(method, row, reward.backbone.tokenizer)
+            if joint:
+                # Where a joint tokenisation cuts depends on the prompt, so it must be the same one.
+                if text != row.prompt or replace(method.form, suffix="none") != replace(
+                    study.prompt, suffix="none"
+                ):
+                    raise InputError(
+                        Problem(
+                            f"is joint, but {method.name!r} reads a prompt of its own",
+                            "set boundary = 'split', or give it the study's template",
+                            variable="prompt.boundary",
+                        )
+                    )
+                said = list(row.candidates.values())
+                prompt = joint_prompt(reward, method, row, said, suffix)
+            else:
+                room = max(map(len, encoding.continuations)) + suffix
+                prompt = reward_prompt(reward, method, text, row, room)
+        encodings.append(Encoding(prompt.prompt, encoding.continuations, prompt.overlong))
+    return encodings
 
 
 def score_judge(

@@ -175,7 +175,7 @@ def test_a_study_gives_a_judge_rm_accuracy_and_nothing_else(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("decode = true", "persona.decode: is true, and a judge compares two texts"),
+        ("decode = true", "persona.decode: is true, and .*guide tokens"),
         ("shown = -1", "persona.shown: is -1; take 0 or more"),
         ('answers = ["A"]', "persona.answers: .*give two different texts"),
         ('question = "{a}"', "persona.question: .*put {persona}"),

@@ -154,6 +154,35 @@ def test_09_the_cached_path_equals_the_full_pass_in_float32(model):
     assert again == ids[3:]
 
 
+def test_09_the_cached_path_stays_near_the_full_pass_in_bfloat16(model_folders):
+    """Exactness is not to be had: the two round differently, by about 2⁻⁸ a layer."""
+    low, high = (
+        load_language_model(ModelSource(str(model_folders["qwen2"]), dtype=dtype, device="cpu"))
+        for dtype in ("bfloat16", "float32")
+    )
+    rng = np.random.default_rng(0)
+    response = tuple(rng.integers(1, 400, 40).tolist())
+    batch, suffix = [Encoding((5, 6, 7), (response,))], (9,)
+    found, exact = (
+        score(each, batch, heads=make_heads(each), users=["a"], suffix=suffix)[0][0]
+        for each in (low, high)
+    )
+    assert low.backbone.network.dtype == torch.bfloat16
+    heads = make_heads(low)
+    for m, method in enumerate(heads.methods):
+        full = [
+            head_reward(heads, method, "a", (5, 6, 7), (*response[: t + 1], *suffix))
+            for t in range(len(response))
+        ]
+        cached = found[1].trace[m]
+        spread = exact[1].trace[m].std()
+        assert np.abs(cached - full).max() < 0.1 * max(1.0, spread)
+        # Neither is nearer to the truth than the other by much: the cache loses nothing of its own.
+        error, own = np.abs(full - exact[1].trace[m]), np.abs(cached - exact[1].trace[m])
+        assert own.mean() < 1.5 * error.mean() + 1e-3
+        assert found[1].trace.dtype == np.float32
+
+
 def test_10_a_draw_depends_on_seed_and_example_not_on_the_batch(qwen):
     requests = [Request(str(i), Encoding((5 + i, 6))) for i in range(3)]
     options = DecodingOptions(temperature=1.0, max_new_tokens=8)

@@ -345,3 +345,107 @@ def test_reward_models_of_several_training_seeds_stand_side_by_side(tmp_path):
     planned = prepare(read_study(file), tmp_path / "all.nc")
     assert not planned.pending()
     assert len(estimate(planned)) == 8
+
+
+JOINT = """
+[data.titles]
+path = "titles.jsonl"
+[models.small]
+path = "small"
+[methods.rm]
+kind = "classifier"
+path = "rm"
+decode = false
+[methods.pad]
+kind = "pad"
+path = "small"
+decode = false
+[prompt]
+boundary = "joint"
+[scoring]
+weights = [1.0]
+top_k = 3
+"""
+
+
+def test_a_joint_boundary_serves_reward_models_that_read_the_same_prompt(tmp_path):
+    file = write_study(tmp_path, examples=3, text=JOINT)
+    lines = [json.loads(line) for line in (tmp_path / "titles.jsonl").read_text().splitlines()]
+    for line in lines:
+        # A prompt that ends in a space is where joint and split tokens differ most.
+        line["prompt"] += " "
+    (tmp_path / "titles.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run_study(prepare(read_study(file), tmp_path / "r.nc"))
+    with open_results(tmp_path / "r.nc") as tree:
+        ds = tree["titles"].to_dataset().load()
+    assert ds.boundary_differs.any()
+    # The base model against itself: log π − log π over the same tokens.
+    themselves = ds.reward_trace.sel({"method": "pad"})
+    np.testing.assert_allclose(themselves.where(ds.token_logprob.notnull(), 0), 0, atol=1e-5)
+    assert ds.reward.sel({"method": "rm", "candidate": "chosen"}).notnull().all()
+    theirs = 'kind = "pad"\ntemplate = "x {prompt}"'
+    file.write_text(JOINT.replace('kind = "pad"', theirs))
+    with pytest.raises(InputError, match="is joint, but 'pad' reads a prompt of its own"):
+        run_study(prepare(read_study(file), tmp_path / "r.nc"))
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from preflamp_backend import run
+from preflamp_backend.study import read_study
+from preflamp_stats.errors import InputError
+planned = run.prepare(read_study(sys.argv[1]), Path(sys.argv[2]))
+assemble = run.assemble
+def limit():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), -1))
+def assemble_limited(*arguments):
+    limit()
+    return assemble(*arguments)
+if sys.argv[4] == "assembling":
+    run.assemble = assemble_limited
+else:
+    limit()
+try:
+    run.run_study(planned)
+except InputError as error:
+    print(error)
+    sys.exit(2)
+"""
+
+
+@pytest.mark.parametrize(
+    "stage",
+    ["shard", *(pytest.param(s, marks=pytest.mark.slow) for s in ("manifest", "assembling"))],
+)
+def test_a_disk_that_fills_up_is_said_and_what_was_done_stays(
+    study_file, unbroken, tmp_path, stage
+):
+    sizes = {path: path.stat().st_size for path in unbroken.parent.rglob("*.nc")}
+    whole = sizes.pop(unbroken)
+    limit = {"manifest": 100, "shard": min(sizes.values()) + 500, "assembling": whole // 2}[stage]
+    out = tmp_path / "results.nc"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    command = [sys.executable, "-c", LIMITED, str(study_file), str(out), str(limit), stage]
+    found = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert found.returncode == 2, found.stderr
+    assert "cannot be written" in found.stdout
+    assert "space" in found.stdout
+    assert not out.exists()
+    assert not list(tmp_path.rglob("*.partial"))
+    planned = prepare(read_study(study_file), out)
+    left = len(planned.pending())
+    assert {"manifest": left == len(sizes), "shard": left > 0, "assembling": left == 0}[stage]
+    run_study(planned)
+    assert out.read_bytes() == unbroken.read_bytes()
+
+
+def test_the_precision_is_recorded(study_file, tmp_path):
+    file = study_file.with_name("low.toml")
+    file.write_text(LIGHT.replace('path = "small"\n', 'path = "small"\ndtype = "bfloat16"\n'))
+    run_study(prepare(read_study(file), tmp_path / "r.nc"))
+    with open_results(tmp_path / "r.nc") as tree:
+        recorded = json.loads(tree.attrs["backend"])
+        assert np.isfinite(tree["titles"].logprob.sel(candidate="chosen")).all()
+    assert recorded["models"]["small"]["dtype"] == "bfloat16"
+    assert recorded["identities"]["small"]["dtype"] == "bfloat16"
