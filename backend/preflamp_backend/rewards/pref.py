@@ -6,7 +6,8 @@
 
 from the start that a singular value decomposition gives. The authors decompose the users × pairs
 matrix of choices, which needs pairs that many users judged. Ours decomposes its product with the
-pairs' features, users × width: each row is the mean of what a user chose less what they rejected.
+pairs' features, users × width: each row is the mean of what a user chose less what they rejected,
+the features made uncorrelated.
 Where all users judge the same pairs it spans the same directions; where everybody has pairs of
 their own, it still pools what is alike. A new user's u_u is regularised logistic regression on
 φ(x, y_c) − φ(x, y_r), with the prior mean u_0 that serves everybody else.
@@ -36,6 +37,9 @@ from preflamp_backend.rewards.training import Report, TrainingOptions
 from preflamp_backend.rewards.user_table import UserTableHead
 
 __all__ = ["PrefHead", "PrefOptions", "adapt", "fit"]
+
+_RIDGE = 0.1
+"""Added to the features' mean variance before the start is taken where they are uncorrelated."""
 
 
 @dataclass(frozen=True)
@@ -169,19 +173,25 @@ def adapt(head: PrefHead, user: str, pairs: PairFeatures) -> PrefHead:
 def _decompose(pairs: PairFeatures, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     """Rows of everybody and of users, and Φᵀ, from mean differences of what users chose.
 
-    Near 0, σ(m) − ½ is m/4, so that with uncorrelated differences of variance 2 the mean
-    difference of a user is about half of their weight.
+    Near 0, 2σ(m) − 1 is m/2, so the mean difference of a user with weight w is C·w/2, C the second
+    moment of differences. It is taken where C is the identity, so that features that go together
+    count once.
     """
     differences = (pairs.chosen - pairs.rejected).double()
-    means = torch.stack([differences[rows].mean(0) for rows in pairs.by_user().values()])
+    moment = differences.T @ differences / len(differences)
+    ridge = _RIDGE * moment.diagonal().mean()
+    root = torch.linalg.cholesky(moment + (ridge + 1e-12) * torch.eye(pairs.width))
+    white = torch.linalg.solve_triangular(root, differences.T, upper=False).T
+    means = torch.stack([white[rows].mean(0) for rows in pairs.by_user().values()])
     left, values, right = torch.linalg.svd(2 * means, full_matrices=False)
     # A sign that does not hang on how the decomposition was computed.
     largest = right.abs().argmax(-1, keepdim=True)
-    sign = right.gather(-1, largest)[:, 0].sign()
-    size = values[:rank].sqrt() * sign[:rank]
+    size = values.sqrt() * right.gather(-1, largest)[:, 0].sign()
+    found = min(rank, len(size))
     users = torch.zeros(len(means), rank, dtype=torch.float64)
     basis = torch.zeros(pairs.width, rank, dtype=torch.float64)
-    found = len(size)
-    users[:, :found] = left[:, :found] * size
-    basis[:, :found] = right[:found].T * size
+    users[:, :found] = (left * size)[:, :found]
+    # Of the root's transpose: (root⁻¹Δ)ᵀv = Δᵀ(root⁻ᵀv).
+    columns = (right.T * size)[:, :found]
+    basis[:, :found] = torch.linalg.solve_triangular(root.T, columns, upper=True)
     return users.mean(0).float(), users.float(), basis.float()
