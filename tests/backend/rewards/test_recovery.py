@@ -101,4 +101,4 @@ def test_where_all_are_alike_lore_and_pref_lose_little(seed):
     everybody = fit("bradley-terry", made.train, made.held_out)
     for name in ("lore", "pref"):
         head = fit(name, made.train, made.held_out, seed=seed)
-        assert gain(head, everybody, made.test)[0] > -0.02
+        assert gain(head, everybody, made.test)[0] > -0.03
