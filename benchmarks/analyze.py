@@ -2,8 +2,8 @@
 
 ``python benchmarks/analyze.py stages`` analyses 12 methods × 3 models × 100,000 examples and says
 where the processor time goes. ``python benchmarks/analyze.py size`` writes files of growing size
-with reward traces, block by block, and analyses each in a process of its own; ``--largest 10``
-goes on to 10 GB of numbers, which takes as much disk.
+with reward traces, block by block, and analyses each in a process of its own; ``--gigabytes 10``
+takes as much disk.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import netCDF4
@@ -144,22 +145,20 @@ def stages(resamples: int, folder: Path) -> None:
         print(f"  {what:62} {found[name]:6.2f}  {found[name] / total:4.0%}")
 
 
-def size(resamples: int, folder: Path, largest: float) -> None:
+def size(resamples: int, folder: Path, gigabytes: Sequence[float]) -> None:
     """Print time and memory against size."""
     print("  GB of numbers   examples   seconds   peak MB beside imports")
-    n_examples = 25_000
-    while True:
-        path = folder / "size.nc"
-        gigabytes = write_study(path, n_examples, n_methods=12, n_models=3, n_tokens=64) / 1e9
+    path = folder / "size.nc"
+    shape = {"n_methods": 12, "n_models": 3, "n_tokens": 64}
+    an_example = write_study(path, _BLOCK, **shape) / _BLOCK
+    for asked in gigabytes:
+        n_examples = round(asked * 1e9 / an_example)
+        written = write_study(path, n_examples, **shape) / 1e9
         found = in_own_process(path, resamples)
-        path.unlink()
         print(
-            f"  {gigabytes:13.2f} {n_examples:10,} {found['wall']:9.1f} {found['peak_mb']:10.0f}",
+            f"  {written:13.2f} {n_examples:10,} {found['wall']:9.1f} {found['peak_mb']:10.0f}",
             flush=True,
         )
-        if gigabytes > 0.99 * largest:
-            return
-        n_examples = min(2 * n_examples, round(n_examples * largest / gigabytes))
 
 
 def main() -> None:
@@ -168,7 +167,9 @@ def main() -> None:
     parser.add_argument("what", choices=["stages", "size", "measure"])
     parser.add_argument("file", nargs="?", type=Path, help="for measure")
     parser.add_argument("--resamples", type=int, default=10_000)
-    parser.add_argument("--largest", type=float, default=2.0, help="GB of numbers, for size")
+    parser.add_argument(
+        "--gigabytes", type=float, nargs="+", default=[0.5, 1, 2], help="of numbers, for size"
+    )
     parser.add_argument("--folder", type=Path, help="where files are written; a temporary one")
     options = parser.parse_args()
     if options.what == "measure":
@@ -178,7 +179,7 @@ def main() -> None:
         if options.what == "stages":
             stages(options.resamples, Path(folder))
         else:
-            size(options.resamples, Path(folder), options.largest)
+            size(options.resamples, Path(folder), options.gigabytes)
 
 
 if __name__ == "__main__":
