@@ -1,6 +1,11 @@
 """Sphinx configuration."""
 
+import sys
+from pathlib import Path
+
 from preflamp_stats import __version__
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "preflamp-stats"
 author = "The preflamp-stats developers"
@@ -13,9 +18,10 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "numpydoc",
+    "executed",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_executed", "_ext"]
 suppress_warnings = ["myst.header"]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -29,3 +35,5 @@ html_theme = "pydata_sphinx_theme"
 html_title = "preflamp-stats"
 html_theme_options = {"navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["executed.css"]
