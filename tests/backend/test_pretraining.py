@@ -19,7 +19,7 @@ from preflamp_backend.pretraining.documents import (
 )
 from preflamp_backend.pretraining.shape import END, model_config, parse_size, train_tokenizer
 from preflamp_backend.pretraining.train_lm import train_lm
-from preflamp_backend.pretraining.training import TrainingOptions, evaluate
+from preflamp_backend.pretraining.training import TrainingOptions, batches, evaluate
 from preflamp_backend.sources import ModelSource, load_tokenizer
 from preflamp_backend.vocabulary import same_vocabulary
 
@@ -180,6 +180,15 @@ def test_loss_is_the_mean_over_tokens(tokenizer):
         found = evaluate(model, rows, batch_tokens)
         assert found.all == pytest.approx(nll / count, rel=1e-5)
         assert found.responses == pytest.approx(said / said_count, rel=1e-5)
+
+
+def test_every_epoch_sees_each_row_once_in_an_order_of_its_own(tokenizer):
+    rows = encode_documents(documents(), tokenizer, 64)
+    first, again, second = ([*batches(rows, OPTIONS, epoch)] for epoch in (0, 0, 1))
+    assert first == again != second
+    for found in (first, second):
+        assert sorted(row for batch in found for row in batch) == list(range(len(rows)))
+        assert all(len(batch) * max(len(rows[i]) for i in batch) <= 256 for batch in found)
 
 
 def load_random(config):

@@ -50,14 +50,20 @@ def paper(number: int, authors: list[str], year: int = 2017, month: str | None =
 
 @pytest.fixture
 def papers_file(tmp_path) -> Path:
-    """Twelve authors of six papers each; neighbours have their third paper in common."""
+    """Twelve authors of six papers each, the later six authors at later years.
+
+    Neighbours have their third paper in common, and the last paper of each early author is an
+    early one of a late author's.
+    """
     papers = []
     for author in range(12):
         for at in range(6):
             names = [f"Author {author}"]
             if at == 2:
                 names.append(f"Author {(author + 1) % 12}")
-            papers.append(paper(author * 6 + at, names, 2012 + at))
+            if at == 5 and author < 6:
+                names.append(f"Author {author + 6}")
+            papers.append(paper(author * 6 + at, names, 2012 + at + 5 * (author > 5)))
     return write_lines(tmp_path / "papers.jsonl", papers)
 
 

@@ -88,6 +88,17 @@ def test_the_last_items_are_held_out():
     assert len(unseen.train) == 5
 
 
+@pytest.mark.parametrize(("distinct", "tested"), [(True, 2), (False, 3)])
+def test_a_held_out_text_serves_one_user_or_all_who_share_it(distinct, tested):
+    users = [user for user in "abc" for _ in range(3)]
+    keys = [frozenset({key}) for key in ("1", "2", "x", "3", "4", "x", "5", "6", "7")]
+    found = split(users, keys, SplitOptions(validation=0, test=1, distinct=distinct))
+    assert len(found.test) == tested
+    assert 8 in found.test
+    assert len(found.dropped) == 3 - tested
+    assert found.train == [0, 1, 3, 4, 6, 7]
+
+
 def test_the_same_seed_draws_the_same_users():
     users = [f"u{at // 3}" for at in range(60)]
     keys = [frozenset({str(at)}) for at in range(60)]

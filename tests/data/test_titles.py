@@ -14,6 +14,7 @@ def test_last_paper_asks_and_earlier_ones_are_history(papers_file):
     assert len(questions) == 12
     by_user = {each.user: each for each in questions}
     first = by_user["Author 1"]
+    assert len(by_user["Author 7"].history) == 7
     assert first.output == "Paper 11 on speech"
     assert len(first.history) == 6  # five of their own and one together with Author 0
     dates = [item.date for item in first.history]
@@ -74,5 +75,5 @@ def test_absent_or_damaged_files_are_one_problem(tmp_path):
 
 
 def test_authors_of_few_papers_are_named(papers_file):
-    with pytest.raises(InputError, match=r"no author has 50 papers \(at most 7\)"):
+    with pytest.raises(InputError, match=r"no author has 50 papers \(at most 8\)"):
         author_questions(read_papers(papers_file), min_papers=50)

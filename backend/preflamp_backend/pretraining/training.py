@@ -18,7 +18,7 @@ from preflamp_backend.pretraining.documents import Row
 from preflamp_backend.tensors import read_tensors, write_tensors
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["Losses", "TrainingOptions", "evaluate", "fingerprint", "train"]
+__all__ = ["Losses", "TrainingOptions", "batches", "evaluate", "fingerprint", "train"]
 
 Report = Callable[[int, int, float], None]
 
@@ -128,7 +128,7 @@ def train(
     InputError
         If the checkpoint belongs to another training.
     """
-    steps = [batch for epoch in range(options.epochs) for batch in _batches(rows, options, epoch)]
+    steps = [batch for epoch in range(options.epochs) for batch in batches(rows, options, epoch)]
     optimizer = _optimizer(model, options)
     key = fingerprint(model, rows, options)
     done = _load(checkpoint, model, optimizer, key) if checkpoint.exists() else 0
@@ -162,7 +162,7 @@ def evaluate(model: Qwen2ForCausalLM, rows: Sequence[Row], batch_tokens: int = 8
     model.eval()
     sums = np.zeros(4)
     options = TrainingOptions(batch_tokens=batch_tokens)
-    for batch in _batches(rows, options, 0):
+    for batch in batches(rows, options, 0):
         ids, weights, answers = _padded([rows[i] for i in batch], 1.0, model.device)
         loss = _token_losses(model, ids) * weights
         sums += [loss.sum().item(), weights.sum().item(), 0, 0]
@@ -171,21 +171,27 @@ def evaluate(model: Qwen2ForCausalLM, rows: Sequence[Row], batch_tokens: int = 8
     return Losses(float(sums[0] / sums[1]), float(sums[2] / max(1.0, sums[3])))
 
 
-def _batches(rows: Sequence[Row], options: TrainingOptions, epoch: int) -> Iterator[list[int]]:
-    """Numbers of the rows of each step: neighbours in length, in an order of the epoch's own."""
+def batches(rows: Sequence[Row], options: TrainingOptions, epoch: int) -> Iterator[list[int]]:
+    """Cut an epoch into steps, of rows of about one length, in an order of its own.
+
+    Yields
+    ------
+    list of int
+        Numbers of rows; each row comes once.
+    """
     rng = np.random.default_rng([options.seed, epoch])
     jitter = rng.permutation(len(rows)).tolist()
-    batches: list[list[int]] = []
+    found: list[list[int]] = []
     batch: list[int] = []
     for i in sorted(range(len(rows)), key=lambda i: (len(rows[i]), jitter[i])):
         if batch and (len(batch) + 1) * len(rows[i]) > options.batch_tokens:
-            batches.append(batch)
+            found.append(batch)
             batch = []
         batch.append(i)
     if batch:
-        batches.append(batch)
-    for number in rng.permutation(len(batches)).tolist():
-        yield batches[number]
+        found.append(batch)
+    for number in rng.permutation(len(found)).tolist():
+        yield found[number]
 
 
 def _padded(
