@@ -1,0 +1,248 @@
+"""Spoil inputs of every kind and see that each command succeeds or says in one line what is wrong.
+
+``python benchmarks/fuzz.py run --cases 20000 --out FILE`` runs the cases, each in a child process
+under limits of memory and time, appends one line a case to FILE and prints what failed; a stopped
+run goes on where it was. ``python benchmarks/fuzz.py replay KIND SEED`` runs one case again and
+shows what it prints; ``--keep FOLDER`` keeps its input. ``python benchmarks/fuzz.py report FILE``
+prints the tables of docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+# Before numpy: a child under a limit of memory has no room for the stacks of threads.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MPLBACKEND", "agg")
+sys.path.insert(0, str(Path(__file__).parent))
+
+from robustness.inputs import make_inputs  # noqa: E402
+from robustness.kinds import KINDS, prepare  # noqa: E402
+from robustness.sandbox import Outcome, run_forked  # noqa: E402
+
+CORE = (
+    "preflamp_backend.data.build",
+    "preflamp_backend.data.card",
+    "preflamp_backend.data.prism",
+    "preflamp_backend.data.titles",
+    "preflamp_backend.data.tldr",
+    "preflamp_backend.interop",
+    "preflamp_stats.analysis",
+    "preflamp_stats.cli.analyze",
+    "preflamp_stats.cli.console",
+    "preflamp_stats.cli.data",
+    "preflamp_stats.cli.datasets",
+    "preflamp_stats.io.describe",
+    "preflamp_stats.io.merge",
+    "preflamp_stats.io.tidy",
+    "preflamp_stats.outputs.summary",
+    "preflamp_stats.outputs.write",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "rich.console",
+    "rich.table",
+)
+BACKEND = (
+    "preflamp_backend.estimate",
+    "preflamp_backend.pretraining.documents",
+    "preflamp_backend.rewards.plan",
+    "preflamp_backend.rewards.train_study",
+    "preflamp_backend.run",
+    "transformers.models.gpt2.modeling_gpt2",
+    "transformers.models.qwen3.modeling_qwen3",
+)
+HAS_BACKEND = bool(importlib.util.find_spec("torch"))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a case."""
+
+    kind: str
+    seed: int
+    status: int
+    seconds: float
+    peak: int
+    fault: str
+
+
+def cases(count: int, first: int = 0, kinds: list[str] | None = None) -> Iterator[tuple[str, int]]:
+    """Names of cases: each kind has its share, and its seeds from ``first`` on."""
+    chosen = {
+        name: kind
+        for name, kind in KINDS.items()
+        if (not kinds or name in kinds) and (HAS_BACKEND or not kind.backend)
+    }
+    total = sum(kind.share for kind in chosen.values())
+    for name, kind in chosen.items():
+        for seed in range(first, first + max(1, round(count * kind.share / total))):
+            yield name, seed
+
+
+def run_case(kind: str, seed: int, inputs: Path, folder: Path) -> Outcome:
+    """Run one case in ``folder``, which is made."""
+    return run_forked(prepare(kind, seed, inputs), folder)
+
+
+def judge(kind: str, seed: int, inputs: Path) -> Verdict:
+    """Run one case in a folder of its own, and say what came of it."""
+    with tempfile.TemporaryDirectory(prefix="preflamp-fuzz-") as scratch:
+        outcome = run_case(kind, seed, inputs, Path(scratch) / "case")
+    return Verdict(
+        kind, seed, outcome.status, round(outcome.seconds, 3), outcome.peak, outcome.fault()
+    )
+
+
+def warm_up() -> None:
+    """Import what the commands import, so that a child does not."""
+    for module in (*CORE, *(BACKEND if HAS_BACKEND else ())):
+        importlib.import_module(module)
+    if HAS_BACKEND:
+        importlib.import_module("torch").set_num_threads(1)
+
+
+def inputs_in(folder: Path) -> Path:
+    """Make the valid inputs in a child, so that no library of this process has opened a file."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            make_inputs(folder, backend=HAS_BACKEND)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+        raise RuntimeError("the valid inputs could not be made")
+    return folder
+
+
+def run(
+    out: Path, count: int, *, first: int = 0, kinds: list[str] | None = None, workers: int = 1
+) -> list[Verdict]:
+    """Run cases that FILE does not hold yet; returns all verdicts."""
+    verdicts = read(out)
+    done = {(each.kind, each.seed) for each in verdicts}
+    todo = [case for case in cases(count, first, kinds) if case not in done]
+    warm_up()
+    start = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="preflamp-fuzz-") as scratch,
+        out.open("a", encoding="utf-8") as file,
+    ):
+        inputs = inputs_in(Path(scratch) / "inputs")
+        for verdict in _verdicts(todo, inputs, workers):
+            verdicts.append(verdict)
+            file.write(json.dumps(verdict.__dict__) + "\n")
+            file.flush()
+            if verdict.fault:
+                print(f"{verdict.kind} {verdict.seed}: {verdict.fault}", flush=True)
+    print(f"{len(todo)} cases in {time.monotonic() - start:.0f} s, {len(done)} done before")
+    return verdicts
+
+
+def _verdicts(todo: list[tuple[str, int]], inputs: Path, workers: int) -> Iterator[Verdict]:
+    if workers == 1:
+        for kind, seed in todo:
+            yield judge(kind, seed, inputs)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        for future in as_completed(pool.submit(judge, kind, seed, inputs) for kind, seed in todo):
+            yield future.result()
+
+
+def read(path: Path) -> list[Verdict]:
+    """Verdicts that a file holds; a last line cut short by a kill is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [Verdict(**json.loads(line)) for line in lines if line.endswith("}\n")]
+
+
+def report(verdicts: list[Verdict]) -> str:
+    """Table of what came of the cases, by kind."""
+    lines = [
+        "| kind | cases | read | refused | failed | slowest (s of CPU) | most memory (MiB) |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for kind in [*KINDS, ""]:
+        some = [each for each in verdicts if each.kind == kind or not kind]
+        if not some:
+            continue
+        good = [each for each in some if not each.fault]
+        counts = [
+            len(some),
+            sum(each.status == 0 for each in good),
+            sum(each.status == 2 for each in good),
+            len(some) - len(good),
+        ]
+        slowest = max(each.seconds for each in some)
+        peak = max(each.peak for each in some) / 2**20
+        cells = " | ".join(f"{count:,}" for count in counts)
+        lines.append(f"| {kind or 'all'} | {cells} | {slowest:.1f} | {peak:.0f} |")
+    return "\n".join(lines)
+
+
+def replay(kind: str, seed: int, keep: Path | None) -> int:
+    """Run one case and show what it prints."""
+    warm_up()
+    with tempfile.TemporaryDirectory(prefix="preflamp-fuzz-") as scratch:
+        inputs = inputs_in(Path(scratch) / "inputs")
+        outcome = run_case(kind, seed, inputs, keep or Path(scratch) / "case")
+    print(outcome.stdout, end="")
+    print(outcome.stderr, end="", file=sys.stderr)
+    fault = outcome.fault()
+    print(f"exit {outcome.status}, {outcome.seconds:.2f} s, left {outcome.left}: {fault or 'good'}")
+    return bool(fault)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run", help="run cases")
+    running.add_argument("--cases", type=int, default=20_000)
+    running.add_argument("--first", type=int, default=0, help="first seed of each kind")
+    running.add_argument("--kinds", nargs="*", choices=list(KINDS))
+    running.add_argument("--workers", type=int, default=1)
+    running.add_argument("--out", type=Path, default=Path("fuzz.jsonl"))
+    again = commands.add_parser("replay", help="run one case again")
+    again.add_argument("kind", choices=list(KINDS))
+    again.add_argument("seed", type=int)
+    again.add_argument("--keep", type=Path, help="folder to make and keep the input in")
+    reporting = commands.add_parser("report", help="print the table of a file of verdicts")
+    reporting.add_argument("file", type=Path)
+    chosen = parser.parse_args()
+    if chosen.command == "replay":
+        return replay(chosen.kind, chosen.seed, chosen.keep)
+    if chosen.command == "report":
+        print(report(read(chosen.file)))
+        return 0
+    verdicts = run(
+        chosen.out,
+        chosen.cases,
+        first=chosen.first,
+        kinds=chosen.kinds,
+        workers=chosen.workers,
+    )
+    print(report(verdicts))
+    return any(each.fault for each in verdicts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Bad input and faults, at scale: inputs, mutations, commands in a sandbox, kills."""
