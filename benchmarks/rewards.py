@@ -130,9 +130,8 @@ def main() -> None:
         store.read(source, examples, PromptFormat(), load)
         again = clock.read()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    print(
-        f"features of {len(read)} pairs: {total:.1f} s; read again from the folder: {again:.2f} s"
-    )
+    print(f"features of {len(read)} pairs: {total[0]:.0f} s, processors {total[1]:.0f} s")
+    print(f"again, from the folder: {again[0]:.2f} s", flush=True)
     pairs, limit = plant(read, rng)
     new = [row for row, user in enumerate(pairs.users) if int(user[1:]) >= USERS - 10]
     seen = sorted(set(range(len(pairs))) - set(new))
