@@ -11,6 +11,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError
+from preflamp_stats.io.guards import check_declared, decoded
 from preflamp_stats.io.writer import check_written, storage_problems, write_file
 from preflamp_stats.schema import SCHEMA_VERSION, annotated, find_problems
 
@@ -40,7 +41,9 @@ def open_results(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.Data
     ------
     InputError
         If there is no such file, or it is not a whole NetCDF-4 file, or its groups cannot be
-        aligned. What it holds is not checked: see :func:`preflamp_stats.validate`.
+        aligned, or a variable declares more than the file can hold. Reading a damaged array from
+        the tree raises it too. What the file says is not checked: see
+        :func:`preflamp_stats.validate`.
 
     Examples
     --------
@@ -65,7 +68,13 @@ def open_results(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.Data
             Problem(what, "store each dataset in a group of its own", str(path))
         ) from error
     try:
-        tree = xr.DataTree.from_dict({node.path: _decoded(node) for node in raw.subtree})
+        check_declared(raw, path.stat().st_size, file=str(path))
+        tree = xr.DataTree.from_dict(
+            {
+                node.path: decoded(node.to_dataset(inherit=False), file=str(path), group=node.path)
+                for node in raw.subtree
+            }
+        )
     except BaseException:
         raw.close()
         raise
@@ -147,16 +156,6 @@ def _check_writable(path: Path) -> None:
     if not path.parent.is_dir():
         what = f"directory {path.parent} does not exist"
         raise InputError(Problem(what, "make it first", str(path)))
-
-
-def _decoded(node: xr.DataTree) -> xr.Dataset:
-    ds = node.to_dataset(inherit=False)
-    for variable in ds.variables.values():
-        if variable.dtype == "S1":
-            # Without it xarray leaves characters as bytes.
-            variable.attrs.setdefault("_Encoding", "utf-8")
-    # Times stay numbers: with decoding, a latency in "seconds" would turn into durations.
-    return xr.decode_cf(ds, decode_times=False)
 
 
 def _prepared(tree: xr.DataTree | xr.Dataset) -> xr.DataTree:

@@ -1,0 +1,152 @@
+"""Reading from files that may be damaged or made to harm: sizes first, every fault named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["check_declared", "decoded", "unreadable"]
+
+_PACKED = 2000
+"""Values a byte of the file may stand for: twice what deflate, the usual filter, can reach."""
+
+_SMALL = 2**24
+"""Bytes that a variable may declare whatever the size of the file."""
+
+
+def check_declared(tree: xr.DataTree, size: int, *, file: str = "") -> None:
+    """Refuse variables that declare more than the file can hold, before anything is allocated.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        Opened without decoding.
+    size : int
+        Bytes of the file.
+    file : str
+        File to name in each problem.
+
+    Raises
+    ------
+    InputError
+        If a variable would be larger than 2,000 times the file, and than 16 MiB.
+    """
+    most = max(_SMALL, size * _PACKED)
+    problems = [
+        Problem(
+            f"declares {variable.nbytes:,} bytes, more than a file of {size:,} bytes can hold",
+            "write it again with write_results; do not read it if you do not know its origin",
+            file,
+            node.path,
+            str(name),
+        )
+        for node in tree.subtree
+        for name, variable in node.to_dataset(inherit=False).variables.items()
+        if variable.nbytes > most
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def decoded(ds: xr.Dataset, *, file: str = "", group: str = "") -> xr.Dataset:
+    """Decode texts, missing values and truth values, such that what cannot be read is named.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A group opened without decoding. Arrays backed by dask stay as they are.
+    file, group : str
+        To name in a problem.
+
+    Returns
+    -------
+    xarray.Dataset
+        Reading one of its arrays raises InputError where the file is damaged.
+
+    Raises
+    ------
+    InputError
+        If attributes or labels cannot be decoded.
+    """
+    for variable in ds.variables.values():
+        if variable.dtype == "S1":
+            # Without it xarray leaves characters as bytes.
+            variable.attrs.setdefault("_Encoding", "utf-8")
+    try:
+        # Times stay numbers: with decoding, a latency in "seconds" would turn into durations.
+        found = xr.decode_cf(ds, decode_times=False)
+        variables = {name: _guarded(each, file, group, str(name)) for name, each in found.items()}
+        coords = {
+            name: _guarded(each, file, group, str(name))
+            for name, each in found.coords.items()
+            if name not in found.indexes
+        }
+    except Exception as error:
+        raise unreadable(error, file, group, _culprit(ds)) from error
+    return found.assign(variables).assign_coords(coords)
+
+
+def unreadable(error: Exception, file: str = "", group: str = "", variable: str = "") -> InputError:
+    """Make the error of an array that cannot be read.
+
+    Parameters
+    ----------
+    error : Exception
+        What the library said.
+    file, group, variable : str
+        Where.
+    """
+    reason = " ".join(str(error).split("\n")[0].split()) or type(error).__name__
+    if isinstance(error, MemoryError):
+        what, mend = f"does not fit the memory ({reason})", "read it where there is more"
+    elif isinstance(error, UnicodeError):
+        what, mend = f"holds text that is not UTF-8 ({reason})", "write the text anew as UTF-8"
+    else:
+        what, mend = f"cannot be read ({reason})", "it is damaged: copy it again or write it anew"
+    return InputError(Problem(what, mend, file, group, variable))
+
+
+def _culprit(ds: xr.Dataset) -> str:
+    """Name of the variable that cannot be decoded alone; empty where it takes several."""
+    for name, variable in ds.variables.items():
+        try:
+            xr.decode_cf(xr.Dataset({name: variable}), decode_times=False)
+        except Exception:
+            return str(name)
+    return ""
+
+
+def _guarded(array: xr.DataArray, file: str, group: str, name: str) -> xr.Variable:
+    variable = array.variable
+    if variable.chunks is not None:
+        return variable
+    data = indexing.LazilyIndexedArray(_Guarded(variable, file, group, name))
+    return xr.Variable(variable.dims, data, variable.attrs, variable.encoding)
+
+
+class _Guarded(BackendArray):
+    """A lazy variable whose faults in reading are problems of the file."""
+
+    def __init__(self, variable: xr.Variable, file: str, group: str, name: str) -> None:
+        self.variable = variable
+        self.shape = variable.shape
+        self.dtype = np.dtype(variable.dtype)
+        self.where = (file, group, name)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.OUTER, self._read
+        )
+
+    def _read(self, key: tuple[Any, ...]) -> Any:
+        # Whatever a library makes of bytes that are not what they say, it is the file's fault.
+        try:
+            return self.variable[key].values
+        except Exception as error:
+            raise unreadable(error, *self.where) from error
