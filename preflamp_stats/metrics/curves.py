@@ -199,6 +199,17 @@ def length_difference(ds: xr.Dataset) -> xr.DataArray:
     ------
     InputError
         If the file has no ``n_tokens``.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> n_tokens = xr.DataArray(
+    ...     [[12, 9], [4, 8]],
+    ...     dims=("example", "candidate"),
+    ...     coords={"candidate": ["chosen", "rejected"]},
+    ... )
+    >>> length_difference(xr.Dataset({"n_tokens": n_tokens})).values.tolist()
+    [3.0, -4.0]
     """
     tokens = require(ds, "n_tokens", "to group pairs by difference in length")
     chosen, rejected = compared_pair(tokens.astype(np.float64))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from preflamp_stats.analysis.words import Names, counted, listed, span
 from preflamp_stats.outputs.facets import distinct, table_frame
+from preflamp_stats.outputs.formatting import interval
 from preflamp_stats.quantities import COEFFICIENT, metric_quantity, number, scale_of
 from preflamp_stats.results import ResultTable
 
@@ -92,13 +93,13 @@ def answer_discrimination(tables: Tables) -> Answer:
         quantity = metric_quantity(name, frame)
         values = f"{span(frame['estimate'], quantity.scale)} {quantity.scale.unit}"
         several = frame[[k for k in ("dataset", "model", "seed") if k in frame]].drop_duplicates()
-        cases = f"{len(frame)} {'cases' if len(several) > 1 else 'methods'}"
+        cases = counted(len(frame), "case" if len(several) > 1 else "method")
         if len(better) == len(frame):
             text = f"Yes: {who} prefers the chosen response more often than chance in all {cases}"
         elif len(better):
             text = f"In part: {who} is shown to beat chance in {len(better)} of {cases}"
         else:
-            text = f"Not shown: {who} beats chance in none of {cases}"
+            text = f"Not shown: {who} is shown to beat chance in none of {cases}"
         text += f", and to fall below it in {len(worse)}" if len(worse) else ""
         return f"{text} ({quantity.words} {values})."
     return ""
@@ -174,6 +175,7 @@ def _lead(rows: pd.DataFrame) -> tuple[bool, str]:
 def answer_regret(tables: Tables) -> Answer:
     """Say which method the upstream metric chooses, what that costs, and what chance would."""
     frame = table_frame(tables, "regret")
+    frame = frame[frame["n_methods"] > 1] if "n_methods" in frame else frame
     if frame.empty:
         return ""
     accuracy = frame["downstream"].astype(str).str.endswith("accuracy")
@@ -207,8 +209,8 @@ def _some(names: Sequence[str], joint: str) -> str:
 
 
 def _bracketed(row: Any, column: str, scale: Any) -> str:
-    low, high = number(row["low"], scale), number(row["high"], scale)
-    return f"{number(row[column], scale)} [{low}, {high}]"
+    limits = interval(row["low"], row["high"], scale)
+    return f"{number(row[column], scale)} {limits}".rstrip()
 
 
 def _capital(text: str) -> str:

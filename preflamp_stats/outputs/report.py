@@ -157,7 +157,10 @@ def _data_uri(png: bytes) -> str:
     """Embed a picture, with a palette of its own: a figure has few colours."""
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(png)) as picture:
-        picture.convert("RGB").quantize(_COLOURS).save(buffer, "PNG", optimize=True)
+        few = picture.convert("RGB").quantize(
+            _COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+        )
+        few.save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 

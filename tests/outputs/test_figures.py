@@ -200,3 +200,46 @@ def test_a_dollar_sign_is_no_mathematics(analysis: Analysis) -> None:
     figure = FIGURES["rm_accuracy"].draw(replace(analysis, tables={"rm_accuracy": table}))
     assert figure is not None
     assert figure_bytes(figure, "png")
+
+
+def test_regret_stands_where_the_table_says_and_what_users_get_comes_first() -> None:
+    pair = {"dataset": "d", "model": "1B", "upstream": "rm_accuracy", "chosen": "a", "best": "b"}
+    rows = [
+        pair | {"downstream": metric, "estimate": value, "low": 0.0, "high": 0.1, "random": 0.07}
+        for metric, value in (("policy_accuracy", 0.02), ("rouge1", 0.05))
+    ]
+    table = ResultTable("regret", pd.DataFrame(rows), "Regret", "")
+    figure = FIGURES["regret"].draw(Analysis(Settings(), {"regret": table}))
+    assert figure is not None
+    titles = [panel.get_title(loc="left") for panel in figure.axes]
+    assert titles == ["RM accuracy → ROUGE-1", "RM accuracy → Policy accuracy"]
+    for panel, value in zip(figure.axes, (5.0, 2.0), strict=True):
+        points = [c.get_offsets().data.tolist() for c in panel.collections if len(c.get_offsets())]
+        assert [value, 0.0] in [pytest.approx(xy) for marks in points for xy in marks]
+
+
+# Colours as people without one kind of cone see them, full strength (Machado et al. 2009).
+CONES = {
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", CONES)
+def test_colours_are_told_apart_without_red_or_green_cones(analysis: Analysis, kind: str) -> None:
+    styles = method_styles(analysis)
+    colours = np.array([matplotlib.colors.to_rgb(look.colour) for look in styles.values()])
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(CONES[kind]).T, 0, 1)
+    seen = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
+    apart = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
+    assert len(set(map(tuple, colours))) == 7
+    assert apart[~np.eye(len(apart), dtype=bool)].min() > 0.1
