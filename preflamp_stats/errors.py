@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["InputError", "Problem", "SchemaError"]
+__all__ = ["InputError", "Problem", "SchemaError", "printable"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,22 @@ class Problem:
             where.append(f"variable {self.variable}")
         text = ": ".join([*(part for part in where if part), self.what])
         return f"{text}; {self.mend}" if self.mend else text
+
+
+def printable(text: object) -> str:
+    r"""Text in one line that steers no terminal: control characters are written as escapes.
+
+    Parameters
+    ----------
+    text : object
+        Anything with a ``str``.
+
+    Examples
+    --------
+    >>> printable("a\x1b[31m\nb")
+    'a\\x1b[31m\\nb'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 class InputError(ValueError):

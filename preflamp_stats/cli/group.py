@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from preflamp_stats import __version__
-from preflamp_stats.errors import InputError
+from preflamp_stats.errors import InputError, printable
 
 __all__ = ["main"]
 
@@ -60,8 +60,19 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except InputError as error:
             for problem in error.problems:
-                click.echo(f"preflamp-stats: {problem}", err=True)
+                _say(problem)
             sys.exit(2)
+        except MemoryError as error:
+            _say(f"needs more memory than there is ({error}); give less data, or run it elsewhere")
+            sys.exit(2)
+        except KeyboardInterrupt:
+            _say("stopped")
+            sys.exit(130)
+
+
+def _say(problem: object) -> None:
+    """One line, whatever the labels in it: a file may hold what would steer a terminal."""
+    click.echo(f"preflamp-stats: {printable(problem)}", err=True)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

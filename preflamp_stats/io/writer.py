@@ -19,6 +19,7 @@ from preflamp_stats.io.encoding import (
     is_text,
     text_width,
 )
+from preflamp_stats.io.guards import unreadable
 from preflamp_stats.io.variables import SPECS
 
 __all__ = ["check_written", "storage_problems", "write_file"]
@@ -52,7 +53,7 @@ def storage_problems(tree: xr.DataTree, *, file: str = "") -> list[Problem]:
         for name, variable in ds.variables.items():
             problems += attribute_problems(variable.attrs, str(name))
             if is_text(variable):
-                faults = _measure_text(variable)[1]
+                faults = _measure_text(str(name), variable)[1]
                 problems += [Problem(what, mend, variable=str(name)) for what, mend in faults]
             elif variable.dtype.kind not in _STORED_KINDS:
                 what = f"holds {variable.dtype}"
@@ -133,7 +134,7 @@ def _rank(name: str) -> tuple[int, str]:
 
 
 def _write_text(group: Any, name: str, variable: xr.Variable) -> None:
-    width = _measure_text(variable)[0]
+    width = _measure_text(name, variable)[0]
     dim = f"string{width}"
     if dim not in group.dimensions:
         group.createDimension(dim, width)
@@ -144,7 +145,7 @@ def _write_text(group: Any, name: str, variable: xr.Variable) -> None:
     target.set_auto_chartostring(False)
     _set_attributes(target, {**variable.attrs, "_Encoding": "utf-8"})
     for key, block in _blocks(variable):
-        target[key] = encode_text(block.values, width)
+        target[key] = encode_text(_values(block, name), width)
 
 
 def _write_numbers(group: Any, name: str, variable: xr.Variable) -> None:
@@ -165,7 +166,7 @@ def _write_numbers(group: Any, name: str, variable: xr.Variable) -> None:
     target.set_auto_maskandscale(False)
     _set_attributes(target, attributes)
     for key, block in _blocks(variable):
-        values = block.values
+        values = _values(block, name)
         if fill == MISSING_INTEGER:
             values = np.where(np.isnan(values), MISSING_INTEGER, values)
         target[key] = values.astype(dtype)
@@ -182,10 +183,10 @@ def _stored_dtype(name: str, variable: xr.Variable) -> tuple[np.dtype[Any], Any]
     return np.dtype("f8" if variable.dtype.itemsize > 4 else "f4"), np.nan
 
 
-def _measure_text(variable: xr.Variable) -> tuple[int, list[tuple[str, str]]]:
+def _measure_text(name: str, variable: xr.Variable) -> tuple[int, list[tuple[str, str]]]:
     width, faults = 1, dict[str, str]()
     for _, block in _blocks(variable):
-        block_width, block_faults = text_width(block.values)
+        block_width, block_faults = text_width(_values(block, name))
         width = max(width, block_width)
         faults = {**dict(block_faults), **faults}
     return width, list(faults.items())[:3]
@@ -199,6 +200,14 @@ def _blocks(variable: xr.Variable) -> Iterator[tuple[Any, xr.Variable]]:
     for block in example_blocks(xr.Dataset({"block": variable})):
         key = tuple(block if i == axis else slice(None) for i in range(variable.ndim))
         yield key, variable[key]
+
+
+def _values(block: xr.Variable, name: str) -> Any:
+    """Read a block; what cannot be read is not blamed on the file that is written."""
+    try:
+        return block.values
+    except (OSError, RuntimeError, UnicodeError) as error:
+        raise unreadable(error, variable=name) from error
 
 
 def _set_attributes(target: Any, attributes: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ def read_documents(paths: Sequence[str | Path], field: str = "text") -> list[Doc
             with opened(path, "rt", encoding="utf-8") as file:
                 read = _records(file, path, field) if name.endswith(".jsonl") else _blocks(file)
                 found = [document for document in read if document.text.strip()]
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise InputError(
                 Problem(f"cannot be read ({error})", "name text or JSONL in UTF-8", str(path))
             ) from error
