@@ -65,7 +65,7 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@ $(VENV)/.core
 
 $(VENV)/.backend: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP_INSTALL) -e '.[backend,dask]'
+	$(PIP_INSTALL) -e '.[backend]'
 	touch $@ $(VENV)/.core
 
 clean:

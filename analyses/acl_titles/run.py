@@ -155,21 +155,14 @@ class Study:
 
     def rewards(self) -> None:
         """Reward models, each base model's in a process of its own."""
-        files = []
-        for name in reversed(self.design.study["models"]):
-            file = self.out / f"train-{name}.toml"
-            models = {name: self.design.study["models"][name]}
-            self.write(file, {**self.design.study, "models": models}, "test")
-            files.append(file)
-        self.commands([["train", file] for file in files])
+        files = self.by_model("train", self.design.study, "test")
+        self.commands([["train", file] for file in files.values()])
 
     def search(self) -> None:
         """Titles of validation authors at each weight; the best weight of each method and model."""
         study = dict(self.design.study)
         methods = search_methods(study["methods"], self.design.weights)
-        file = self.out / "search.toml"
-        self.write(file, {**study, "methods": methods}, "asked")
-        self.commands([["run", file, "-o", self.out / "search.nc", *self.workers()]])
+        self.run_models("search", {**study, "methods": methods}, "asked")
         found = choose_weights(self.out / "search.nc")
         found.to_csv(self.out / "weights.csv", index=False)
 
@@ -186,9 +179,27 @@ class Study:
             name: {**method, **({"weight": weight[name]} if name in weight else {})}
             for name, method in self.design.study["methods"].items()
         }
-        self.write(self.out / "study.toml", {**self.design.study, "methods": methods}, "test")
-        results = self.out / "results.nc"
-        self.commands([["run", self.out / "study.toml", "-o", results, *self.workers()]])
+        study = {**self.design.study, "methods": methods}
+        self.write(self.out / "study.toml", study, "test")
+        self.run_models("results", study, "test")
+
+    def run_models(self, stem: str, study: Mapping[str, Any], side: str) -> None:
+        """Run a study, each base model in a process of its own, and join what they wrote."""
+        files = self.by_model(stem, study, side)
+        parts = {name: self.out / f"{stem}-{name}.nc" for name in files}
+        self.commands([["run", file, "-o", parts[name]] for name, file in files.items()])
+        in_order = [parts[name] for name in self.design.study["models"]]
+        self.commands([["merge", *in_order, "-o", self.out / f"{stem}.nc"]])
+
+    def by_model(self, stem: str, study: Mapping[str, Any], side: str) -> dict[str, Path]:
+        """Write a study's file for each base model alone; the largest model first."""
+        files = {}
+        for name in reversed(study["models"]):
+            own = {key: _of_model(table, name) for key, table in study["methods"].items()}
+            files[name] = self.out / f"{stem}-{name}.toml"
+            models = {name: study["models"][name]}
+            self.write(files[name], {**study, "models": models, "methods": own}, side)
+        return files
 
     def analyse(self) -> None:
         """Tables, figures and the report."""
@@ -207,10 +218,6 @@ class Study:
             **{key: value for key, value in study.items() if key != "training"},
         }
         write_text(file, to_toml(table) + "\n")
-
-    def workers(self) -> list[Any]:
-        """Options that spread a run."""
-        return ["--workers", self.jobs] if self.jobs > 1 else []
 
     def commands(self, commands: Sequence[Sequence[Any]]) -> None:
         """Run commands of preflamp-stats, several side by side.
@@ -232,6 +239,12 @@ def _texts(example: Example) -> frozenset[str]:
 
     abstract = example.prompt.removeprefix(TASKS["LaMP_5"].instruction)
     return example_texts(example) | {normalise(abstract)}
+
+
+def _of_model(method: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Keep one base model's weight of a method that has one for each."""
+    weight = method.get("weight")
+    return {**method, "weight": weight[model]} if isinstance(weight, Mapping) else dict(method)
 
 
 def _command(words: Sequence[Any]) -> str:
