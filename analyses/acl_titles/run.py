@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from preflamp_backend.data.titles import author_questions
 from preflamp_backend.files import write_text
 from preflamp_backend.pretraining.shape import train_tokenizer
 from steps import choose_weights, latest, reference_points, search_methods
+from summary import summarise
 
 from preflamp_stats import InputError
 
@@ -98,8 +100,12 @@ class Study:
             step()
             self.seconds[step.__name__] = time.monotonic() - started
             click.echo(f"{step.__name__}: {self.seconds[step.__name__]:.0f} s", err=True)
+        cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.seconds["all (CPU)"] = cpu.ru_utime + cpu.ru_stime
         rows = [f"{name},{each:.1f}" for name, each in self.seconds.items()]
         write_text(self.out / "seconds.csv", "\n".join(["step,seconds", *rows, ""]))
+        models = list(self.design.study["models"])
+        write_text(self.out / "summary.md", summarise(self.out, models))
         click.echo(f"open {self.out / 'analysis' / 'report.html'} in a browser")
 
     def build(self) -> None:

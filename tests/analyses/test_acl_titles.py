@@ -141,4 +141,6 @@ def test_the_whole_way_twice_gives_the_same_tables(run_study, tmp_path):
     assert {"zero-shot", "icl-8", "lore", "genarm", "p-dpo"} <= set(written["method"])
     record = json.loads((tmp_path / "one" / "analysis" / "analysis.json").read_text())
     assert record["tables"]
-    assert (tmp_path / "one" / "reference_points.csv").exists()
+    page = (tmp_path / "one" / "summary.md").read_text()
+    assert "| icl-8 |" in page
+    assert "first ten words" in page
