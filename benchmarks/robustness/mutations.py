@@ -190,8 +190,11 @@ def _splice(rng: random.Random, data: bytearray, other: bytes) -> bytearray:
 
 
 def spoil_json(rng: random.Random, data: bytes) -> bytes:
-    """Spoil the structure of a JSON text: values, keys, nesting."""
-    value = json.loads(data)
+    """Spoil the structure of a JSON text: values, keys, nesting; what is spoilt already stays."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return data
     raw: list[str] = []
     for _ in range(rng.choice((1, 1, 2, 5))):
         value = _spoil_value(rng, value, raw)

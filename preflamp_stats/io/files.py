@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError
-from preflamp_stats.io.guards import check_declared, decoded
+from preflamp_stats.io.guards import check_declared, decoded, unreadable
 from preflamp_stats.io.writer import check_written, storage_problems, write_file
 from preflamp_stats.schema import SCHEMA_VERSION, annotated, find_problems
 
@@ -55,18 +56,23 @@ def open_results(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.Data
     path = Path(path)
     _check_readable(path)
     try:
-        raw = xr.open_datatree(path, engine="netcdf4", decode_cf=False, chunks=chunks)
+        with warnings.catch_warnings():
+            # Dims named twice warn; they are refused below, as is all that cannot be decoded.
+            warnings.simplefilter("ignore")
+            raw = xr.open_datatree(path, engine="netcdf4", decode_cf=False, chunks=chunks)
     except (OSError, RuntimeError) as error:
         what = "is not a whole NetCDF-4 file: it is of another format, or was cut short"
         mend = "write it with write_results or preflamp-stats convert, or copy it again"
         raise InputError(Problem(what, mend, str(path))) from error
     except ValueError as error:
         if "align" not in str(error):
-            raise
+            raise unreadable(error, str(path)) from error
         what = "has groups whose dims disagree with those of the root group"
         raise InputError(
             Problem(what, "store each dataset in a group of its own", str(path))
         ) from error
+    except Exception as error:
+        raise unreadable(error, str(path)) from error
     try:
         check_declared(raw, path.stat().st_size, file=str(path))
         tree = xr.DataTree.from_dict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -35,21 +36,21 @@ def check_declared(tree: xr.DataTree, size: int, *, file: str = "") -> None:
     Raises
     ------
     InputError
-        If a variable would be larger than 2,000 times the file, and than 16 MiB.
+        If a variable would be larger than 2,000 times the file, and than 16 MiB, or is over one
+        dim twice.
     """
     most = max(_SMALL, size * _PACKED)
-    problems = [
-        Problem(
-            f"declares {variable.nbytes:,} bytes, more than a file of {size:,} bytes can hold",
-            "write it again with write_results; do not read it if you do not know its origin",
-            file,
-            node.path,
-            str(name),
-        )
-        for node in tree.subtree
-        for name, variable in node.to_dataset(inherit=False).variables.items()
-        if variable.nbytes > most
-    ]
+    problems = []
+    for node in tree.subtree:
+        for name, variable in node.to_dataset(inherit=False).variables.items():
+            where = (file, node.path, str(name))
+            if variable.nbytes > most:
+                what = f"declares {variable.nbytes:,} bytes, more than a file of {size:,} can hold"
+                mend = "write it again with write_results; do not trust it if it came from others"
+                problems.append(Problem(what, mend, *where))
+            if len(set(variable.dims)) < len(variable.dims):
+                mend = "store it over different dims"
+                problems.append(Problem("is over one dim twice", mend, *where))
     if problems:
         raise InputError(problems)
 
@@ -79,8 +80,11 @@ def decoded(ds: xr.Dataset, *, file: str = "", group: str = "") -> xr.Dataset:
             # Without it xarray leaves characters as bytes.
             variable.attrs.setdefault("_Encoding", "utf-8")
     try:
-        # Times stay numbers: with decoding, a latency in "seconds" would turn into durations.
-        found = xr.decode_cf(ds, decode_times=False)
+        with warnings.catch_warnings():
+            # Attributes that make no sense are let be, as the library does, but not printed.
+            warnings.simplefilter("ignore", xr.SerializationWarning)
+            # Times stay numbers: with decoding, a latency in "seconds" would become durations.
+            found = xr.decode_cf(ds, decode_times=False)
         variables = {name: _guarded(each, file, group, str(name)) for name, each in found.items()}
         coords = {
             name: _guarded(each, file, group, str(name))

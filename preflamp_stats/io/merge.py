@@ -93,7 +93,12 @@ def merge(trees: Sequence[xr.DataTree], *, names: Sequence[str] | None = None) -
         raise InputError(found)
     root = nodes.setdefault("/", xr.Dataset(attrs=_common_attributes(trees)))
     root.attrs["preflamp_schema"] = SCHEMA_VERSION
-    return xr.DataTree.from_dict(nodes)
+    try:
+        return xr.DataTree.from_dict(nodes)
+    except ValueError as error:
+        what = "have groups whose dims disagree with those of the root group"
+        mend = "store each dataset in a group of its own"
+        raise InputError(Problem(what, mend, ", ".join(names))) from error
 
 
 def _join(shards: list[_Shard], path: str) -> xr.Dataset:
