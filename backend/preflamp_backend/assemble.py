@@ -97,10 +97,11 @@ def _dataset(
         ds = ds.assign_coords(method_family=("method", families))
     judges = [name for name, method in study.methods.items() if method.judge]
     if judges and "reward" in ds:
-        ds["reward"].attrs["pairwise"] = (
-            f"{', '.join(judges)}: half the log-odds that chosen is preferred to rejected, and its "
-            "negative; only their difference means anything"
-        )
+        ds["reward"].attrs |= {
+            "pairwise": json.dumps(judges),
+            "comment": "pairwise methods: half the log-odds that chosen is preferred to rejected, "
+            "and its negative; only their difference means anything",
+        }
     return ds.assign(_texts(rows, labels["candidate"]))
 
 

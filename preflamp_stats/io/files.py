@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError
+from preflamp_stats.io.aside import aside
 from preflamp_stats.io.guards import check_declared, decoded, unreadable
 from preflamp_stats.io.writer import check_written, storage_problems, write_file
 from preflamp_stats.schema import SCHEMA_VERSION, annotated, find_problems
@@ -130,19 +130,16 @@ def write_results(tree: xr.DataTree | xr.Dataset, path: str | os.PathLike[str]) 
     if problems := [*find_problems(tree, file=str(path)), *storage_problems(tree, file=str(path))]:
         raise SchemaError(problems)
     _check_writable(path)
-    # Not named *.nc, so that nobody's glob picks up what a kill leaves behind.
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        write_file(tree, beside)
-        _flush(beside, os.O_RDWR)
-        with open_results(beside) as written:
-            check_written(tree, written)
-        os.replace(beside, path)
+        with aside(path) as beside:
+            write_file(tree, beside)
+            _flush(beside, os.O_RDWR)
+            with open_results(beside) as written:
+                check_written(tree, written)
+            os.replace(beside, path)
     except (OSError, RuntimeError) as error:
         mend = "check the space and the rights there"
         raise InputError(Problem(f"cannot be written: {error}", mend, str(path))) from error
-    finally:
-        beside.unlink(missing_ok=True)
     _flush(path.parent, os.O_RDONLY)
 
 

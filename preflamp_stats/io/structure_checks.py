@@ -17,6 +17,7 @@ from preflamp_stats.io.variables import (
     VariableSpec,
     generation_metrics,
     method_metrics,
+    pairwise_methods,
 )
 
 __all__ = ["structure_problems", "structure_warnings"]
@@ -46,6 +47,8 @@ def structure_problems(ds: xr.Dataset) -> Iterator[Problem]:
             yield from _label_problems(ds.indexes[dim], dim)
     if "method_family" in ds.variables:
         yield from _family_problems(ds)
+    if "pairwise" in ds.get("reward", xr.DataArray()).attrs:
+        yield from _pairwise_problems(ds)
     metrics, per_method = generation_metrics(ds), method_metrics(ds)
     for variable in ds.data_vars.values():
         if variable.name not in (*metrics, *per_method):
@@ -111,6 +114,20 @@ def _family_problems(ds: xr.Dataset) -> Iterator[Problem]:
             close = difflib.get_close_matches(family, METHOD_FAMILIES, n=1)
             mend = f"write {close[0]!r}" if close else f"choose one of {known}"
             yield Problem(f"has {family!r}", mend, variable="method_family")
+
+
+def _pairwise_problems(ds: xr.Dataset) -> Iterator[Problem]:
+    known = {str(label) for label in ds["method"].values} if "method" in ds.coords else set()
+    try:
+        strangers = set(pairwise_methods(ds["reward"])) - known
+    except ValueError:
+        strangers = {str(ds["reward"].attrs["pairwise"])}
+    if strangers:
+        yield Problem(
+            f"has an attribute pairwise that names no method: {', '.join(sorted(strangers))[:80]}",
+            "write the methods that judge pairs only as a JSON list",
+            variable="reward",
+        )
 
 
 def structure_warnings(ds: xr.Dataset) -> Iterator[Problem]:

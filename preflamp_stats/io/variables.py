@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ __all__ = [
     "annotated",
     "generation_metrics",
     "method_metrics",
+    "pairwise_methods",
 ]
 
 SCHEMA_VERSION = 1
@@ -157,6 +159,25 @@ def method_metrics(ds: xr.Dataset) -> list[str]:
         and set(variable.dims) <= {"method", "model", "seed"}
         and variable.attrs.get("role", "method_metric") == "method_metric"
     ]
+
+
+def pairwise_methods(reward: xr.DataArray) -> list[str]:
+    """Methods that judge pairs only: their rewards have a meaning as a difference, not alone.
+
+    Examples
+    --------
+    >>> pairwise_methods(xr.DataArray([0.2, -0.2], attrs={"pairwise": '["persona"]'}))
+    ['persona']
+
+    Raises
+    ------
+    ValueError
+        If the attribute ``pairwise`` is no JSON list of names.
+    """
+    names = json.loads(reward.attrs.get("pairwise", "[]"))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{names!r} is no list of names")
+    return names
 
 
 def annotated(ds: xr.Dataset) -> xr.Dataset:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from preflamp_stats.choices import Average, Scoring, Ties, choice_problems
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.variables import pairwise_methods
 from preflamp_stats.kernels.accuracy import pair_credit
 from preflamp_stats.kernels.scoring import token_totals, weighted_score
 from preflamp_stats.metrics.averages import example_mean
@@ -200,7 +201,8 @@ def policy_score(
     Returns
     -------
     DataArray, dims ([weight], model, method, [seed], example, candidate)
-        Scores in nats (per token if normalised); NaN for a method without rewards.
+        Scores in nats (per token if normalised); NaN for a method without rewards, and for one
+        that judges pairs only, which the file names in the attribute ``pairwise`` of ``reward``.
 
     Raises
     ------
@@ -315,6 +317,7 @@ def score_parts(
     """
     if scoring == "sequence":
         parts = [require(ds, name, "for scoring 'sequence'") for name in ("logprob", "reward")]
+        parts[1] = _of_single_responses(parts[1])
     elif scoring == "accumulated":
         names = ("token_logprob", "reward_trace")
         parts = xr.apply_ufunc(
@@ -339,6 +342,13 @@ def score_parts(
         tokens = require(ds, "n_tokens", "to normalise by length")
         base, reward = base / tokens, reward / tokens
     return base, reward
+
+
+def _of_single_responses(reward: xr.DataArray) -> xr.DataArray:
+    """Rewards, NaN for methods that judge pairs only and so cannot guide a policy."""
+    if "pairwise" not in reward.attrs or "method" not in reward.dims:
+        return reward
+    return reward.where(~reward["method"].isin(pairwise_methods(reward)))
 
 
 def _computed_score(

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preflamp_stats.errors import InputError
+from preflamp_stats.errors import InputError, SchemaError
 from preflamp_stats.metrics.discrimination import (
     pair_accuracy,
     policy_accuracy,
@@ -14,6 +16,8 @@ from preflamp_stats.metrics.discrimination import (
     rm_accuracy,
     score_credit,
 )
+from preflamp_stats.schema import validate
+from preflamp_stats.simulation import simulate
 
 TIES = st.sampled_from(["half", "strict", "drop"])
 AVERAGES = st.sampled_from(["micro", "macro"])
@@ -237,3 +241,20 @@ def test_stored_scores_that_do_not_fit_are_refused(make_study, attrs, scoring, w
 def test_unknown_tie_rule_is_refused_by_name(make_study):
     with pytest.raises(InputError, match="ties: is 'third'; choose one of half, strict, drop"):
         score_credit(make_study()["reward"], ties="third")
+
+
+def test_a_judge_of_pairs_has_no_policy_accuracy() -> None:
+    ds = simulate(n_methods=3, n_icl=0, n_users=5, n_examples=3, seed=1).to_dataset()
+    judge = str(ds["method"].values[0])
+    judged = ds.assign(reward=ds["reward"].assign_attrs(pairwise=json.dumps([judge])))
+    xr.testing.assert_equal(rm_accuracy(judged), rm_accuracy(ds))
+    found, plain = policy_accuracy(judged), policy_accuracy(ds)
+    assert bool(found.sel({"method": judge}).isnull().all())
+    xr.testing.assert_equal(found.drop_sel(method=judge), plain.drop_sel(method=judge))
+
+
+@pytest.mark.parametrize("pairwise", ['["nobody"]', "persona", "[1]"])
+def test_an_unreadable_list_of_judges_is_named(pairwise: str) -> None:
+    ds = simulate(n_methods=3, n_users=5, n_examples=3, seed=1).to_dataset()
+    with pytest.raises(SchemaError, match="pairwise"):
+        validate(ds.assign(reward=ds["reward"].assign_attrs(pairwise=pairwise)))

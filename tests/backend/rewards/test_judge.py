@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -164,7 +165,7 @@ def test_a_study_gives_a_judge_rm_accuracy_and_nothing_else(tmp_path):
     assert reward.sel(candidate="third").isnull().all()
     assert ds.reward_trace.sel({"method": "persona"}).isnull().all()
     assert ds.policy_score.sel({"method": "persona"}).isnull().all()
-    assert "persona: half the log-odds" in ds.reward.attrs["pairwise"]
+    assert json.loads(ds.reward.attrs["pairwise"]) == ["persona"]
     assert "generation" not in ds
     assert (ds.judge_persona.sel({"method": "persona"}) != "").all()
     accuracy = rm_accuracy(ds).sel({"method": "persona"})
