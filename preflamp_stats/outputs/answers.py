@@ -131,15 +131,21 @@ def answer_writing(tables: Tables) -> Answer:
 
 
 def answer_in_context(tables: Tables) -> Answer:
-    """Say from which model on a method without a reward model is ahead of the best with one."""
+    """Say from which model on in-context learning is ahead of the best reward-guided method.
+
+    Other methods without guidance are told of where there is no in-context one. Those that are
+    shown to lead come first.
+    """
     frame = table_frame(tables, "in_context")
     if frame.empty:
         return ""
     names = _names(tables)
     metrics = distinct(frame, "metric")
     asked = frame[frame["metric"] == metrics[0]]
-    told = [_lead(rows) for rows in _cases(asked)]
-    winners = sum(told_one[0] for told_one in told)
+    if "method_family" in asked and (asked["method_family"] == "in-context").any():
+        asked = asked[asked["method_family"] == "in-context"]
+    told = sorted(map(_lead, _cases(asked)), key=lambda lead: not lead[0])
+    winners = sum(wins for wins, _ in told)
     start = "Yes" if winners == len(told) else "In part" if winners else "Not shown"
     text = "; ".join(words for _, words in told[:_MOST_NAMED])
     left = len(told) - _MOST_NAMED
@@ -185,7 +191,8 @@ def answer_regret(tables: Tables) -> Answer:
     above, below = str(rows["upstream"].iloc[0]), str(rows["downstream"].iloc[0])
     scale = scale_of(below, rows["estimate"])
     unit = f" {scale.unit}" if scale.unit else ""
-    chosen = distinct(rows, "chosen")
+    # Methods that tie for the first place stand in one text.
+    chosen = list(dict.fromkeys(m for text in distinct(rows, "chosen") for m in text.split(", ")))
     text = f"By {names[above]} you would choose {_some(chosen, 'or')}. "
     if len(rows) == 1:
         text += f"It loses {_bracketed(rows.iloc[0], 'estimate', scale)}{unit}"

@@ -136,6 +136,26 @@ def test_in_context(rows: list[dict[str, object]], expected: str) -> None:
     assert answer_in_context(tables(in_context=rows)) == expected
 
 
+def test_in_context_methods_answer_for_themselves_and_winners_come_first() -> None:
+    rows = [
+        lead("1B", 0.3, 0.001, method="best-of-8", method_family="best-of-n"),
+        lead("1B", -0.2, 1.0, method="icl-1", method_family="in-context"),
+        lead("1B", 0.2, 0.001, method="icl-4", method_family="in-context"),
+    ]
+    assert answer_in_context(tables(in_context=rows)) == (
+        "In part, in ROUGE-1: icl-4 beats every reward-guided method with 1B; icl-1 is behind "
+        "with every model."
+    )
+
+
+def test_methods_that_tie_for_the_choice_are_each_named_once() -> None:
+    rows = [
+        tau(0.0, 0.0, 0.1, chosen=chosen, best="a", random=0.04, n_methods=4)
+        for chosen in ("a, b", "b")
+    ]
+    assert "you would choose a or b." in answer_regret(tables(regret=rows))
+
+
 def test_regret_names_the_choice_its_cost_and_that_of_chance() -> None:
     row = tau(0.03, 0.01, 0.05, chosen="a", best="b", random=0.04, n_methods=4)
     assert answer_regret(tables(regret=[row])) == (
