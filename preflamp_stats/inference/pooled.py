@@ -117,8 +117,8 @@ def model(stacked: StackedEvidence) -> tuple[float, float]:
             together = stacked.weights[i] * draws + (together if together.size else 0.0)
         shuffled = stacked.strata[here[0]].generator(4).permutation(together)
         pooled = shuffled + (pooled if pooled.size else 0.0)
-    fewest = min(stratum.n_units for stratum in stacked.strata)
-    return central_limits(pooled, stacked.level, n_users=fewest or np.inf)
+    fewest = min(stratum.effective_users for stratum in stacked.strata)
+    return central_limits(pooled, stacked.level, n_users=fewest)
 
 
 POOLED_INTERVALS: dict[str, PooledLimits] = {

@@ -102,10 +102,14 @@ class TauEvidence:
         tau = kendall_tau(self.latent.theta_x, self.latent.theta_y, variant=self.variant)
         return np.asarray(tau)
 
+    @property
+    def effective_users(self) -> float:
+        """Users of equal size that would be worth as much; inf where no error is known."""
+        return self.error.of_contrasts.df + 1 if self.error is not None else np.inf
+
     def limits(self, draws: Array, *, users_times: float = 1.0) -> tuple[float, float]:
         """Limits from draws of a functional of the true values, had there been more users."""
-        n_users = self.n_units * users_times if self.error is not None else np.inf
-        return central_limits(draws, self.level, n_users=n_users)
+        return central_limits(draws, self.level, n_users=users_times * self.effective_users)
 
     def tau_draws(self) -> Array:
         """Tau of each bootstrap resample; NaN where a resample leaves it undefined."""

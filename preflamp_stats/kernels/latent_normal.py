@@ -161,8 +161,8 @@ def central_limits(
     level : float
         Nominal coverage, in (0, 1).
     n_users : float
-        Users from whom the sampling covariance was estimated; no more than half of the probability
-        outside is held back for few of them.
+        Users from whom the sampling covariance was estimated, or as many of equal size as they are
+        worth; no more than half of the probability outside is held back for few of them.
 
     Returns
     -------
