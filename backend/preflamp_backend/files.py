@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import uuid
 from pathlib import Path
 
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.aside import aside
 
 __all__ = ["write_text"]
 
@@ -26,16 +26,14 @@ def write_text(path: str | Path, text: str) -> None:
         If it cannot be written there.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        with aside(path) as beside:
+            with beside.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
     except (OSError, UnicodeEncodeError) as error:
         mend = "check the space, the rights and the text"
         raise InputError(Problem(f"cannot be written: {error}", mend, str(path))) from error
-    finally:
-        beside.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ is there.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preflamp_backend.data import Example, content_hash
+from preflamp_backend.files import write_text
 from preflamp_backend.methods import BASELINES
 from preflamp_backend.rewards.p_rlhf import check_base
 from preflamp_backend.sources import ModelSource, identify, load_tokenizer
@@ -211,9 +211,4 @@ def write_manifest(
         "shards": [asdict(shard) for shard in shards],
         "examples": {name: [example.id for example in rows] for name, rows in examples.items()},
     }
-    aside = folder / f"manifest.{os.getpid()}.tmp"
-    with aside.open("w", encoding="utf-8") as file:
-        json.dump(manifest, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, folder / "manifest.json")
+    write_text(folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True))

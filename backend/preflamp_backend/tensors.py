@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.aside import aside
 
 __all__ = ["read_tensors", "write_tensors"]
 
@@ -45,22 +45,20 @@ def write_tensors(
     ({'a': tensor([1., 1.])}, {'kind': 'linear'})
     """
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     # One entry: safetensors writes several in random order, and equal files would differ.
     texts = {"about": json.dumps(dict(about or {}), sort_keys=True)}
     # Clones: a file cannot hold tensors that share memory.
     copies = {name: each.detach().cpu().contiguous().clone() for name, each in tensors.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(copies, str(beside), metadata=texts)
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        with aside(path) as beside:
+            save_file(copies, str(beside), metadata=texts)
+            with beside.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(beside, path)
     except (OSError, SafetensorError) as error:
         mend = "check the space and the rights there"
         raise InputError(Problem(f"cannot be written: {error}", mend, str(path))) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

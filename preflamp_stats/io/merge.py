@@ -130,7 +130,7 @@ def _mismatches(shards: list[_Shard], path: str) -> Iterator[Problem]:
                 what = f"is over ({_listed(here.dims)}), but over ({_listed(there.dims)}) in "
                 yield Problem(what + one.name, "store both alike", other.name, path, name)
             for key in ("units", "role"):
-                if here.attrs.get(key) != there.attrs.get(key):
+                if str(here.attrs.get(key)) != str(there.attrs.get(key)):
                     what = f"has {key} {there.attrs.get(key)!r}, but {here.attrs.get(key)!r} in "
                     yield Problem(what + one.name, "store both alike", other.name, path, name)
 

@@ -26,11 +26,21 @@ _NAMED_DIMS = ("method", "model", "candidate", "weight")
 _LABELLED_DIMS = (*_NAMED_DIMS, "seed", "example")
 _COMPARED = ("chosen", "rejected")
 _DTYPES = {"str": "OUST", "float": "fiu", "int": "iuf"}
+_READ_ATTRIBUTES = {
+    "higher_is_better",
+    "long_name",
+    "pairwise",
+    "role",
+    "scoring",
+    "units",
+    "weight",
+}
 _ANALYSED = ("score", "trace", "generation_metric")
 
 
 def structure_problems(ds: xr.Dataset) -> Iterator[Problem]:
     """Find departures of one benchmark dataset from the schema that do not take its values."""
+    yield from _attribute_problems(ds)
     for name, spec in SPECS.items():
         if name in ds.variables:
             yield from _variable_problems(ds[name], spec)
@@ -67,6 +77,24 @@ def structure_problems(ds: xr.Dataset) -> Iterator[Problem]:
         )
 
 
+def _attribute_problems(ds: xr.Dataset) -> Iterator[Problem]:
+    for name, variable in ds.variables.items():
+        for key in sorted(_READ_ATTRIBUTES & set(variable.attrs)):
+            value = variable.attrs[key]
+            if np.ndim(value) or (key == "weight" and not _is_number(value)):
+                what = f"has an attribute {key} that is {value!r:.60}"
+                mend = "store a number" if key == "weight" else "store one text or number"
+                yield Problem(what, mend, variable=str(name))
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _variable_problems(array: xr.DataArray, spec: VariableSpec) -> Iterator[Problem]:
     dims = set(map(str, array.dims))
     for dim in sorted(set(spec.dims) - dims):
@@ -84,7 +112,7 @@ def _variable_problems(array: xr.DataArray, spec: VariableSpec) -> Iterator[Prob
 
 def _role_problems(array: xr.DataArray) -> Iterator[Problem]:
     dims = {"generation_metric": "method, example", "method_metric": "method"}
-    role = array.attrs.get("role")
+    role = str(array.attrs.get("role"))
     if role in dims:
         yield Problem(
             f"has role {role!r} but is {array.dtype} over ({', '.join(map(str, array.dims))})",
@@ -120,7 +148,7 @@ def _pairwise_problems(ds: xr.Dataset) -> Iterator[Problem]:
     known = {str(label) for label in ds["method"].values} if "method" in ds.coords else set()
     try:
         strangers = set(pairwise_methods(ds["reward"])) - known
-    except ValueError:
+    except (TypeError, ValueError):
         strangers = {str(ds["reward"].attrs["pairwise"])}
     if strangers:
         yield Problem(

@@ -141,7 +141,7 @@ def generation_metrics(ds: xr.Dataset) -> list[str]:
         if variable.dtype.kind == "f"
         and {"method", "example"} <= set(variable.dims)
         and not {"candidate", "token"} & set(variable.dims)
-        and variable.attrs.get("role", "generation_metric") == "generation_metric"
+        and str(variable.attrs.get("role", "generation_metric")) == "generation_metric"
     ]
 
 
@@ -157,7 +157,7 @@ def method_metrics(ds: xr.Dataset) -> list[str]:
         if variable.dtype.kind == "f"
         and "method" in variable.dims
         and set(variable.dims) <= {"method", "model", "seed"}
-        and variable.attrs.get("role", "method_metric") == "method_metric"
+        and str(variable.attrs.get("role", "method_metric")) == "method_metric"
     ]
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.aside import lock
 from preflamp_stats.outputs.figures import render_figures
 from preflamp_stats.outputs.record import RECORD_KEY, to_json
 from preflamp_stats.outputs.report import to_html
@@ -20,6 +22,8 @@ from preflamp_stats.results import Analysis
 __all__ = ["render_files", "write_analysis"]
 
 _RECORD = "analysis.json"
+_JOURNAL = "journal.json"
+_STAGING = ".preflamp-stats-"
 _RENDERERS = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
 # What an earlier analysis may have left; a record is data and may name anything.
 _OURS = re.compile(r"tables/[\w.-]+\.(csv|md|tex)|figures/[\w.-]+\.(pdf|png)|report\.html")
@@ -29,8 +33,10 @@ def write_analysis(analysis: Analysis, directory: Path) -> list[Path]:
     """Write tables, figures, report and record of an analysis.
 
     Everything is written into a hidden directory inside the target, flushed to the disk, and only
-    then moved to its final name, the record last. What an earlier analysis left and this one
-    does not make is removed; a file that no analysis wrote is never touched.
+    then moved to its final name. The record of an earlier analysis is taken away first and the new
+    one comes last, so that a record never stands beside files of another analysis. What an earlier
+    analysis left and this one does not make is removed; a file that no analysis wrote is never
+    touched. Killed at any moment, it is completed by the next one.
 
     Parameters
     ----------
@@ -54,9 +60,14 @@ def write_analysis(analysis: Analysis, directory: Path) -> list[Path]:
     made = _missing_parents(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        earlier = _earlier_files(directory)
-        _refuse_foreign(directory, files, earlier)
-        _replace(directory, files, stale=earlier - set(files))
+        # One writer at a time: of two analyses that end at once, the later one stands, whole.
+        with lock(directory, alone=True):
+            broken_off = _broken_off(directory)
+            earlier = _earlier_files(directory) | _installed(directory, broken_off)
+            _refuse_foreign(directory, files, earlier)
+            _replace(directory, files, earlier)
+            for staging in broken_off:
+                shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         _remove_empty(made)
         reason = error.strerror or str(error)
@@ -114,6 +125,40 @@ def _earlier_files(directory: Path) -> set[str]:
     return {path for path in named if _OURS.fullmatch(path)} | {_RECORD}
 
 
+def _broken_off(directory: Path) -> list[Path]:
+    """Hidden directories of writers that were killed; nobody else writes while we hold the lock."""
+    return [
+        path
+        for path in sorted(directory.glob(f"{_STAGING}*"))
+        if path.is_dir()
+        and not path.is_symlink()
+        and {each.name for each in path.iterdir()} <= {"new", "old", _JOURNAL}
+    ]
+
+
+def _installed(directory: Path, broken_off: Sequence[Path]) -> set[str]:
+    """Files that killed writers put in place, or found there as an earlier analysis's own.
+
+    A new file is known by its content, so that what somebody put there since is never taken for it.
+    """
+    found: set[str] = set()
+    for staging in broken_off:
+        try:
+            journal = json.loads((staging / _JOURNAL).read_bytes())
+            earlier, new = list(journal["earlier"]), dict(journal["new"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        found |= {path for path in earlier if isinstance(path, str) and _OURS.fullmatch(path)}
+        found |= {
+            path
+            for path, digest in new.items()
+            if (path == _RECORD or _OURS.fullmatch(path))
+            and (directory / path).is_file()
+            and _digest((directory / path).read_bytes()) == digest
+        }
+    return found
+
+
 def _refuse_foreign(directory: Path, files: Mapping[str, bytes], earlier: set[str]) -> None:
     in_the_way = {
         directory / place
@@ -133,9 +178,9 @@ def _refuse_foreign(directory: Path, files: Mapping[str, bytes], earlier: set[st
         raise InputError([Problem(what, mend, file=str(path)) for path in sorted(in_the_way)])
 
 
-def _replace(directory: Path, files: Mapping[str, bytes], stale: set[str]) -> None:
-    """Put new files in place and take stale ones away; on any failure put all back as it was."""
-    staging = Path(tempfile.mkdtemp(prefix=".preflamp-stats-", dir=directory))
+def _replace(directory: Path, files: Mapping[str, bytes], earlier: set[str]) -> None:
+    """Put new files in place and take earlier ones away; on any failure put all back as it was."""
+    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=directory))
     done: list[str] = []
     folders = [
         folder
@@ -145,22 +190,27 @@ def _replace(directory: Path, files: Mapping[str, bytes], stale: set[str]) -> No
     try:
         for path, content in files.items():
             _write_synced(staging / "new" / path, content)
-        kept = [path for path in sorted({*files, *stale}) if (directory / path).exists()]
+        kept = [path for path in sorted({*files, *earlier}) if (directory / path).exists()]
         for path in kept:
             (staging / "old" / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(directory / path, staging / "old" / path)
+        journal = {
+            "earlier": sorted(earlier),
+            "new": {path: _digest(content) for path, content in files.items()},
+        }
+        _write_synced(staging / _JOURNAL, json.dumps(journal).encode())
+        _sync(staging)
         try:
+            for path in sorted(kept, key=lambda path: path != _RECORD):
+                if path == _RECORD or path not in files:
+                    done.append(path)
+                    (directory / path).unlink()
             for path in sorted(files, key=lambda path: path == _RECORD):
-                if path == _RECORD:
-                    # Before the record goes in: a record never names a file that is not there.
-                    for old in sorted(stale & set(kept)):
-                        done.append(old)
-                        (directory / old).unlink()
                 (directory / path).parent.mkdir(exist_ok=True)
                 done.append(path)
                 os.replace(staging / "new" / path, directory / path)
         except BaseException:
-            for path in done:
+            for path in dict.fromkeys(done):
                 if path in kept:
                     os.replace(staging / "old" / path, directory / path)
                 else:
@@ -183,13 +233,21 @@ def _write_synced(path: Path, content: bytes) -> None:
 
 def _sync_directory(directory: Path) -> None:
     for folder in (directory, directory / "tables", directory / "figures"):
-        if not folder.is_dir() or os.name == "nt":
-            continue
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(folder)
+
+
+def _sync(folder: Path) -> None:
+    if not folder.is_dir() or os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _missing_parents(directory: Path) -> list[Path]:
