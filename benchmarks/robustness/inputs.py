@@ -179,10 +179,11 @@ def _conversation(number: int) -> dict[str, Any]:
 def _study(folder: Path) -> None:
     sys.path.insert(0, str(_TESTS))
     import torch
-    from study_files import STUDY, write_study
+    from study_files import LIGHT, STUDY, write_study
 
     torch.set_num_threads(1)
     write_study(folder, text=STUDY)
+    write_study(folder.with_name("light"), text=LIGHT)
     (folder / "train.toml").write_text(
         '[data.titles]\npath = "titles.jsonl"\n[models.small]\npath = "small"\n'
         '[methods.bt]\nkind = "head"\npath = "trained/{model}/bt-{seed}.safetensors"\n'
