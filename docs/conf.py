@@ -33,7 +33,13 @@ numpydoc_xref_param_type = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "preflamp-stats"
-html_theme_options = {"navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}
+# The whole contents at the left of every page: there are few pages, and no sections of them.
+html_theme_options = {
+    "navigation_with_keys": False,
+    "navbar_center": [],
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_sidebars = {"**": ["globaltoc"]}
 html_show_sourcelink = False
 html_static_path = ["_static"]
-html_css_files = ["executed.css"]
+html_css_files = ["site.css"]
