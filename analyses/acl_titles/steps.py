@@ -59,7 +59,7 @@ def choose_weights(results: Path, metric: str = "rouge1") -> pd.DataFrame:
     """
     with pls.open_results(results) as tree:
         (ds,) = pls.datasets(tree).values()
-        found = generation_quality(ds, metric)
+        found = generation_quality(ds, metric).mean("example")
         frame = found.to_dataframe(name="quality").reset_index()
     split = frame["method"].astype(str).str.rsplit(_AT, n=1, expand=True)
     frame = frame.assign(method=split[0], weight=split[1].astype(float))

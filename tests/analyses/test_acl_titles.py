@@ -106,13 +106,19 @@ def test_the_smallest_of_the_best_weights_is_chosen(steps, tmp_path):
     import xarray as xr
 
     names = [f"{method} at w = {weight:g}" for method in ("bt", "lo re") for weight in (0.5, 2, 8)]
-    quality = np.array([[0.1, 0.3, 0.3, 0.4, 0.2, 0.1]])[..., None].repeat(3, 2)
+    # The best title of all stands under "lo re" at 8, whose mean is the lowest.
+    spread = np.array([[0.0, 0.0, 0.0], [0.1, 0.0, -0.1], [0.1, 0.0, -0.1]] * 2)
+    spread[5] = [0.5, -0.25, -0.25]
+    means = np.array([0.1, 0.3, 0.3, 0.4, 0.3, 0.25])
+    quality = np.clip(means[:, None] + spread, 0, 1)[None]
     ds = xr.Dataset(
         {"user": ("example", ["a", "b", "c"]), "rouge1": (("model", "method", "example"), quality)},
         coords={"model": ["m"], "method": names},
     )
     pls.write_results(xr.DataTree.from_dict({"/titles": ds}), tmp_path / "s.nc")
-    chosen = steps.choose_weights(tmp_path / "s.nc").query("chosen")
+    found = steps.choose_weights(tmp_path / "s.nc")
+    assert len(found) == 6
+    chosen = found.query("chosen")
     assert dict(zip(chosen["method"], chosen["weight"], strict=True)) == {"bt": 2.0, "lo re": 0.5}
 
 
