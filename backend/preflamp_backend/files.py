@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import zlib
 from pathlib import Path
 
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.aside import aside
 
-__all__ = ["write_text"]
+__all__ = ["check_unpacked", "write_text"]
+
+_PACKED = 200
+"""Bytes of text that a byte of a compressed file may stand for; common text stands for 3 to 10."""
+
+_SMALL = 2**28
+"""Bytes of text that are allowed whatever the size of the file."""
+
+
+def check_unpacked(path: Path) -> None:
+    """Refuse a gzip file that is damaged, or that unpacks to far more than text does.
+
+    Parameters
+    ----------
+    path : Path
+        Files of other endings than ``.gz`` are let pass.
+
+    Raises
+    ------
+    InputError
+        If it would be larger than 256 MiB and than 200 times the file.
+    """
+    if path.suffix != ".gz":
+        return
+    try:
+        most = max(_SMALL, _PACKED * path.stat().st_size)
+        with gzip.open(path) as file:
+            unpacked = 0
+            while block := file.read(1 << 20):
+                unpacked += len(block)
+                if unpacked > most:
+                    what = f"unpacks to more than {most:,} bytes, which no text of its size does"
+                    mend = "unpack it by hand if you trust it"
+                    raise InputError(Problem(what, mend, str(path)))
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            Problem(f"cannot be unpacked ({error})", "copy or write it again", str(path))
+        ) from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -182,7 +182,7 @@ def _study(folder: Path) -> None:
     from study_files import LIGHT, STUDY, write_study
 
     torch.set_num_threads(1)
-    write_study(folder, text=STUDY)
+    write_study(folder, text=STUDY, examples=40)
     write_study(folder.with_name("light"), text=LIGHT)
     (folder / "train.toml").write_text(
         '[data.titles]\npath = "titles.jsonl"\n[models.small]\npath = "small"\n'

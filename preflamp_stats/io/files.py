@@ -56,14 +56,16 @@ def open_results(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.Data
     path = Path(path)
     _check_readable(path)
     try:
+        check_declared(path)
         with warnings.catch_warnings():
-            # Dims named twice warn; they are refused below, as is all that cannot be decoded.
             warnings.simplefilter("ignore")
             raw = xr.open_datatree(path, engine="netcdf4", decode_cf=False, chunks=chunks)
     except (OSError, RuntimeError) as error:
         what = "is not a whole NetCDF-4 file: it is of another format, or was cut short"
         mend = "write it with write_results or preflamp-stats convert, or copy it again"
         raise InputError(Problem(what, mend, str(path))) from error
+    except InputError:
+        raise
     except ValueError as error:
         if "align" not in str(error):
             raise unreadable(error, str(path)) from error
@@ -74,7 +76,6 @@ def open_results(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.Data
     except Exception as error:
         raise unreadable(error, str(path)) from error
     try:
-        check_declared(raw, path.stat().st_size, file=str(path))
         tree = xr.DataTree.from_dict(
             {
                 node.path: decoded(node.to_dataset(inherit=False), file=str(path), group=node.path)

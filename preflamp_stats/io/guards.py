@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import xarray as xr
 from xarray.backends import BackendArray
@@ -21,38 +25,48 @@ _SMALL = 2**24
 """Bytes that a variable may declare whatever the size of the file."""
 
 
-def check_declared(tree: xr.DataTree, size: int, *, file: str = "") -> None:
-    """Refuse variables that declare more than the file can hold, before anything is allocated.
+def check_declared(path: Path) -> None:
+    """Refuse a file that declares more than it can hold, before anything is allocated.
 
     Parameters
     ----------
-    tree : xarray.DataTree
-        Opened without decoding.
-    size : int
-        Bytes of the file.
-    file : str
-        File to name in each problem.
+    path : Path
+        NetCDF-4 file.
 
     Raises
     ------
     InputError
         If a variable would be larger than 2,000 times the file, and than 16 MiB, or is over one
         dim twice.
+    OSError, RuntimeError
+        If the NetCDF library cannot open it.
     """
+    size = path.stat().st_size
     most = max(_SMALL, size * _PACKED)
     problems = []
-    for node in tree.subtree:
-        for name, variable in node.to_dataset(inherit=False).variables.items():
-            where = (file, node.path, str(name))
-            if variable.nbytes > most:
-                what = f"declares {variable.nbytes:,} bytes, more than a file of {size:,} can hold"
+    with netCDF4.Dataset(path) as file:
+        for group, name, variable in _variables(file):
+            declared = math.prod(map(int, variable.shape)) * _bytes(variable.dtype)
+            if declared > most:
+                what = f"declares {declared:,} bytes, more than a file of {size:,} can hold"
                 mend = "write it again with write_results; do not trust it if it came from others"
-                problems.append(Problem(what, mend, *where))
-            if len(set(variable.dims)) < len(variable.dims):
+                problems.append(Problem(what, mend, str(path), group, name))
+            if len(set(variable.dimensions)) < len(variable.dimensions):
                 mend = "store it over different dims"
-                problems.append(Problem("is over one dim twice", mend, *where))
+                problems.append(Problem("is over one dim twice", mend, str(path), group, name))
     if problems:
         raise InputError(problems)
+
+
+def _variables(group: Any) -> Iterator[tuple[str, str, Any]]:
+    yield from ((group.path, name, each) for name, each in group.variables.items())
+    for inner in group.groups.values():
+        yield from _variables(inner)
+
+
+def _bytes(dtype: Any) -> int:
+    """Bytes of a value in memory; a text takes at least its pointer."""
+    return int(getattr(dtype, "itemsize", 8))
 
 
 def decoded(ds: xr.Dataset, *, file: str = "", group: str = "") -> xr.Dataset:

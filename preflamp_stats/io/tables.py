@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.parquet import read_parquet
 
 __all__ = ["SUFFIXES", "as_text", "read_table"]
 
@@ -166,20 +167,10 @@ def _parse_lines(lines: list[str], start: int, path: Path) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        import pyarrow
-        from pyarrow import compute, parquet
-    except ImportError as error:
-        mend = "pip install 'preflamp-stats[parquet]', or write CSV or JSONL"
-        raise InputError(Problem("needs pyarrow to be read", mend, str(path))) from error
-    try:
-        # From an open file, so that a name is never taken for a folder of partitions or a URL.
-        with path.open("rb") as source:
-            table = parquet.read_table(source)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(
-            Problem("is not a whole Parquet file", "write it again", str(path))
-        ) from error
+    table = read_parquet(path)
+    import pyarrow
+    from pyarrow import compute
+
     # What pandas adds for the index of a frame that was filtered or reordered is no column.
     names = [name for name in table.column_names if not name.startswith("__index_level_")]
     _check_header(names, path)

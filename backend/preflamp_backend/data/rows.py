@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.parquet import read_parquet
 
 __all__ = ["Faults", "read_rows"]
 
@@ -114,16 +115,12 @@ def _local(path: Path) -> list[dict[str, Any]]:
 
 
 def _parquet(path: Path) -> list[dict[str, Any]]:
+    table = read_parquet(path)
     try:
-        from pyarrow import ArrowInvalid, parquet
-    except ImportError as error:
-        raise InputError(
-            Problem("needs pyarrow", "pip install 'preflamp-stats[parquet]'", str(path))
-        ) from error
-    try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-    except ArrowInvalid as error:
-        raise InputError(Problem(f"is not Parquet ({error})", "check it", str(path))) from error
+        rows: list[dict[str, Any]] = table.to_pylist()
+    # Cells that are not what their column says: text that is no UTF-8, dates out of range.
+    except (ValueError, OverflowError) as error:
+        raise InputError(Problem(f"cannot be read ({error})", "check it", str(path))) from error
     return rows
 
 

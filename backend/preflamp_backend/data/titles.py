@@ -5,7 +5,6 @@ from __future__ import annotations
 import calendar
 import gzip
 import json
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from preflamp_backend.data.examples import HistoryItem
 from preflamp_backend.data.lamp import TASKS, Question
+from preflamp_backend.files import check_unpacked
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["Paper", "author_questions", "read_papers"]
@@ -138,6 +138,7 @@ def author_questions(papers: Sequence[Paper], *, min_papers: int = 5) -> list[Qu
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+    check_unpacked(path)
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
@@ -146,7 +147,7 @@ def _lines(path: Path) -> Iterator[tuple[int, Any]]:
                         yield number, json.loads(line)
                     except ValueError:
                         yield number, None
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             Problem(f"cannot be read ({error})", "name a JSONL file of papers", str(path))
         ) from error

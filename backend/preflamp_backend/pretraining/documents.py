@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
+from preflamp_backend.files import check_unpacked
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["Document", "Row", "encode_documents", "read_documents", "split_documents"]
@@ -79,13 +79,14 @@ def read_documents(paths: Sequence[str | Path], field: str = "text") -> list[Doc
     """
     documents: list[Document] = []
     for path in map(Path, paths):
+        check_unpacked(path)
         name = path.name.removesuffix(".gz")
         try:
             opened = gzip.open if path.suffix == ".gz" else open
             with opened(path, "rt", encoding="utf-8") as file:
                 read = _records(file, path, field) if name.endswith(".jsonl") else _blocks(file)
                 found = [document for document in read if document.text.strip()]
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise InputError(
                 Problem(f"cannot be read ({error})", "name text or JSONL in UTF-8", str(path))
             ) from error

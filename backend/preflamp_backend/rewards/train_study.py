@@ -7,6 +7,7 @@ alone, so that a stopped training goes on where it was, and a changed option tra
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -128,7 +129,7 @@ class Trainer:
             for training in self.plan.trainings.values()
             for seed in self.plan.seeds(training.method)
         ]
-        _check_places(jobs)
+        _check_places(jobs, self.plan)
         return jobs
 
     def run(self, report: Report | None = None) -> list[Job]:
@@ -328,19 +329,43 @@ def _after_epoch(job: Job, report: Report) -> Callable[[Epoch], None]:
     return lambda epoch: report(Progress(what, epoch.number, epoch.epochs, epoch.held_out))
 
 
-def _check_places(jobs: Sequence[Job]) -> None:
-    """Refuse two reward models with one place."""
+def _check_places(jobs: Sequence[Job], plan: TrainingPlan) -> None:
+    """Refuse two reward models with one place, and places that a study may not write to."""
     places: dict[Path, Job] = {}
     problems = []
+    study = plan.study.file.parent
+    features = plan.study.located(plan.setup.features)
+    if not _is_below(features, study):
+        what = f"leads out of the study's folder, to {features}"
+        problems.append(Problem(what, "name a place below it", variable="training.features"))
     for job in jobs:
+        variable = f"methods.{job.method}.path"
+        # A study may come from others: it writes below its own folder, over nothing but heads.
+        if not _is_below(job.path, study):
+            what = f"leads out of the study's folder, to {job.path}"
+            problems.append(Problem(what, "name a place below it", variable=variable))
+        elif job.path.is_file() and not _is_head(job.path):
+            what = f"names {job.path}, which is there and holds no reward model"
+            problems.append(Problem(what, "name another, or move it away", variable=variable))
         other = places.setdefault(job.path, job)
         if other is not job:
             mend = "put {model} into it" if other.model != job.model else "name another"
-            variable = f"methods.{job.method}.path"
             what = f"is where {other.method} under {other.model} is written too"
             problems.append(Problem(what, mend, variable=variable))
     if problems:
         raise InputError(problems)
+
+
+def _is_below(path: str | Path, folder: Path) -> bool:
+    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
+
+
+def _is_head(path: Path) -> bool:
+    try:
+        read_tensors(path)
+    except InputError:
+        return False
+    return True
 
 
 def _key_of(path: Path) -> str:
