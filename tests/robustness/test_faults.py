@@ -1,0 +1,165 @@
+"""A few of the trials of benchmarks/faults.py: kills, interrupts, races, a killed analysis."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+pytest.importorskip("pyarrow")
+
+import faults
+import fuzz
+from robustness.jobs import JOBS, Reference, reference
+
+from preflamp_stats.errors import InputError
+from preflamp_stats.io.aside import aside, lock
+from preflamp_stats.outputs import write
+
+FIRST = 10**6
+
+Bench = tuple[Path, Callable[[str], Reference]]
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """Valid inputs, and what each job leaves when nothing disturbs it."""
+    fuzz.warm_up()
+    folder = tmp_path_factory.mktemp("faults")
+    inputs = fuzz.inputs_in(folder / "inputs")
+    known: dict[str, Reference] = {}
+
+    def wanted(name: str) -> Reference:
+        if name not in known:
+            known[name] = reference(JOBS[name], inputs, folder / f"reference-{name}")
+        return known[name]
+
+    return inputs, wanted
+
+
+@pytest.mark.parametrize(
+    ("fault", "job", "count"),
+    [
+        ("kill", "convert", 4),
+        ("kill", "merge", 1),
+        pytest.param("kill", "analyze", 3, marks=pytest.mark.slow),
+        pytest.param("kill", "run", 2, marks=pytest.mark.slow),
+        ("interrupt", "convert", 2),
+        ("full disk", "convert", 2),
+        ("read-only output", "convert", 2),
+        ("vanished input", "merge", 1),
+        ("two at once", "convert", 2),
+    ],
+)
+def test_nothing_is_lost(bench: Bench, tmp_path: Path, fault: str, job: str, count: int) -> None:
+    if JOBS[job].backend and not fuzz.HAS_BACKEND:
+        pytest.skip("needs the backend")
+    inputs, wanted = bench
+    for seed in range(FIRST, FIRST + count):
+        trial = faults.trial(fault, job, seed, inputs, wanted(job), tmp_path)
+        assert trial.wrong == "", trial
+
+
+def test_a_killed_writer_leaves_nothing_for_long(tmp_path: Path) -> None:
+    path = tmp_path / "a[1].txt"
+    stale = tmp_path / ".a[1].txt.0123.partial"
+    other = tmp_path / ".a1.txt.0123.partial"
+    for each in (stale, other):
+        each.write_text("half")
+    with aside(path):
+        assert not stale.exists()
+        assert other.exists()
+
+
+def test_what_another_writes_now_is_let_be(tmp_path: Path) -> None:
+    with aside(tmp_path / "a.txt") as first:
+        first.write_text("half")
+        with aside(tmp_path / "a.txt") as second:
+            assert first.exists()
+            assert second != first
+
+
+def test_a_lock_is_free_once_left(tmp_path: Path) -> None:
+    with lock(tmp_path, alone=True) as held, lock(tmp_path, alone=True, wait=False) as again:
+        assert (held, again) == (True, False)
+    with lock(tmp_path, alone=True, wait=False) as held:
+        assert held
+
+
+FILES = {"tables/a.csv": b"1", "tables/b.csv": b"2", "analysis.json": b'{"preflamp_stats": 1}'}
+
+
+def _write(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes], out: Path) -> None:
+    monkeypatch.setattr(write, "render_files", lambda analysis: files)
+    write.write_analysis(None, out)  # type: ignore[arg-type]
+
+
+class _Killed(BaseException):
+    pass
+
+
+def _kill_while_moving(
+    monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes], out: Path, moves: int
+) -> None:
+    """Stop after some moves, as a kill does: nothing is put back, nothing cleared away."""
+    real, made = write.os.replace, []
+
+    def replace(source: Path, target: Path) -> None:
+        if len(made) == moves:
+            # What follows in this process is not what a killed one would do.
+            monkeypatch.setattr(write.os, "replace", lambda *paths: None)
+            monkeypatch.setattr(Path, "unlink", lambda *path, **options: None)
+            monkeypatch.setattr(write.shutil, "rmtree", lambda *path, **options: None)
+            raise _Killed
+        made.append(target)
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write.os, "replace", replace)
+        with pytest.raises(_Killed):
+            _write(monkeypatch, files, out)
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2])
+@pytest.mark.parametrize("older", [False, True])
+def test_a_killed_analysis_is_completed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moves: int, older: bool
+) -> None:
+    out = tmp_path / "out"
+    if older:
+        _write(monkeypatch, FILES | {"tables/old.csv": b"0", "tables/a.csv": b"0"}, out)
+    out.mkdir(exist_ok=True)
+    (out / "notes.txt").write_text("mine")
+    _kill_while_moving(monkeypatch, FILES, out, moves)
+    assert not (out / "analysis.json").exists()
+    _write(monkeypatch, FILES, out)
+    found = {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    assert found == FILES | {"notes.txt": b"mine"}
+    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_was_put_there_since_a_kill_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    _kill_while_moving(monkeypatch, FILES, out, 1)
+    (out / "tables" / "b.csv").write_text("mine")
+    with pytest.raises(InputError, match=r"b\.csv: is in the way"):
+        _write(monkeypatch, FILES, out)
+    assert (out / "tables" / "b.csv").read_text() == "mine"
+
+
+def test_a_folder_that_only_looks_like_ours_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mine = tmp_path / ".preflamp-stats-mine"
+    mine.mkdir()
+    (mine / "thesis.tex").write_text("mine")
+    _write(monkeypatch, FILES, tmp_path)
+    assert json.loads((tmp_path / "analysis.json").read_text())
+    assert (mine / "thesis.tex").read_text() == "mine"
