@@ -46,7 +46,7 @@ def check_unpacked(path: Path) -> None:
                     raise InputError(Problem(what, mend, str(path)))
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
-            Problem(f"cannot be unpacked ({error})", "copy or write it again", str(path))
+            Problem(f"cannot be read ({error})", "copy or write it again", str(path))
         ) from error
 
 
