@@ -12,13 +12,8 @@ from preflamp_stats.choices import Average, Scoring, Ties
 from preflamp_stats.kernels.scoring import credit_by_weight
 from preflamp_stats.kernels.traces import prefix_rewards
 from preflamp_stats.metrics.averages import example_mean
-from preflamp_stats.metrics.discrimination import (
-    compared_pair,
-    policy_score,
-    require,
-    score_credit,
-    score_parts,
-)
+from preflamp_stats.metrics.discrimination import compared_pair, score_credit
+from preflamp_stats.metrics.policy import policy_score, require, score_parts
 
 __all__ = [
     "DEFAULT_SHARES",

@@ -10,9 +10,10 @@ import xarray as xr
 from preflamp_stats.choices import Scale
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.kernels.rouge import ROUGE_METRICS
-from preflamp_stats.metrics.discrimination import policy_score, score_credit
+from preflamp_stats.metrics.discrimination import score_credit
 from preflamp_stats.metrics.generation import generation_metrics, generation_quality
 from preflamp_stats.metrics.options import MetricOptions
+from preflamp_stats.metrics.policy import policy_score
 
 __all__ = [
     "MetricInfo",

@@ -18,7 +18,8 @@ from preflamp_stats.metrics.curves import (
     prefix_accuracy,
     weight_curve,
 )
-from preflamp_stats.metrics.discrimination import policy_accuracy, policy_score, rm_accuracy
+from preflamp_stats.metrics.discrimination import policy_accuracy, rm_accuracy
+from preflamp_stats.metrics.policy import policy_score
 
 TIES = st.sampled_from(["half", "strict", "drop"])
 

@@ -12,10 +12,10 @@ from preflamp_stats.errors import InputError, SchemaError
 from preflamp_stats.metrics.discrimination import (
     pair_accuracy,
     policy_accuracy,
-    policy_score,
     rm_accuracy,
     score_credit,
 )
+from preflamp_stats.metrics.policy import policy_score
 from preflamp_stats.schema import validate
 from preflamp_stats.simulation import simulate
 
