@@ -7,6 +7,8 @@ from collections.abc import Hashable, Iterable, Iterator
 
 import xarray as xr
 
+from preflamp_stats.io.guards import unreadable
+
 __all__ = ["DEFAULT_BLOCK_BYTES", "example_blocks", "load_block"]
 
 DEFAULT_BLOCK_BYTES = 64 * 2**20
@@ -73,9 +75,15 @@ def load_block(ds: xr.Dataset, block: slice, *, names: Iterable[str] | None = No
     ------
     KeyError
         For a name that the dataset lacks.
+    InputError
+        If the file is damaged there.
     """
     chosen = ds if names is None else ds[list(names)]
-    return chosen.isel(example=block, missing_dims="ignore").compute()
+    try:
+        return chosen.isel(example=block, missing_dims="ignore").compute()
+    except (OSError, RuntimeError, UnicodeError) as error:
+        # Arrays backed by dask bear no guard of their own.
+        raise unreadable(error, variable=", ".join(map(str, chosen.data_vars))) from error
 
 
 def _bytes_per_example(variable: xr.Variable) -> int:

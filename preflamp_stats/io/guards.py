@@ -24,6 +24,9 @@ _PACKED = 2000
 _SMALL = 2**24
 """Bytes that a variable may declare whatever the size of the file."""
 
+_FEW = 100_000
+"""Chunks of storage that a variable may declare whatever the size of the file."""
+
 
 def check_declared(path: Path) -> None:
     """Refuse a file that declares more than it can hold, before anything is allocated.
@@ -36,8 +39,8 @@ def check_declared(path: Path) -> None:
     Raises
     ------
     InputError
-        If a variable would be larger than 2,000 times the file, and than 16 MiB, or is over one
-        dim twice.
+        If a variable would be larger than 2,000 times the file, and than 16 MiB; is cut into more
+        pieces than the file has bytes, and than 100,000; or is over one dim twice.
     OSError, RuntimeError
         If the NetCDF library cannot open it.
     """
@@ -49,6 +52,10 @@ def check_declared(path: Path) -> None:
             declared = math.prod(map(int, variable.shape)) * _bytes(variable.dtype)
             if declared > most:
                 what = f"declares {declared:,} bytes, more than a file of {size:,} can hold"
+                mend = "write it again with write_results; do not trust it if it came from others"
+                problems.append(Problem(what, mend, str(path), group, name))
+            elif (pieces := _pieces(variable)) > max(_FEW, size):
+                what = f"declares {pieces:,} pieces, more than a file of {size:,} bytes can hold"
                 mend = "write it again with write_results; do not trust it if it came from others"
                 problems.append(Problem(what, mend, str(path), group, name))
             if len(set(variable.dimensions)) < len(variable.dimensions):
@@ -67,6 +74,14 @@ def _variables(group: Any) -> Iterator[tuple[str, str, Any]]:
 def _bytes(dtype: Any) -> int:
     """Bytes of a value in memory; a text takes at least its pointer."""
     return int(getattr(dtype, "itemsize", 8))
+
+
+def _pieces(variable: Any) -> int:
+    """Chunks of storage; each that is there takes several bytes, and each takes time."""
+    sizes = variable.chunking()
+    if not isinstance(sizes, list | tuple):
+        return 1
+    return math.prod(-(-int(n) // int(each)) for n, each in zip(variable.shape, sizes, strict=True))
 
 
 def decoded(ds: xr.Dataset, *, file: str = "", group: str = "") -> xr.Dataset:
