@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ __all__ = ["Cluster", "Plan", "prepare", "run_study"]
 Report = Callable[[Shard], None]
 
 _LOG = logging.getLogger(__name__)
+
+_ATTEMPTS = 3
+"""Times that shards are sent to a cluster that drops them."""
 
 
 @dataclass(frozen=True)
@@ -149,25 +153,42 @@ def _done(planned: Plan, pending: list[Shard], cluster: Cluster) -> Iterator[Sha
         raise InputError(
             Problem("needs dask", "pip install 'preflamp-stats[dask]'", variable="--workers")
         ) from error
+    left = {shard.key: shard for shard in pending}
     with _client(cluster) as client:
-        # Examples go to the workers once; a shard's task then names them only.
-        examples = {
-            name: client.scatter(rows, hash=False) for name, rows in planned.examples.items()
-        }
-        futures = [
-            client.submit(
-                _run_on_worker,
-                study,
-                shard,
-                examples[shard.dataset],
-                folder.resolve(),
-                key=shard.key,
-                pure=False,
-            )
-            for shard in pending
-        ]
-        for future in as_completed(futures):
-            yield future.result()
+        for attempt in range(_ATTEMPTS):
+            # Examples go to the workers once; a shard's task then names them only.
+            examples = {
+                name: client.scatter(rows, hash=False, broadcast=True)
+                for name, rows in planned.examples.items()
+            }
+            futures = [
+                client.submit(
+                    _run_on_worker,
+                    study,
+                    shard,
+                    examples[shard.dataset],
+                    folder.resolve(),
+                    key=f"{shard.key}-{attempt}",
+                    pure=False,
+                )
+                for shard in left.values()
+            ]
+            try:
+                for future in as_completed(futures):
+                    shard = future.result()
+                    del left[shard.key]
+                    yield shard
+                return
+            except CancelledError:
+                # The examples went with the workers that held them, or the scheduler lost touch.
+                _LOG.warning("the cluster dropped %d shards; sending them anew", len(left))
+    raise InputError(
+        Problem(
+            f"dropped {len(left)} shards {_ATTEMPTS} times",
+            "run again to go on with what is missing, with fewer workers if memory is short",
+            variable=cluster.address or f"--workers {cluster.workers}",
+        )
+    )
 
 
 def _run_on_worker(study: Study, shard: Shard, examples: Sequence[Example], folder: Path) -> Shard:

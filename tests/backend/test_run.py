@@ -165,23 +165,25 @@ def test_shards_of_another_size_give_the_same_numbers(study_file, unbroken, tmp_
 
 
 @pytest.mark.slow
-def test_a_cluster_gives_the_same_bytes_though_a_worker_dies(study_file, unbroken, tmp_path):
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_cluster_gives_the_same_bytes_though_workers_die(study_file, unbroken, tmp_path, deaths):
     out = tmp_path / "results.nc"
     planned = prepare(read_study(study_file), out)
     killed = []
 
-    def kill_one(shard):
+    def kill(shard):
         if not killed:
             import psutil
 
             workers = [
                 p for p in psutil.Process().children(recursive=True) if "spawn" in str(p.cmdline())
             ]
-            killed.append(workers[-1].pid)
-            workers[-1].kill()
+            for worker in workers[-deaths:]:
+                killed.append(worker.pid)
+                worker.kill()
 
-    run_study(planned, cluster=Cluster(workers=2), report=kill_one)
-    assert killed
+    run_study(planned, cluster=Cluster(workers=2), report=kill)
+    assert len(killed) == deaths
     assert out.read_bytes() == unbroken.read_bytes()
 
 
