@@ -89,9 +89,11 @@ def cases(count: int, first: int = 0, kinds: list[str] | None = None) -> Iterato
         if (not kinds or name in kinds) and (HAS_BACKEND or not kind.backend)
     }
     total = sum(kind.share for kind in chosen.values())
-    for name, kind in chosen.items():
-        for seed in range(first, first + max(1, round(count * kind.share / total))):
-            yield name, seed
+    counts = {name: max(1, round(count * kind.share / total)) for name, kind in chosen.items()}
+    # In turn, so that a run that is stopped has met every kind.
+    found = [((at + 0.5) / n, name, first + at) for name, n in counts.items() for at in range(n)]
+    for _, name, seed in sorted(found):
+        yield name, seed
 
 
 def run_case(kind: str, seed: int, inputs: Path, folder: Path) -> Outcome:
