@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
 
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError
 from preflamp_stats.io.aside import aside
-from preflamp_stats.io.guards import check_declared, decoded, unreadable
+from preflamp_stats.io.guards import Chunks, check_declared, decoded, unreadable
 from preflamp_stats.io.writer import check_written, storage_problems, write_file
 from preflamp_stats.schema import SCHEMA_VERSION, annotated, find_problems
 
 __all__ = ["Chunks", "open_results", "write_results"]
-
-Chunks = int | Literal["auto"] | Mapping[Any, Any] | None
 
 
 def open_results(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.DataTree:
@@ -55,11 +51,13 @@ def open_results(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.Data
     """
     path = Path(path)
     _check_readable(path)
+    stat = path.stat()
+    token = f"{path.resolve()}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}"
     try:
         check_declared(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            raw = xr.open_datatree(path, engine="netcdf4", decode_cf=False, chunks=chunks)
+            raw = xr.open_datatree(path, engine="netcdf4", decode_cf=False)
     except (OSError, RuntimeError) as error:
         what = "is not a whole NetCDF-4 file: it is of another format, or was cut short"
         mend = "write it with write_results or preflamp-stats convert, or copy it again"
@@ -78,7 +76,13 @@ def open_results(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.Data
     try:
         tree = xr.DataTree.from_dict(
             {
-                node.path: decoded(node.to_dataset(inherit=False), file=str(path), group=node.path)
+                node.path: decoded(
+                    node.to_dataset(inherit=False),
+                    file=str(path),
+                    group=node.path,
+                    chunks=chunks,
+                    token=token,
+                )
                 for node in raw.subtree
             }
         )

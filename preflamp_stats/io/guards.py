@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import netCDF4
 import numpy as np
@@ -16,7 +16,9 @@ from xarray.core import indexing
 
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["check_declared", "decoded", "unreadable"]
+__all__ = ["Chunks", "check_declared", "decoded", "unreadable"]
+
+Chunks = int | Literal["auto"] | Mapping[Any, Any] | None
 
 _PACKED = 2000
 """Values a byte of the file may stand for: twice what deflate, the usual filter, can reach."""
@@ -84,15 +86,21 @@ def _pieces(variable: Any) -> int:
     return math.prod(-(-int(n) // int(each)) for n, each in zip(variable.shape, sizes, strict=True))
 
 
-def decoded(ds: xr.Dataset, *, file: str = "", group: str = "") -> xr.Dataset:
+def decoded(
+    ds: xr.Dataset, *, file: str = "", group: str = "", chunks: Chunks = None, token: str = ""
+) -> xr.Dataset:
     """Decode texts, missing values and truth values, such that what cannot be read is named.
 
     Parameters
     ----------
     ds : xarray.Dataset
-        A group opened without decoding. Arrays backed by dask stay as they are.
+        A group opened without decoding.
     file, group : str
         To name in a problem.
+    chunks : int, "auto" or mapping of str to int, optional
+        Back the arrays by dask, in chunks of these sizes (``{}``: those of storage).
+    token : str
+        Names the file and its state in dask's graph.
 
     Returns
     -------
@@ -114,15 +122,19 @@ def decoded(ds: xr.Dataset, *, file: str = "", group: str = "") -> xr.Dataset:
             warnings.simplefilter("ignore", xr.SerializationWarning)
             # Times stay numbers: with decoding, a latency in "seconds" would become durations.
             found = xr.decode_cf(ds, decode_times=False)
-        variables = {name: _guarded(each, file, group, str(name)) for name, each in found.items()}
-        coords = {
+        arrays = {
             name: _guarded(each, file, group, str(name))
-            for name, each in found.coords.items()
+            for name, each in found.variables.items()
             if name not in found.indexes
         }
+        if chunks is not None:
+            arrays = {
+                name: _chunked(each, chunks, f"{name}-{token}{group}")
+                for name, each in arrays.items()
+            }
     except Exception as error:
         raise unreadable(error, file, group, _culprit(ds)) from error
-    return found.assign(variables).assign_coords(coords)
+    return found.assign(arrays).set_coords(list(found.coords))
 
 
 def unreadable(error: Exception, file: str = "", group: str = "", variable: str = "") -> InputError:
@@ -155,10 +167,16 @@ def _culprit(ds: xr.Dataset) -> str:
     return ""
 
 
-def _guarded(array: xr.DataArray, file: str, group: str, name: str) -> xr.Variable:
-    variable = array.variable
-    if variable.chunks is not None:
-        return variable
+def _chunked(variable: xr.Variable, chunks: Chunks, name: str) -> xr.Variable:
+    sizes: Any = chunks
+    if isinstance(chunks, Mapping):
+        stored = variable.encoding.get("preferred_chunks") or {}
+        sizes = {dim: size for dim, size in {**stored, **chunks}.items() if dim in variable.dims}
+    # The sizes are part of the name: one array in other chunks is another array of dask's.
+    return variable.chunk(sizes, name=f"{name}-{sizes}")
+
+
+def _guarded(variable: xr.Variable, file: str, group: str, name: str) -> xr.Variable:
     data = indexing.LazilyIndexedArray(_Guarded(variable, file, group, name))
     return xr.Variable(variable.dims, data, variable.attrs, variable.encoding)
 

@@ -78,7 +78,7 @@ def _number_problems(ds: xr.Dataset, spec: VariableSpec) -> Iterator[Problem]:
         counts["values"] += numbers.size
         counts["missing"] += int(np.isnan(numbers).sum())
         counts["low"] += int((finite < spec.low - ROUNDING).sum())
-        counts["high"] += int((finite > spec.high + ROUNDING).sum())
+        counts["high"] += int((finite > _most(spec) + ROUNDING).sum())
         if spec.role != "label":
             counts["infinite"] += int(np.isinf(numbers).sum())
         if spec.kind == "int" and numbers.dtype.kind == "f":
@@ -88,6 +88,11 @@ def _number_problems(ds: xr.Dataset, spec: VariableSpec) -> Iterator[Problem]:
         if spec.role == "trace":
             _count_trace_faults(loaded, spec.name, counts, paired=paired)
     yield from _count_problems(spec, counts, low, high)
+
+
+def _most(spec: VariableSpec) -> float:
+    """Largest value; of whole numbers no more than floats can count."""
+    return min(spec.high, 2.0**53) if spec.kind == "int" else spec.high
 
 
 def _has_lengths(ds: xr.Dataset) -> bool:
@@ -129,8 +134,10 @@ def _count_problems(
         mend = f"values start at {spec.low:g}"
         yield problem(f"is below {spec.low:g} in {counts['low']} of {n}, least {low:g}", mend)
     if counts["high"]:
-        mend = f"values end at {spec.high:g}" + _hint(spec)
-        yield problem(f"is above {spec.high:g} in {counts['high']} of {n}, greatest {high:g}", mend)
+        mend = f"values end at {_most(spec):g}" + _hint(spec)
+        yield problem(
+            f"is above {_most(spec):g} in {counts['high']} of {n}, greatest {high:g}", mend
+        )
     if counts["fractions"]:
         yield problem(f"is not whole in {counts['fractions']} of {n}", "store whole numbers")
     if counts["holes"]:
