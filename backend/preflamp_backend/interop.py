@@ -166,7 +166,7 @@ def _json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         ) from error
     try:
         whole = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         whole = None
     if isinstance(whole, dict):
         yield 1, whole
@@ -176,7 +176,7 @@ def _json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
             raise InputError(

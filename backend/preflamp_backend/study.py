@@ -136,7 +136,7 @@ def read_study(path: str | Path, *, trained: bool = True) -> Study:
     file = Path(path)
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             Problem(f"cannot be read as TOML ({error})", "see the guide to study files", str(file))
         ) from error

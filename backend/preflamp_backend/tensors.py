@@ -82,7 +82,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         about = texts.get("about", texts)
         if not isinstance(about, dict):
             raise ValueError("its metadata is no JSON object")
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         mend = "name a safetensors file that this program wrote"
         raise InputError(Problem(f"cannot be read ({error})", mend, str(path))) from error
     return tensors, about

@@ -117,7 +117,7 @@ def _earlier_files(directory: Path) -> set[str]:
     """Files that the record of an earlier analysis in the directory claims; none without one."""
     try:
         record = json.loads((directory / _RECORD).read_bytes())
-    except (FileNotFoundError, IsADirectoryError, ValueError):
+    except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):
         return set()
     if not isinstance(record, dict) or RECORD_KEY not in record:
         return set()
@@ -146,7 +146,7 @@ def _installed(directory: Path, broken_off: Sequence[Path]) -> set[str]:
         try:
             journal = json.loads((staging / _JOURNAL).read_bytes())
             earlier, new = list(journal["earlier"]), dict(journal["new"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
         found |= {path for path in earlier if isinstance(path, str) and _OURS.fullmatch(path)}
         found |= {

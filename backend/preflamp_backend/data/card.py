@@ -102,7 +102,7 @@ def _name(path: str | Path, paths: Sequence[str | Path]) -> str:
 def _card_beside(path: Path) -> dict[str, Any] | None:
     try:
         card = json.loads((path.parent / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return card if isinstance(card, dict) else None
 

@@ -167,7 +167,7 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
                     continue
                 try:
                     record = json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     record = error
                 if not isinstance(record, dict):
                     record = Problem(

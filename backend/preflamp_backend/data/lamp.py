@@ -221,7 +221,7 @@ def _json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise _fault(path, f"cannot be read ({error})", "check the path") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _fault(path, f"is not JSON in UTF-8 ({error})", "give LaMP's own file") from error
 
 

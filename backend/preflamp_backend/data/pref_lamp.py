@@ -119,12 +119,12 @@ def read_outputs(path: str | Path) -> dict[str, str]:
         text = Path(path).read_text(encoding="utf-8")
         try:
             whole = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             whole = [json.loads(line) for line in text.splitlines() if line.strip()]
         records = whole["golds"] if isinstance(whole, dict) and "golds" in whole else whole
         records = [records] if isinstance(records, dict) else records
         pairs = [(str(each["id"]), str(each["output"])) for each in records]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             Problem(
                 f"cannot be read as outputs ({error})",

@@ -93,7 +93,7 @@ def _local(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".json":
         try:
             rows = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(Problem(f"is not JSON ({error})", "mend it", str(path))) from error
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise InputError(Problem("is not a list of objects", "give one", str(path)))
@@ -104,7 +104,7 @@ def _local(path: Path) -> list[dict[str, Any]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict):
             rows.append(row)

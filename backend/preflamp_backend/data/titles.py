@@ -145,7 +145,7 @@ def _lines(path: Path) -> Iterator[tuple[int, Any]]:
                 if line.strip():
                     try:
                         yield number, json.loads(line)
-                    except ValueError:
+                    except (ValueError, RecursionError):
                         yield number, None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(

@@ -184,7 +184,7 @@ def _records(file: Any, path: Path, field: str) -> Iterator[Document]:
             continue
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             record = None
         if isinstance(record, dict) and isinstance(record.get(field), str):
             yield Document((("", record[field]),))

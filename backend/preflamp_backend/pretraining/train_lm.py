@@ -160,7 +160,7 @@ def _read_record(path: Path, key: str) -> Trained | None:
     """Return what an earlier training found, if it was the same one."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or record.get("training") != key:
         return None

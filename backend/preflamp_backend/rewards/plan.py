@@ -132,7 +132,7 @@ def read_training(path: str | Path) -> TrainingPlan:
     file = Path(path)
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+    except (OSError, ValueError, RecursionError):
         raise InputError(problems) from None
     reader = _Reader(file)
     setup = reader.setup(table)

@@ -149,7 +149,7 @@ def is_trained(folder: Path, key: str) -> bool:
     """Whether a folder holds the reward model of a key, whole."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(record, dict) and record.get("key") == key
 
