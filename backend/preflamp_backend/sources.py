@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import CONFIG_NAME
+from transformers.utils.hub import cached_file, extract_commit_hash
 
 from preflamp_backend.vocabulary import tokenizer_hash
 from preflamp_stats.errors import InputError, Problem
@@ -132,10 +134,22 @@ def unloadable(source: ModelSource, error: Exception) -> InputError:
     )
 
 
+def _hub_commit(source: ModelSource) -> str:
+    """Commit of a hub model, from the folder of its cache that its configuration lies in."""
+    try:
+        config = cached_file(source.path, CONFIG_NAME, revision=source.revision)
+    except (OSError, ValueError) as error:
+        raise unloadable(source, error) from error
+    commit = extract_commit_hash(config, None)
+    if commit is None:
+        raise unloadable(source, OSError(f"no commit is known of {config}"))
+    return commit
+
+
 def _weights_hash(source: ModelSource) -> str:
     folder = Path(source.path)
     if not folder.is_dir():
-        return f"commit {load_config(source)._commit_hash}"
+        return f"commit {_hub_commit(source)}"
     digest = sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")]):
         with path.open("rb") as file:

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+
 import pytest
 import torch
 from preflamp_backend.loading import (
@@ -119,3 +124,28 @@ def test_sources_outside_their_choices_are_refused():
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="torch sees none"):
             ModelSource("x", device="cuda:0").resolved_device()
+
+
+def test_a_name_of_the_hub_is_read_from_its_cache_and_known_by_its_commit(model_folders, tmp_path):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    home = tmp_path / "models--somebody--tiny"
+    shutil.copytree(model_folders["qwen2"], home / "snapshots" / commit)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(commit)
+    script = (
+        "import sys; from preflamp_backend.loading import load_language_model\n"
+        "from preflamp_backend.sources import ModelSource, identify\n"
+        "source = ModelSource('somebody/tiny', revision='main', device='cpu')\n"
+        "print(load_language_model(source).parameters, identify(source)['weights'])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ
+        | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path)}
+        | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split(maxsplit=1)
+    local = load_language_model(ModelSource(str(model_folders["qwen2"]), device="cpu"))
+    assert found == [str(local.parameters), f"commit {commit}\n"]

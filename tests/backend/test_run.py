@@ -187,6 +187,20 @@ def test_a_cluster_gives_the_same_bytes_though_workers_die(study_file, unbroken,
     assert out.read_bytes() == unbroken.read_bytes()
 
 
+@pytest.mark.slow
+def test_a_running_cluster_is_used_by_its_address(study_file, unbroken, tmp_path):
+    from distributed import LocalCluster
+
+    out = tmp_path / "results.nc"
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as running:
+        address = running.scheduler_address
+        done = CliRunner().invoke(
+            run_command, [str(study_file), "-o", str(out), "--scheduler", address]
+        )
+    assert done.exit_code == 0, done.output
+    assert out.read_bytes() == unbroken.read_bytes()
+
+
 def test_the_command_runs_says_what_it_wrote_and_interrupts_cleanly(
     study_file, tmp_path, monkeypatch
 ):
