@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all lint types analyses study calibration paper docs check clean
+.PHONY: demo test test-all lint types analyses study calibration paper docs check fuzz faults audit clean
 
 demo: $(VENV)/.core
 	$(BIN)/preflamp-stats demo
@@ -51,6 +51,25 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 check: test lint types docs
+
+# Every night: spoilt inputs, and kills and other faults. Hours on one core; both go on where they
+# were stopped.
+CASES ?= 20000
+TRIALS ?= 200
+
+fuzz: $(VENV)/.dev
+	mkdir -p out
+	$(BIN)/python benchmarks/fuzz.py run --cases $(CASES) --workers $(WORKERS) --out out/fuzz.jsonl
+
+faults: $(VENV)/.dev
+	mkdir -p out
+	$(BIN)/python benchmarks/faults.py run --trials $(TRIALS) --out out/faults.jsonl
+
+# Known vulnerabilities of the pinned packages, where the advisory service can be reached.
+audit: $(VENV)/bin/python
+	test -x $(VENV)/audit/bin/pip-audit || $(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9,<3'
+	$(PYTHON) .ci/audit.py $(VENV)/audit/bin/pip-audit
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"preflamp-stats needs Python 3.11 or newer, this is {v[0]}.{v[1]}: try make PYTHON=python3.12") if v < (3, 11) else None'
