@@ -1,7 +1,7 @@
 """Ask for known vulnerabilities of every pinned package; say plainly which could not be asked for.
 
 ``python .ci/audit.py PIP_AUDIT`` runs that program on constraints.txt. Exit status 1 if a package
-is vulnerable; 0 if none is known to be, or if the advisory service cannot be reached, which is said.
+is vulnerable; 0 if none is known to be, or if the service cannot be reached, which is said.
 """
 
 from __future__ import annotations
