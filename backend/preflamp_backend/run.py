@@ -120,11 +120,11 @@ def run_study(
     folder = planned.folder
     try:
         folder.mkdir(exist_ok=True)
+        write_manifest(folder, planned.study, planned.shards, planned.examples)
     except OSError as error:
         raise InputError(
             Problem(f"cannot be written ({error})", "free space or name another file", str(folder))
         ) from error
-    write_manifest(folder, planned.study, planned.shards, planned.examples)
     report = report or (lambda shard: None)
     for shard in _done(planned, planned.pending(), cluster or Cluster()):
         report(shard)

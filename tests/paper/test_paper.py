@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "paper"))
 
 import build
 import calibration_results
+import macros
 import study_results
 
 ROOT = Path(__file__).parents[2]
@@ -93,8 +94,8 @@ def test_numbers_are_those_of_the_results(study: Path, generated: Path) -> None:
     assert r"\newcommand{\StudyResamples}{50}" in text
     cells = calibration_results.read_cells(ROOT / "docs" / "calibration" / "cells.csv")
     grid = calibration_results.grid_of_tau(cells)
-    worst = 100 * grid["model covers"].min()
-    assert rf"\newcommand{{\ModelWorst}}{{{worst:.1f}}}" in text
+    worst = grid["model covers"].min()
+    assert rf"\newcommand{{\ModelWorst}}{{{macros.share(worst)}}}" in text
     record = study_results.read_analysis(study)
     assert record["versions"]["preflamp-stats"] in text
 
