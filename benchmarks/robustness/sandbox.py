@@ -6,6 +6,7 @@ memory, its limits or its libraries outlives it.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import re
@@ -181,6 +182,10 @@ def _files(folder: Path) -> list[str]:
 def _child(prepare: Prepare, folder: Path, logs: dict[str, Path], limits: Limits) -> None:
     """Never returns."""
     status = HARNESS_FAULT
+    # Until the limits are set; ends even a child that a lock of its parent's threads holds.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(limits.wall + 20)
+    faulthandler.disable()  # a crash is told by its signal; the parent's terminal is not ours
     try:
         for number, name in ((1, "out"), (2, "err")):
             descriptor = os.open(logs[name], os.O_WRONLY | os.O_CREAT, 0o600)

@@ -117,11 +117,7 @@ def decoded(
             # Without it xarray leaves characters as bytes.
             variable.attrs.setdefault("_Encoding", "utf-8")
     try:
-        with warnings.catch_warnings():
-            # Attributes that make no sense are let be, as the library does, but not printed.
-            warnings.simplefilter("ignore", xr.SerializationWarning)
-            # Times stay numbers: with decoding, a latency in "seconds" would become durations.
-            found = xr.decode_cf(ds, decode_times=False)
+        found = _decode(ds)
         arrays = {
             name: _guarded(each, file, group, str(name))
             for name, each in found.variables.items()
@@ -157,11 +153,19 @@ def unreadable(error: Exception, file: str = "", group: str = "", variable: str 
     return InputError(Problem(what, mend, file, group, variable))
 
 
+def _decode(ds: xr.Dataset) -> xr.Dataset:
+    with warnings.catch_warnings():
+        # Attributes that make no sense are let be, as the library does, but not printed.
+        warnings.simplefilter("ignore", xr.SerializationWarning)
+        # Times stay numbers: with decoding, a latency in "seconds" would become durations.
+        return xr.decode_cf(ds, decode_times=False)
+
+
 def _culprit(ds: xr.Dataset) -> str:
     """Name of the variable that cannot be decoded alone; empty where it takes several."""
     for name, variable in ds.variables.items():
         try:
-            xr.decode_cf(xr.Dataset({name: variable}), decode_times=False)
+            _decode(xr.Dataset({name: variable}))
         except Exception:
             return str(name)
     return ""

@@ -91,7 +91,7 @@ def _read_csv(path: Path, separator: str) -> pd.DataFrame:
             encoding="utf-8-sig",
             skip_blank_lines=False,
         )
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise _unquoted(path) from error
     if len(frame) != len(lines):
         raise _unquoted(path)
