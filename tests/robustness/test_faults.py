@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from robustness.jobs import JOBS, Reference, reference
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.aside import aside, lock
 from preflamp_stats.outputs import write
+from preflamp_stats.outputs.record import RECORD_KEY
 
 FIRST = 10**6
 
@@ -90,7 +92,13 @@ def test_a_lock_is_free_once_left(tmp_path: Path) -> None:
         assert held
 
 
-FILES = {"tables/a.csv": b"1", "tables/b.csv": b"2", "analysis.json": b'{"preflamp_stats": 1}'}
+FILES = {
+    "tables/a.csv": b"1",
+    "tables/b.csv": b"2",
+    "analysis.json": json.dumps(
+        {RECORD_KEY: "0", "files": ["tables/a.csv", "tables/b.csv", "tables/old.csv"]}
+    ).encode(),
+}
 
 
 def _write(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes], out: Path) -> None:
@@ -98,31 +106,26 @@ def _write(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes], out: Path) 
     write.write_analysis(None, out)  # type: ignore[arg-type]
 
 
-class _Killed(BaseException):
-    pass
-
-
 def _kill_while_moving(
     monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes], out: Path, moves: int
 ) -> None:
-    """Stop after some moves, as a kill does: nothing is put back, nothing cleared away."""
-    real, made = write.os.replace, []
+    """Write in a child that dies after some moves: nothing is put back, nothing cleared away."""
+    pid = os.fork()
+    if pid == 0:
+        real, made = os.replace, []
 
-    def replace(source: Path, target: Path) -> None:
-        if len(made) == moves:
-            # What follows in this process is not what a killed one would do.
-            monkeypatch.setattr(write.os, "replace", lambda *paths: None)
-            monkeypatch.setattr(Path, "unlink", lambda *path, **options: None)
-            monkeypatch.setattr(write.shutil, "rmtree", lambda *path, **options: None)
-            raise _Killed
-        made.append(target)
-        real(source, target)
+        def replace(source: Path, target: Path) -> None:
+            if len(made) == moves:
+                os._exit(9)
+            made.append(target)
+            real(source, target)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(write.os, "replace", replace)
-        with pytest.raises(_Killed):
+        try:
+            monkeypatch.setattr(write.os, "replace", replace)
             _write(monkeypatch, files, out)
-    monkeypatch.undo()
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
 
 
 @pytest.mark.parametrize("moves", [0, 1, 2])
