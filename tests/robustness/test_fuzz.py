@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ pytest.importorskip("pyarrow")
 
 import fuzz
 from robustness import sandbox
-from robustness.kinds import KINDS
 
 FIRST = 10**6
 """Seeds of these tests; those of the long runs start at 0."""
@@ -47,30 +47,30 @@ COLUMNS = st.sampled_from(
 RECORDS = st.lists(st.dictionaries(COLUMNS | st.text(max_size=4), VALUES, max_size=7), max_size=4)
 
 
-@pytest.fixture(scope="session")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    fuzz.warm_up()
-    return fuzz.inputs_in(tmp_path_factory.mktemp("fuzz") / "inputs")
+def verdicts(folder: Path, count: int, kinds: Iterable[str]) -> list[fuzz.Verdict]:
+    """Judge by a process of its own: this one has threads, and a fork of it might wait for one."""
+    out = folder / "fuzz.jsonl"
+    options = ["--cases", str(count), "--first", str(FIRST), "--kinds", *kinds, "--out", str(out)]
+    subprocess.run([sys.executable, fuzz.__file__, "run", *options], check=False, timeout=500)
+    return fuzz.read(out)
 
 
-def faults(inputs: Path, count: int, kinds: tuple[str, ...]) -> list[str]:
-    chosen = list(fuzz.cases(count, FIRST, list(kinds)))
-    verdicts = [fuzz.judge(kind, seed, inputs) for kind, seed in chosen]
-    assert len(verdicts) >= 0.98 * count
+def faults(folder: Path, count: int, kinds: Iterable[str]) -> list[str]:
+    found = verdicts(folder, count, kinds)
+    assert len(found) >= 0.95 * count
+    wrong = [f"{each.kind} {each.seed}: {each.fault}" for each in found if each.fault]
     # Both ends are met, or what is spoilt is not near enough to what is good.
-    assert {each.status for each in verdicts} == {0, 2}
-    return [f"{each.kind} {each.seed}: {each.fault}" for each in verdicts if each.fault]
+    assert wrong or {each.status for each in found} == {0, 2}
+    return wrong
 
 
-@pytest.mark.parametrize("kind", QUICK)
-def test_bad_input_is_a_message(inputs: Path, kind: str) -> None:
-    total = sum(KINDS[each].share for each in QUICK)
-    assert faults(inputs, round(1000 * KINDS[kind].share / total), (kind,)) == []
+def test_bad_input_is_a_message(tmp_path: Path) -> None:
+    assert faults(tmp_path, 1000, QUICK) == []
 
 
 @pytest.mark.skipif(not fuzz.HAS_BACKEND, reason="needs the backend")
-def test_bad_models_and_studies_are_a_message(inputs: Path) -> None:
-    assert faults(inputs, 60, SLOW) == []
+def test_bad_models_and_studies_are_a_message(tmp_path: Path) -> None:
+    assert faults(tmp_path, 60, SLOW) == []
 
 
 @settings(
@@ -93,8 +93,14 @@ def test_any_record_is_read_or_refused(tmp_path: Path, records: list[dict[str, A
     out.unlink(missing_ok=True)
 
 
-def test_a_case_is_the_same_again(inputs: Path) -> None:
-    assert fuzz.judge("validate", 7, inputs).status == fuzz.judge("validate", 7, inputs).status
+def test_a_case_is_the_same_again(tmp_path: Path) -> None:
+    runs = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        found = verdicts(tmp_path / name, 20, ["validate"])
+        runs.append([(each.seed, each.status, each.fault) for each in found])
+    assert runs[0] == runs[1]
+    assert len(runs[0]) == 20
 
 
 def _hangs() -> None:
