@@ -182,7 +182,11 @@ def _read_parquet(path: Path) -> pd.DataFrame:
             raise InputError(Problem(what, mend, str(path), variable=name))
         if pyarrow.types.is_floating(column.type):
             column = compute.if_else(compute.is_nan(column), None, column)
-        columns[name] = column.cast(pyarrow.string()).fill_null("").to_pandas()
+        try:
+            columns[name] = column.cast(pyarrow.string()).fill_null("").to_pandas()
+        except (pyarrow.ArrowInvalid, UnicodeDecodeError) as error:
+            what, mend = f"holds text that is not UTF-8 ({error})", "write text in UTF-8"
+            raise InputError(Problem(what, mend, str(path), variable=name)) from error
     frame = pd.DataFrame(columns)
     frame.index = pd.RangeIndex(1, len(frame) + 1)
     return frame
