@@ -22,7 +22,13 @@ from preflamp_backend.attention import TREE_ATTENTION
 from preflamp_backend.models import Backbone, HeadReward, LanguageModel
 from preflamp_backend.rewards.head import load_head
 from preflamp_backend.rewards.linear import LinearHead
-from preflamp_backend.sources import DTYPES, ModelSource, load_tokenizer, unloadable
+from preflamp_backend.sources import (
+    DTYPES,
+    ModelSource,
+    load_tokenizer,
+    remote_code_allowed,
+    unloadable,
+)
 from preflamp_backend.trees import pack
 from preflamp_stats.errors import InputError, Problem
 
@@ -160,7 +166,7 @@ def _load(kind: Any, source: ModelSource) -> tuple[PreTrainedModel, PreTrainedTo
             model, found = kind.from_pretrained(
                 source.path,
                 revision=source.revision,
-                trust_remote_code=False,
+                trust_remote_code=remote_code_allowed(),
                 dtype=DTYPES[source.dtype],
                 use_safetensors=True,
                 attn_implementation="sdpa",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -16,7 +17,15 @@ from transformers.utils.hub import cached_file, extract_commit_hash
 from preflamp_backend.vocabulary import tokenizer_hash
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["DTYPES", "ModelSource", "identify", "load_config", "load_tokenizer", "unloadable"]
+__all__ = [
+    "DTYPES",
+    "ModelSource",
+    "identify",
+    "load_config",
+    "load_tokenizer",
+    "remote_code_allowed",
+    "unloadable",
+]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """Precisions that a model may run in, by name."""
@@ -97,7 +106,7 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            source.path, revision=source.revision, trust_remote_code=False
+            source.path, revision=source.revision, trust_remote_code=remote_code_allowed()
         )
     # Whatever the library makes of files that are not what they say, it is their fault.
     except Exception as error:
@@ -116,7 +125,7 @@ def load_config(source: ModelSource) -> Any:
     """
     try:
         return AutoConfig.from_pretrained(
-            source.path, revision=source.revision, trust_remote_code=False
+            source.path, revision=source.revision, trust_remote_code=remote_code_allowed()
         )
     except Exception as error:
         raise unloadable(source, error) from error
@@ -132,6 +141,15 @@ def unloadable(source: ModelSource, error: Exception) -> InputError:
             variable=source.path,
         )
     )
+
+
+def remote_code_allowed() -> bool:
+    """Whether whoever runs this asked for code that comes with models to be run.
+
+    By the environment variable ``PREFLAMP_TRUST_REMOTE_CODE=1``, never by a study file or a model:
+    those are data.
+    """
+    return os.environ.get("PREFLAMP_TRUST_REMOTE_CODE") == "1"
 
 
 def _hub_commit(source: ModelSource) -> str:

@@ -15,7 +15,7 @@ from preflamp_backend.loading import (
 )
 from preflamp_backend.rewards.head import save_head
 from preflamp_backend.rewards.linear import LinearHead
-from preflamp_backend.sources import ModelSource, identify
+from preflamp_backend.sources import ModelSource, identify, remote_code_allowed
 from tiny_models import make_config, make_tokenizer, save_model
 from transformers import (
     AutoModelForCausalLM,
@@ -149,3 +149,13 @@ def test_a_name_of_the_hub_is_read_from_its_cache_and_known_by_its_commit(model_
     ).stdout.split(maxsplit=1)
     local = load_language_model(ModelSource(str(model_folders["qwen2"]), device="cpu"))
     assert found == [str(local.parameters), f"commit {commit}\n"]
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed"), [(None, False), ("", False), ("0", False), ("1", True)]
+)
+def test_code_of_a_model_is_run_only_when_the_environment_asks(monkeypatch, value, allowed):
+    monkeypatch.delenv("PREFLAMP_TRUST_REMOTE_CODE", raising=False)
+    if value is not None:
+        monkeypatch.setenv("PREFLAMP_TRUST_REMOTE_CODE", value)
+    assert remote_code_allowed() is allowed

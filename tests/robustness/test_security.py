@@ -34,7 +34,7 @@ FORBIDDEN = {
     "numpy's pickles": r"allow_pickle\s*=\s*True",
     "eval and exec": r"(?<![\w.])(?:eval|exec)\(",
     "a shell": r"\bos\.system\(|shell\s*=\s*True",
-    "remote code": r"trust_remote_code\s*=\s*(?!False)",
+    "remote code": r"trust_remote_code\s*=\s*(?!remote_code_allowed\(\))",
     "yaml's objects": r"\byaml\.(?:unsafe_)?load\(",
     "weights that are pickles": r"use_safetensors\s*=\s*(?!True)",
 }
