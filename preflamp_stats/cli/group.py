@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -55,9 +55,18 @@ class _Group(click.Group):
             raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **extra)
+        except KeyboardInterrupt:
+            _stop()
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        # What click raises where it was interrupted itself, at a prompt or in its own cleaning up.
+        except (KeyboardInterrupt, click.Abort):
+            _stop()
         except InputError as error:
             for problem in error.problems:
                 _say(problem)
@@ -65,9 +74,11 @@ class _Group(click.Group):
         except MemoryError as error:
             _say(f"needs more memory than there is ({error}); give less data, or run it elsewhere")
             sys.exit(2)
-        except KeyboardInterrupt:
-            _say("stopped")
-            sys.exit(130)
+
+
+def _stop() -> NoReturn:
+    _say("stopped")
+    sys.exit(130)
 
 
 def _say(problem: object) -> None:
