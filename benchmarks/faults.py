@@ -79,6 +79,9 @@ class Setting:
         aimed = self.rng.random() < 0.5
         span = self.wanted.writing if aimed else self.wanted.seconds
         delay = self.rng.uniform(0, 1.1 * span)
+        if number == signal.SIGINT:
+            # Python's own start answers an earlier one, before any of our code.
+            delay = max(0.05, delay)
         yield from disturbances(pid, self.folder, self.wanted, delay=delay, aimed=aimed)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, number)
