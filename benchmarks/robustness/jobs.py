@@ -124,10 +124,9 @@ def fork(arguments: tuple[str, ...], folder: Path, setup: Callable[[], None] | N
         signal.signal(signal.SIGINT, signal.default_int_handler)
         from preflamp_stats.cli import main
 
-        words = [
-            each.replace("{in}", str(folder / "in")).replace("{out}", str(folder / "out"))
-            for each in arguments
-        ]
+        # From within, by relative paths: a results file says where its models were.
+        os.chdir(folder)
+        words = [each.replace("{in}", "in").replace("{out}", "out") for each in arguments]
         if setup:
             setup()
         main(words, prog_name="preflamp-stats")
