@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 
+_LONGEST = 300
+"""Seconds after which a child is taken to hang; the longest job takes a tenth of it."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A command, what it reads, and what it writes.
@@ -107,7 +111,10 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def fork(arguments: tuple[str, ...], folder: Path, setup: Callable[[], None] | None = None) -> int:
-    """Run a command in a child; its output goes to ``folder/log``. Returns the process id."""
+    """Run a command in a child; its output goes to ``folder/log``. Returns the process id.
+
+    A child that hangs is ended by an alarm, which its status then tells.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -116,6 +123,8 @@ def fork(arguments: tuple[str, ...], folder: Path, setup: Callable[[], None] | N
     status = 70
     try:
         os.setpgid(0, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(_LONGEST)
         descriptor = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
