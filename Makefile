@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all lint types analyses study calibration paper docs check fuzz faults audit clean
+.PHONY: demo test test-all lint types analyses study calibration paper docs check fuzz faults differential audit clean
 
 demo: $(VENV)/.core
 	$(BIN)/preflamp-stats demo
@@ -64,6 +64,10 @@ fuzz: $(VENV)/.dev
 faults: $(VENV)/.dev
 	mkdir -p out
 	$(BIN)/python benchmarks/faults.py run --trials $(TRIALS) --out out/faults.jsonl
+
+# Every estimate beside somebody else's code, 5,000 random cases of each; R's where it is installed.
+differential: $(VENV)/.dev
+	$(BIN)/python benchmarks/differential.py run --workers $(WORKERS)
 
 # Known vulnerabilities of the pinned packages, where the advisory service can be reached.
 audit: $(VENV)/bin/python
