@@ -110,7 +110,7 @@ def macros(record: Mapping[str, Any]) -> dict[str, str]:
         "StudyDiscriminationMargin": points(settings["discrimination_margin"]),
         "StudyVersion": record["versions"]["preflamp-stats"],
         "StudyChecksum": record["inputs"][0]["sha256"][:12] if record["inputs"] else "unknown",
-        "StudyNotes": " ".join(record["notes"]) or "None.",
+        "StudyNotes": " ".join(["The analysis notes:", *record["notes"]] if record["notes"] else []),
     }
     none = "The study has no data on this."
     answers = {_ANSWERS[q.name]: q.answer(found) or none for q in QUESTIONS}
@@ -144,7 +144,9 @@ def _float(name: str, drawn: bytes) -> str:
     width = float(re.search(rb"/MediaBox \[\s*0 0 ([\d.]+)", drawn)[1]) / _POINTS_PER_INCH
     environment = "figure" if width < (ONE_COLUMN + TWO_COLUMNS) / 2 else "figure*"
     spec = DRAWN[name]
-    caption = f"{sentence(spec.title)} {READING[spec.table]}"
+    # How to read a table and its figure is one text; only tables have a bold number.
+    reading = re.sub(r"Bold is [^.]*\. ", "", READING[spec.table])
+    caption = f"{sentence(spec.title)} {reading}"
     lines = [
         rf"\begin{{{environment}}}[t]",
         r"\centering",
