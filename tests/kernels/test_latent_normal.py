@@ -229,7 +229,8 @@ def test_a_value_is_held_if_the_middle_of_its_step_is(share, low):
     assert central_limits(draws, 0.9) == (low, 2)
 
 
-@given(st.lists(st.integers(-3, 3), min_size=1, max_size=60), st.floats(0.05, 0.99))
+# Below one half a step that holds the median may have its middle outside.
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=60), st.floats(0.5, 0.99))
 def test_limits_mirror_their_draws_and_hold_the_median(draws, level):
     low, high = central_limits(draws, level)
     assert central_limits([-draw for draw in draws], level) == (-high, -low)
