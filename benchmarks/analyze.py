@@ -1,14 +1,17 @@
 """Time an analysis stage by stage, and its memory against the size of the file.
 
 ``python benchmarks/analyze.py stages`` analyses 12 methods × 3 models × 100,000 examples and says
-where the processor time goes. ``python benchmarks/analyze.py size`` writes files of growing size
-with reward traces, block by block, and analyses each in a process of its own; ``--gigabytes 10``
-takes as much disk.
+where the processor time goes. ``python benchmarks/analyze.py size`` writes files of 20 methods × 3
+models with reward traces of 64 tokens and growing numbers of examples, block by block, and analyses
+each twice in processes of their own, by our own blocks and through dask, whose tables must be the
+same to the byte; ``--plot FILE`` draws time and memory against size. 1,000,000 examples take 31 GB
+of disk.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import resource
 import subprocess
@@ -17,9 +20,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import numpy as np
+from numpy.typing import NDArray
 
 from preflamp_stats import __version__
 from preflamp_stats.schema import SCHEMA_VERSION
@@ -89,14 +94,13 @@ def write_study(
         )
 
 
-def measure(path: Path, resamples: int) -> dict[str, float]:
-    """Analyse a file; processor seconds of each stage and peak memory beside the imports."""
+def measure(path: Path, resamples: int, *, through_dask: bool) -> dict[str, float | str]:
+    """Analyse a file; seconds of each stage, peak memory, and a checksum of the tables."""
     import preflamp_stats.analysis.run as run
     from preflamp_stats.io.files import open_results
     from preflamp_stats.outputs.write import write_analysis  # noqa: F401  (its imports count as such)
     from preflamp_stats.settings import Settings
 
-    imports = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     reading = 0.0
     gather = run.gather
 
@@ -109,23 +113,30 @@ def measure(path: Path, resamples: int) -> dict[str, float]:
 
     run.gather = timed
     wall, start = time.perf_counter(), time.process_time()
-    with open_results(path) as tree:
+    chunks = {"example": _BLOCK} if through_dask else None
+    with open_results(path, chunks=chunks) as tree:
         analysis = run.analyze(tree, Settings(resamples=resamples))
     analysed = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         analysis.write(folder + "/out")
+        digest = hashlib.sha256()
+        for table in sorted(Path(folder, "out", "tables").glob("*.csv")):
+            digest.update(table.read_bytes())
     return {
         "reading": reading,
         "inference": analysed - start - reading,
         "writing": time.process_time() - analysed,
         "wall": time.perf_counter() - wall,
-        "peak_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - imports) / 1024,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "tables": digest.hexdigest(),
     }
 
 
-def in_own_process(path: Path, resamples: int) -> dict[str, float]:
+def in_own_process(path: Path, resamples: int, *, through_dask: bool = False) -> dict[str, Any]:
     """Measure in a process whose peak memory is its own."""
     command = [sys.executable, __file__, "measure", str(path), "--resamples", str(resamples)]
+    if through_dask:
+        command.append("--dask")
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
@@ -145,20 +156,42 @@ def stages(resamples: int, folder: Path) -> None:
         print(f"  {what:62} {found[name]:6.2f}  {found[name] / total:4.0%}")
 
 
-def size(resamples: int, folder: Path, gigabytes: Sequence[float]) -> None:
-    """Print time and memory against size."""
-    print("  GB of numbers   examples   seconds   peak MB beside imports")
+def size(resamples: int, folder: Path, examples: Sequence[int], plot: Path | None) -> None:
+    """Print, and draw, time and memory against size."""
+    print("| examples | GB | seconds | peak MiB | seconds (dask) | peak MiB (dask) | same bytes |")
+    print("|---:|---:|---:|---:|---:|---:|---|")
     path = folder / "size.nc"
-    shape = {"n_methods": 12, "n_models": 3, "n_tokens": 64}
-    an_example = write_study(path, _BLOCK, **shape) / _BLOCK
-    for asked in gigabytes:
-        n_examples = round(asked * 1e9 / an_example)
-        written = write_study(path, n_examples, **shape) / 1e9
-        found = in_own_process(path, resamples)
-        print(
-            f"  {written:13.2f} {n_examples:10,} {found['wall']:9.1f} {found['peak_mb']:10.0f}",
-            flush=True,
-        )
+    rows = []
+    for n_examples in examples:
+        gb = write_study(path, n_examples, n_methods=20, n_models=3, n_tokens=64) / 1e9
+        own = in_own_process(path, resamples)
+        other = in_own_process(path, resamples, through_dask=True)
+        row = [gb, own["wall"], own["peak_mib"], other["wall"], other["peak_mib"]]
+        same = "yes" if own["tables"] == other["tables"] else "NO"
+        rows.append((n_examples, *row))
+        cells = f"{gb:.2f} | " + " | ".join(f"{value:,.0f}" for value in row[1:])
+        print(f"| {n_examples:,} | {cells} | {same} |", flush=True)
+        if plot:
+            draw(np.array(rows), plot)
+
+
+def draw(rows: NDArray[np.float64], path: Path) -> None:
+    """Time and memory against size, on logarithmic axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 3.0), layout="constrained")
+    for axes, what, own, dask in zip(
+        figure.subplots(1, 2), ("seconds", "peak memory, MiB"), (2, 3), (4, 5), strict=True
+    ):
+        axes.loglog(rows[:, 0], rows[:, own], "o-", color="#0072B2", label="blocks")
+        axes.loglog(rows[:, 0], rows[:, dask], "s--", color="#D55E00", label="dask, 2 threads")
+        if what != "seconds":
+            axes.axhline(4096, color="black", linewidth=0.8)
+            axes.annotate("4 GiB", (rows[0, 0], 4096), (0, -10), textcoords="offset points")
+        axes.set(xlabel="examples", ylabel=what)
+        axes.grid(which="major", alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, metadata={"Date": None})
 
 
 def main() -> None:
@@ -167,19 +200,22 @@ def main() -> None:
     parser.add_argument("what", choices=["stages", "size", "measure"])
     parser.add_argument("file", nargs="?", type=Path, help="for measure")
     parser.add_argument("--resamples", type=int, default=10_000)
+    parser.add_argument("--dask", action="store_true", help="for measure: through dask")
     parser.add_argument(
-        "--gigabytes", type=float, nargs="+", default=[0.5, 1, 2], help="of numbers, for size"
+        "--examples", type=int, nargs="+", default=[10_000, 30_000, 100_000], help="for size"
     )
+    parser.add_argument("--plot", type=Path, help="for size: an SVG file")
     parser.add_argument("--folder", type=Path, help="where files are written; a temporary one")
     options = parser.parse_args()
     if options.what == "measure":
-        print(json.dumps(measure(options.file, options.resamples)))
+        found = measure(options.file, options.resamples, through_dask=options.dask)
+        print(json.dumps(found))
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         if options.what == "stages":
             stages(options.resamples, Path(folder))
         else:
-            size(options.resamples, Path(folder), options.gigabytes)
+            size(options.resamples, Path(folder), options.examples, options.plot)
 
 
 if __name__ == "__main__":
