@@ -133,3 +133,13 @@ def test_bad_options_are_refused(study: xr.Dataset, options, words) -> None:
     scores = xr.DataArray(np.arange(5.0), dims="method", attrs={"role": "method_metric"})
     with pytest.raises(InputError, match=words):
         compare_methods(study.assign(leaderboard=scores), **{"metric": "rouge1", **options})
+
+
+@pytest.mark.parametrize(
+    ("n_seeds", "include", "said"),
+    [(2, True, "included"), (2, False, "not included"), (1, True, "not included")],
+)
+def test_says_whether_training_seeds_are_in_the_interval(n_seeds, include, said) -> None:
+    seeded = simulate(n_methods=3, n_users=20, n_seeds=n_seeds, seed=1).to_dataset()
+    found = compare_methods(seeded, "rouge1", n_resamples=50, include_seeds=include)
+    assert found.attrs["seeds"] == said

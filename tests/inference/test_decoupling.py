@@ -175,3 +175,27 @@ def test_a_cost_that_falls_with_accuracy_is_coupled() -> None:
     turned = decoupling_test(study.assign(cost=cost), downstream="cost", n_resamples=99)
     np.testing.assert_array_equal(turned["verdict"], upright["verdict"])
     np.testing.assert_allclose(turned["downstream_difference"], -upright["downstream_difference"])
+
+
+def test_training_seeds_widen_both_sides() -> None:
+    seeded = simulate(n_methods=3, n_icl=0, n_users=40, n_seeds=3, seed=1).to_dataset()
+    width = {}
+    for include in (True, False):
+        found = decoupling_test(seeded, n_resamples=500, include_seeds=include)
+        width[include] = {
+            side: float((found[f"{side}_high"] - found[f"{side}_low"]).sum())
+            for side in ("upstream", "downstream")
+        }
+    assert width[True]["upstream"] > width[False]["upstream"]
+    assert width[True]["downstream"] > width[False]["downstream"]
+
+
+def test_says_how_it_was_corrected(study: xr.Dataset) -> None:
+    for correction in ("holm", "none"):
+        found = decoupling_test(study, correction=correction, n_resamples=100)
+        assert found.attrs["correction"] == correction
+
+
+def test_more_draws_change_the_simultaneous_limits(study: xr.Dataset) -> None:
+    few, many = (decoupling_test(study, n_resamples=n) for n in (50, 5000))
+    assert not np.array_equal(few["upstream_low"], many["upstream_low"])

@@ -146,3 +146,15 @@ def test_without_users_examples_are_the_units() -> None:
 def test_bad_input(make_study, call: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         example_association(make_study(), **call)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_variance_ratio_of_users_is_that_of_the_data(share: float) -> None:
+    """Estimating equations find the correlation within users; the ratio is its odds."""
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(400), 6)
+    effect = rng.normal(size=400)[users] * np.sqrt(share)
+    x = rng.normal(size=len(users))
+    y = x + effect + rng.normal(size=len(users)) * np.sqrt(1 - share)
+    ratio = example_level._gee(y, np.column_stack([x, np.ones_like(x)]), users)
+    assert ratio == pytest.approx(share / (1 - share), rel=0.25)

@@ -147,3 +147,28 @@ def test_a_lower_cost_is_a_lead() -> None:
     assert turned["best_guided"].values.tolist() == upright["best_guided"].values.tolist()
     assert_allclose(turned["naive_estimate"], upright["naive_estimate"], atol=1e-7)
     assert_allclose(turned["low"], upright["low"], atol=1e-7)
+
+
+def test_contenders_cost_their_number(study: xr.Dataset) -> None:
+    found = in_context_test(study.isel(model=0, drop=True), "rouge1", n_resamples=200)
+    assert found.sizes["method"] == 2
+    assert_allclose(found["p_adjusted"], np.minimum(1.0, 2 * found["p_value"]))
+    assert float(found["p_adjusted"].max()) == 1.0
+
+
+def test_a_contender_counts_once_whatever_the_models(study: xr.Dataset) -> None:
+    largest = in_context_test(study, "rouge1", n_resamples=200).sel(model="70B")
+    assert_allclose(largest["p_adjusted"], np.minimum(1.0, 2 * largest["p_value"]))
+
+
+def test_only_rivals_that_can_be_the_best_are_sought_on_one_side() -> None:
+    """The contender is behind all rivals but one: those ahead of it by much cannot be the best."""
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((60, 12, 1)) + np.linspace(0, 2, 12)[:, None]
+    pairs = paired_differences(values, np.ones_like(values))
+    found = [
+        lead_over_best(pairs, 0, rivals, level=0.95, n_draws=4000, rng=np.random.default_rng(1))
+        for rivals in ([11], range(1, 12))
+    ]
+    assert found[0]["high"] == pytest.approx(found[1]["high"], abs=0.15)
+    assert found[0]["best_guided"] == found[1]["best_guided"] == 11

@@ -123,3 +123,9 @@ def test_undefined_results_say_why(make_study) -> None:
 def test_bad_input(make_study, options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         permutation_test(make_study(), "rm_accuracy", "rouge1", **options)
+
+
+def test_a_defined_result_has_no_note(make_study) -> None:
+    found = permutation_test(make_study())
+    assert np.isfinite(found["p_value"]).all()
+    assert (found["note"] == "").all()

@@ -194,3 +194,10 @@ def test_power_for_tau_is_that_of_studies_with_right_and_wrong_answers(
         tau=tau, methods=n_methods, users=n_users, design=design, spread=spread, n_intervals=0
     )
     assert_allclose(np.mean(rejected), predicted["power"].item(), atol=0.045)
+
+
+def test_two_users_are_the_fewest() -> None:
+    found = power(difference=0.5, users=2)["power"]
+    assert ((found > 0) & (found < 1)).all()
+    with pytest.raises(InputError, match="users"):
+        power(difference=0.5, users=1)
