@@ -212,7 +212,8 @@ def _names(tables: Tables) -> Names:
 def _some(names: Sequence[str], joint: str) -> str:
     if len(names) <= _MOST_NAMED:
         return listed(names).replace(" and ", f" {joint} ")
-    return f"{', '.join(names[:_MOST_NAMED])} and {len(names) - _MOST_NAMED} others"
+    more = len(names) - _MOST_NAMED
+    return f"{', '.join(names[:_MOST_NAMED])} and {more} other{'s' if more > 1 else ''}"
 
 
 def _bracketed(row: Any, column: str, scale: Any) -> str:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preflamp_stats.outputs import answers
 from preflamp_stats.outputs.answers import (
     answer_discrimination,
     answer_in_context,
@@ -173,3 +174,10 @@ def test_every_table_of_a_question_says_how_to_read_it(analysis: Analysis) -> No
     named = {name for question in QUESTIONS for name in question.tables}
     assert set(READING) == named
     assert set(analysis.tables) <= named
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(2, "a or b"), (4, "a, b, c and 1 other"), (5, "a, b, c and 2 others")]
+)
+def test_many_names_are_counted(count: int, said: str) -> None:
+    assert answers._some("abcde"[:count], "or") == said
