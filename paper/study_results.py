@@ -89,7 +89,7 @@ def tables(record: Mapping[str, Any]) -> dict[str, ResultTable]:
 def macros(record: Mapping[str, Any]) -> dict[str, str]:
     """Numbers, names and answers that the text quotes."""
     found = tables(record)
-    settings = record["settings"]
+    settings, notes = record["settings"], record["notes"]
     sized = found["rm_accuracy"].frame
     methods = distinct(
         pd.concat([t.frame for t in found.values() if "method" in t.frame]), "method"
@@ -110,7 +110,7 @@ def macros(record: Mapping[str, Any]) -> dict[str, str]:
         "StudyDiscriminationMargin": points(settings["discrimination_margin"]),
         "StudyVersion": record["versions"]["preflamp-stats"],
         "StudyChecksum": record["inputs"][0]["sha256"][:12] if record["inputs"] else "unknown",
-        "StudyNotes": " ".join(["The analysis notes:", *record["notes"]] if record["notes"] else []),
+        "StudyNotes": " ".join(["The analysis notes:", *notes] if notes else []),
     }
     none = "The study has no data on this."
     answers = {_ANSWERS[q.name]: q.answer(found) or none for q in QUESTIONS}

@@ -127,7 +127,7 @@ def read_lm_eval(
                     where,
                 )
             )
-        asked = _arguments(record.get("arguments"))
+        asked = _arguments(record.get("arguments"), file, where)
         base = {"example": str(record["doc_id"]), "model": model}
         if asked:
             base["prompt"] = str(asked[0][0])
@@ -191,24 +191,28 @@ def _number(value: Any, file: Path, where: str, variable: str) -> float:
         value = value[0]
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if math.isnan(number):
         raise InputError(Problem(f"is {value!r}", "give a number", str(file), where, variable))
     return number
 
 
-def _arguments(arguments: Any) -> list[list[Any]]:
+def _arguments(arguments: Any, file: Path, where: str) -> list[list[Any]]:
     """Prompt and continuation of each request, in either layout of the harness."""
-    if isinstance(arguments, dict):
-        return [list(each.values()) for each in arguments.values()]
-    return [list(each) for each in arguments or []]
+    try:
+        if isinstance(arguments, dict):
+            return [list(each.values()) for each in arguments.values()]
+        return [list(each) for each in arguments or []]
+    except (TypeError, AttributeError):
+        what, mend = f"is {str(arguments)[:80]!r}", "give each request's arguments as a list"
+        raise InputError(Problem(what, mend, str(file), where, "arguments")) from None
 
 
 def _gold(target: Any, count: int, file: Path, where: str) -> int:
     try:
         gold = int(target)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         gold = -1
     if not 0 <= gold < count:
         raise InputError(

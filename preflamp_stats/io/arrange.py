@@ -227,7 +227,7 @@ def _fill(
         what = f"has {len(differing)} rows that contradict an earlier one: {one!s:.40} and "
         what += f"{other!s:.40} for {key} in {rows.place(here)}"
         problems.append(Problem(what, _mend(spec, dims), variable=spec.name))
-    if spec.kind == "int" and not np.isnan(array).any() and (array % 1 == 0).all():
+    if spec.kind == "int" and np.isfinite(array).all() and (array % 1 == 0).all():
         array = array.astype(np.int64)
     return array.reshape(shape), problems
 

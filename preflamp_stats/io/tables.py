@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import math
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -26,6 +27,7 @@ SUFFIXES = {
 """Formats by the ending of the file's name."""
 
 _BATCH = 50_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _RECORD = 'write one object a line, such as {"example": "e1", "reward": 0.5}'
 
 
@@ -162,7 +164,13 @@ def _parse_lines(lines: list[str], start: int, path: Path) -> pd.DataFrame:
             number = next(n for n, cell in zip(index, cells, strict=True) if type(cell) in wrong)
             what, mend = f"line {number} holds no text or number", "write text or a number"
             raise InputError(Problem(what, mend, str(path), variable=name))
-        columns[name] = [cell if type(cell) is str else as_text(cell) for cell in cells]
+        texts = [cell if type(cell) is str else as_text(cell) for cell in cells]
+        for number, text in zip(index, texts, strict=True):
+            if not _SURROGATE.search(name + text):
+                continue
+            what, mend = f"line {number} holds half of a character", "write it as UTF-8"
+            raise InputError(Problem(what, mend, str(path), variable=name))
+        columns[name] = texts
     return pd.DataFrame(columns, index=index, dtype=str)
 
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
-from preflamp_backend.interop import read_lm_eval, read_reward_bench
+from preflamp_backend.interop import _arguments, read_lm_eval, read_reward_bench
 
 from preflamp_stats import convert
 from preflamp_stats.errors import InputError
@@ -107,3 +108,9 @@ def test_a_line_that_is_no_json_is_named(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"chosen": 1, "rejected": 0}\nnope\n')
     with pytest.raises(InputError, match="line 2: is not a JSON object"):
         read_reward_bench(tmp_path / "x.jsonl", method="rm")
+
+
+@pytest.mark.parametrize("arguments", [[["prompt", " yes"], 1.5], 1.5, True, {"a": 1}])
+def test_arguments_that_are_no_lists_are_named(tmp_path: Path, arguments: object) -> None:
+    with pytest.raises(InputError, match="line 1: variable arguments"):
+        _arguments(arguments, tmp_path, "line 1")

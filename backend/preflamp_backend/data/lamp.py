@@ -101,7 +101,7 @@ def read_lamp(questions: str | Path, outputs: str | Path) -> list[Question]:
     if not isinstance(gold, dict) or not isinstance(gold.get("golds"), list):
         mend = 'give {"task": "LaMP_5", "golds": [{"id": …, "output": …}]}'
         raise _fault(outputs, "has no list named golds", mend)
-    if gold.get("task") not in TASKS:
+    if not isinstance(gold.get("task"), str) or gold["task"] not in TASKS:
         what = f"names task {gold.get('task')!r}"
         raise _fault(outputs, what, f"take a generation task: {', '.join(TASKS)}")
     task = TASKS[gold["task"]]

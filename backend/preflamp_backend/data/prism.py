@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import Any, Literal
 
 from preflamp_backend.data.examples import Example
@@ -97,12 +97,17 @@ def _by_turn(row: Mapping[str, Any]) -> dict[int, list[Mapping[str, Any]]]:
     return dict(sorted(turns.items()))
 
 
+def _filled(history: object) -> bool:
+    """A list, or what a reader of Parquet makes of one, with something in it."""
+    return isinstance(history, Sized) and len(history) > 0
+
+
 def _wrong(row: Mapping[str, Any]) -> Iterator[str]:
     for key in ("conversation_id", "user_id"):
         if not row.get(key):
             yield f"has no {key}"
     history = row.get("conversation_history")
-    if history is None or isinstance(history, str) or not len(history):
+    if history is None or isinstance(history, str) or not _filled(history):
         yield "has no conversation_history"
         return
     for message in history:
