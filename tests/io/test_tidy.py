@@ -305,3 +305,11 @@ def test_tidy_table_of_a_study_gives_the_study_back(
             .reset_coords(drop=True)
             .equals(ds[name].reset_coords(drop=True))
         ), name
+
+
+@pytest.mark.parametrize("record", ['{"example": "\\ud800"}', '{"\\udfff": 1}'])
+def test_half_of_a_character_is_named(tmp_path: Path, record: str) -> None:
+    path = tmp_path / "scores.jsonl"
+    path.write_text(f"{record}\n")
+    with pytest.raises(InputError, match="line 1 holds half of a character"):
+        convert(path)
