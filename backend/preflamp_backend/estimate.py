@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 from preflamp_backend.data import Example
 from preflamp_backend.run import Plan
 from preflamp_backend.shards import Shard
-from preflamp_backend.sources import DTYPES, ModelSource, load_config, load_tokenizer
+from preflamp_backend.sources import DTYPES, ModelSource, load_config, load_tokenizer, reading
 from preflamp_backend.study import Method, Study
 
 __all__ = ["Estimate", "estimate"]
@@ -88,7 +88,7 @@ def _lengths(source: ModelSource, rows: Sequence[Example]) -> list[tuple[int, in
 
 
 def _weight_bytes(source: ModelSource) -> int:
-    with torch.device("meta"):
+    with reading(source), torch.device("meta"):
         model = AutoModelForCausalLM.from_config(load_config(source))
     return int(model.num_parameters()) * DTYPES[source.dtype].itemsize
 
@@ -101,9 +101,12 @@ def _cache_bytes(
     lengths: Sequence[tuple[int, int]],
 ) -> int:
     config = load_config(source).get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    slot: int = 2 * config.num_hidden_layers * heads * width * DTYPES[source.dtype].itemsize
+    with reading(source):
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        width = (
+            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        )
+        slot: int = 2 * config.num_hidden_layers * heads * width * DTYPES[source.dtype].itemsize
     if kind == "score" or method is None:
         return study.scoring.batch_tokens * slot
     room = method.decoding.max_new_tokens + (method.decoding.top_k or 0)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging
 
 from preflamp_backend.attention import TREE_ATTENTION
 from preflamp_backend.models import Backbone, HeadReward, LanguageModel
@@ -26,8 +24,8 @@ from preflamp_backend.sources import (
     DTYPES,
     ModelSource,
     load_tokenizer,
+    reading,
     remote_code_allowed,
-    unloadable,
 )
 from preflamp_backend.trees import pack
 from preflamp_stats.errors import InputError, Problem
@@ -161,41 +159,23 @@ def load_heads(backbone: Backbone, paths: Mapping[str, str | Path]) -> HeadRewar
 
 def _load(kind: Any, source: ModelSource) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     tokenizer = load_tokenizer(source)
-    try:
-        with _quiet():
-            model, found = kind.from_pretrained(
-                source.path,
-                revision=source.revision,
-                trust_remote_code=remote_code_allowed(),
-                dtype=DTYPES[source.dtype],
-                use_safetensors=True,
-                attn_implementation="sdpa",
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-    # Whatever the library makes of files that are not what they say, it is their fault.
-    except Exception as error:
-        raise unloadable(source, error) from error
+    with reading(source):
+        model, found = kind.from_pretrained(
+            source.path,
+            revision=source.revision,
+            trust_remote_code=remote_code_allowed(),
+            dtype=DTYPES[source.dtype],
+            use_safetensors=True,
+            attn_implementation="sdpa",
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
     # The library fills what is absent with random numbers and goes on.
     mismatched = [str(each[0]) for each in found["mismatched_keys"]]
     if absent := sorted([*found["missing_keys"], *mismatched]):
         what = f"lacks {len(absent)} weights that its configuration names, such as {absent[0]}"
         raise _unfit(source, what)
     return model.to(source.resolved_device()).eval().requires_grad_(False), tokenizer
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library from printing reports of its own; what they say is in our message."""
-    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar:
-            logging.enable_progress_bar()
 
 
 def _backbone(

@@ -79,6 +79,8 @@ _NAMES: dict[str, type | tuple[type, ...]] = {
     "float": (int, float),
     "bool": bool,
 }
+_LARGEST = 2**53
+"""Whole numbers up to here are floats too."""
 
 
 def _mismatch(option: Field[Any], value: Any) -> str:
@@ -86,10 +88,19 @@ def _mismatch(option: Field[Any], value: Any) -> str:
     kind = str(option.type).removesuffix(" | None")
     if kind.startswith("tuple["):
         inner = kind.removeprefix("tuple[").removesuffix(", ...]")
-        good = isinstance(value, tuple) and all(_is(each, inner) for each in value)
-        return "" if good else f"a list of {inner}"
-    return "" if kind not in _NAMES or _is(value, kind) else f"a {kind}"
+        if not isinstance(value, tuple):
+            return f"a list of {inner}"
+        return next((f"a list of {inner}{_within(v)}" for v in value if not _is(v, inner)), "")
+    return "" if kind not in _NAMES or _is(value, kind) else f"a {kind}{_within(value)}"
 
 
 def _is(value: Any, kind: str) -> bool:
-    return isinstance(value, _NAMES[kind]) and (kind == "bool" or not isinstance(value, bool))
+    if isinstance(value, bool) or not isinstance(value, _NAMES[kind]):
+        return kind == "bool" and isinstance(value, bool)
+    return not _within(value)
+
+
+def _within(value: Any) -> str:
+    """What to add to the kind of an option where the value is a whole number beyond sense."""
+    beyond = isinstance(value, int) and abs(value) > _LARGEST
+    return " of at most 2**53" if beyond else ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -11,7 +13,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
-from transformers.utils import CONFIG_NAME
+from transformers.utils import CONFIG_NAME, logging
 from transformers.utils.hub import cached_file, extract_commit_hash
 
 from preflamp_backend.vocabulary import tokenizer_hash
@@ -23,8 +25,8 @@ __all__ = [
     "identify",
     "load_config",
     "load_tokenizer",
+    "reading",
     "remote_code_allowed",
-    "unloadable",
 ]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -104,13 +106,12 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     InputError
         If there is none.
     """
-    try:
+    with reading(source):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             source.path, revision=source.revision, trust_remote_code=remote_code_allowed()
         )
-    # Whatever the library makes of files that are not what they say, it is their fault.
-    except Exception as error:
-        raise unloadable(source, error) from error
+        # Settings that make no sense are found out only in use.
+        tokenizer.encode("a trial", add_special_tokens=False)
     return tokenizer
 
 
@@ -123,15 +124,40 @@ def load_config(source: ModelSource) -> Any:
     InputError
         If there is none.
     """
-    try:
+    with reading(source):
         return AutoConfig.from_pretrained(
             source.path, revision=source.revision, trust_remote_code=remote_code_allowed()
         )
+
+
+@contextmanager
+def reading(source: ModelSource) -> Iterator[None]:
+    """Read a model's files: what the library makes of bad ones becomes a problem of the model.
+
+    The library's own log is silent meanwhile; what it says is in the problem.
+
+    Raises
+    ------
+    InputError
+        In place of any other exception: whatever the library makes of files that are not what they
+        say, it is their fault.
+    """
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    except InputError:
+        raise
     except Exception as error:
-        raise unloadable(source, error) from error
+        raise _unloadable(source, error) from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
 
 
-def unloadable(source: ModelSource, error: Exception) -> InputError:
+def _unloadable(source: ModelSource, error: Exception) -> InputError:
     """Make the error of a model that cannot be loaded, with the first line of why."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return InputError(
@@ -154,13 +180,11 @@ def remote_code_allowed() -> bool:
 
 def _hub_commit(source: ModelSource) -> str:
     """Commit of a hub model, from the folder of its cache that its configuration lies in."""
-    try:
+    with reading(source):
         config = cached_file(source.path, CONFIG_NAME, revision=source.revision)
-    except (OSError, ValueError) as error:
-        raise unloadable(source, error) from error
-    commit = extract_commit_hash(config, None)
-    if commit is None:
-        raise unloadable(source, OSError(f"no commit is known of {config}"))
+        commit = extract_commit_hash(config, None)
+        if commit is None:
+            raise OSError(f"no commit is known of {config}")
     return commit
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import math
+import os
+import sys
+import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,8 +35,16 @@ _FEW = 100_000
 """Chunks of storage that a variable may declare whatever the size of the file."""
 
 
+_PATIENCE = 5.0
+"""Processor seconds that the library may take over what a file declares; it takes milliseconds."""
+
+
 def check_declared(path: Path) -> None:
     """Refuse a file that declares more than it can hold, before anything is allocated.
+
+    Damaged links between the parts of a file can lead in a circle, which the library that reads
+    them follows without end; it is given up after 5 s of processor time, and the process ends with
+    status 2 when it ends.
 
     Parameters
     ----------
@@ -42,10 +55,46 @@ def check_declared(path: Path) -> None:
     ------
     InputError
         If a variable would be larger than 2,000 times the file, and than 16 MiB; is cut into more
-        pieces than the file has bytes, and than 100,000; or is over one dim twice.
+        pieces than the file has bytes, and than 100,000; or is over one dim twice. If the NetCDF
+        library does not come to an end.
     OSError, RuntimeError
         If the NetCDF library cannot open it.
     """
+    raised: list[BaseException] = []
+
+    def check() -> None:
+        try:
+            _check_declared(path)
+        except BaseException as error:
+            raised.append(error)
+
+    # A daemon, so that the process can end before it.
+    thread = threading.Thread(target=check, daemon=True, name=f"open {path.name}")
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.2)
+        if thread.is_alive() and _processor_seconds(thread) > _PATIENCE:
+            atexit.register(_end_at_once)
+            what = "cannot be read: the NetCDF library goes round in a circle in it"
+            raise InputError(Problem(what, "copy it again, or write it again", str(path)))
+    if raised:
+        raise raised[0]
+
+
+def _end_at_once() -> None:
+    """End with the status of bad input: the library crashes at its own ending meanwhile."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(2)
+
+
+def _processor_seconds(thread: threading.Thread) -> float:
+    """Processor time of a thread, s; 0 where the system does not say."""
+    clock = getattr(time, "pthread_getcpuclockid", None)
+    return time.clock_gettime(clock(thread.ident)) if clock else 0.0
+
+
+def _check_declared(path: Path) -> None:
     size = path.stat().st_size
     most = max(_SMALL, size * _PACKED)
     problems = []
@@ -202,6 +251,8 @@ class _Guarded(BackendArray):
     def _read(self, key: tuple[Any, ...]) -> Any:
         # Whatever a library makes of bytes that are not what they say, it is the file's fault.
         try:
-            return self.variable[key].values
+            # What a scale factor makes infinite is reported as such; numpy need not warn of it too.
+            with np.errstate(over="ignore", invalid="ignore"):
+                return self.variable[key].values
         except Exception as error:
             raise unreadable(error, *self.where) from error

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from preflamp_backend.loading import (
 )
 from preflamp_backend.rewards.head import save_head
 from preflamp_backend.rewards.linear import LinearHead
-from preflamp_backend.sources import ModelSource, identify, remote_code_allowed
+from preflamp_backend.sources import ModelSource, identify, reading, remote_code_allowed
 from tiny_models import make_config, make_tokenizer, save_model
 from transformers import (
     AutoModelForCausalLM,
@@ -24,6 +25,7 @@ from transformers import (
     GraniteConfig,
     MistralConfig,
 )
+from transformers.utils import logging
 
 from preflamp_stats.errors import InputError
 
@@ -45,6 +47,42 @@ def test_pickled_weights_are_not_read(tmp_path, model_folders):
     torch.save(weights, folder / "pytorch_model.bin")
     with pytest.raises(InputError, match="cannot be loaded as a model"):
         load_language_model(source(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "why"),
+    [
+        ("config.json", "model_type", -1, "model type `-1`"),
+        ("config.json", "model_type", None, "model type `None`"),
+        ("config.json", "rope_parameters", {"rope_type": ["x"]}, "unhashable"),
+        ("tokenizer_config.json", "model_max_length", [512], "'>' not supported"),
+    ],
+)
+def test_settings_that_make_no_sense_are_one_problem(tmp_path, capfd, name, key, value, why):
+    folder = tmp_path / "odd"
+    save_model(folder, "llama", seed=0)
+    settings = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps(settings | {key: value}))
+    with pytest.raises(InputError, match=f"cannot be loaded as a model .*{why}"):
+        load_language_model(source(folder))
+    out, err = capfd.readouterr()
+    assert "[transformers]" not in out + err
+
+
+def test_reading_gives_back_the_library_s_log_and_our_own_errors():
+    before, during = logging.get_verbosity(), []
+
+    def read(error):
+        with reading(source("m")):
+            during.append(logging.get_verbosity())
+            raise error
+
+    with pytest.raises(InputError, match="our own"):
+        read(InputError("our own"))
+    with pytest.raises(InputError, match=r"m: cannot be loaded as a model \(why\)"):
+        read(TypeError("why\nand how"))
+    assert during == [logging.CRITICAL] * 2
+    assert logging.get_verbosity() == before
 
 
 def test_a_model_whose_logits_are_more_than_its_head_is_refused(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -238,6 +239,16 @@ def test_estimates_count_the_tokens_of_every_kind_of_shard(full_file, tmp_path):
     assert base.shards == base.pending == 2
     assert 0 < base.tokens <= sum(len(text.encode()) for text in texts)
     assert rows["small", "rm", "score"].memory > base.memory
+
+
+def test_a_model_of_which_no_estimate_can_be_made_is_named(study_file, tmp_path):
+    study = shutil.copytree(study_file.parent, tmp_path / "copy") / study_file.name
+    for path in study.parent.glob("*/config.json"):
+        odd = {"rope_type": "default", "rope_theta": [1.0]}
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"rope_parameters": odd}))
+    planned = prepare(read_study(study), tmp_path / "r.nc")
+    with pytest.raises(InputError, match="cannot be loaded as a model"):
+        estimate(planned)
 
 
 def test_a_full_disk_is_said_not_traced(study_file, tmp_path, monkeypatch):

@@ -77,6 +77,8 @@ def test_a_study_is_read(read):
         ("{model}.safe", "x{model}.safe", "names xm.safetensors, which is no file"),
         ('path = "hub/model"', 'path = "./here"', "names ./here, which is no folder"),
         ("max_new_tokens = 9", "max_new_tokens = 9.5", "give a int"),
+        ("max_new_tokens = 9", f"max_new_tokens = {10**400}", r"give a int of at most 2\*\*53"),
+        ("weight = 2.0", f"weight = {10**400}", r"give a float of at most 2\*\*53"),
         ("[prompt]", "[prompt", "cannot be read as TOML"),
         ('[models.m]\npath = "hub/model"', "[models.m]", "models.m.path: is missing"),
         (

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
+import re
+import zlib
 from dataclasses import replace
 
+import fontTools.subset
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from fontTools.ttLib import TTFont, TTLibError
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 
 from preflamp_stats.outputs.facets import Facet
-from preflamp_stats.outputs.figures import FIGURES, render_figures
+from preflamp_stats.outputs.figures import FIGURES, render_figures, style
 from preflamp_stats.outputs.figures.curves import weight_position
 from preflamp_stats.outputs.figures.scatter import joined
 from preflamp_stats.outputs.figures.style import (
@@ -61,6 +67,34 @@ def test_text_stays_text_in_pdf(analysis: Analysis) -> None:
     content = figure_bytes(figure, "pdf")
     assert b"/Type0" in content
     assert b"/Type3" not in content
+
+
+def test_a_font_without_its_layout_tables_gives_the_same_glyphs(
+    analysis: Analysis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure = FIGURES["rm_accuracy"].draw(analysis)
+    assert figure is not None
+    load = fontTools.subset.load_font
+    small = figure_bytes(figure, "pdf")
+    assert fontTools.subset.load_font is load
+    monkeypatch.setattr(style, "_without_layout_tables", contextlib.nullcontext)
+    whole = figure_bytes(figure, "pdf")
+    assert len(small) < len(whole)
+    kept, all_of_them = _outlines(small), _outlines(whole)
+    assert len(kept) > 20
+    assert kept.items() <= all_of_them.items()
+
+
+def _outlines(pdf: bytes) -> dict[tuple[str, str], bytes]:
+    """Outlines in the fonts of a PDF by font and name of the glyph."""
+    found = {}
+    for packed in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
+        with contextlib.suppress(zlib.error, TTLibError):
+            font = TTFont(io.BytesIO(zlib.decompress(packed)))
+            glyphs = font["glyf"]
+            name = font["name"].getDebugName(4)
+            found |= {(name, each): glyphs[each].compile(glyphs) for each in font.getGlyphOrder()}
+    return found
 
 
 def test_points_stand_where_the_estimates_are(analysis: Analysis) -> None:

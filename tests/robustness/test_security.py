@@ -8,6 +8,8 @@ import io
 import json
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import netCDF4
@@ -190,6 +192,59 @@ def test_a_results_file_that_declares_too_much(tmp_path: Path) -> None:
         assert "variable reward: declares 160,000,000,000 bytes" in result.stderr
         assert "variable user: declares 80,000,000,000 bytes" in result.stderr
         assert len(result.stderr.splitlines()) == 2
+
+
+_ROUND_IN_A_CIRCLE = """
+import sys
+from preflamp_stats.io import guards
+
+def for_ever(path):
+    while True:
+        pass
+
+guards._check_declared, guards._PATIENCE = for_ever, 0.1
+{then}
+"""
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "from preflamp_stats.cli import main; main(['validate', sys.argv[1]])",
+        "import preflamp_stats as p\ntry: p.open_results(sys.argv[1])\n"
+        "except p.InputError as error: print(error, file=sys.stderr)",
+    ],
+    ids=["command", "library"],
+)
+def test_a_file_that_the_library_goes_round_in_is_given_up(tmp_path: Path, then: str) -> None:
+    path = tmp_path / "r.nc"
+    write_results(simulate(n_methods=2, n_users=2, n_examples=2), path)
+    done = subprocess.run(
+        [sys.executable, "-c", _ROUND_IN_A_CIRCLE.format(then=then), str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done
+    (line,) = done.stderr.splitlines()
+    assert "r.nc: cannot be read: the NetCDF library goes round in a circle in it" in line
+
+
+def test_a_scale_that_makes_numbers_infinite_is_a_problem_not_a_warning(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = tmp_path / "r.nc"
+    write_results(simulate(n_methods=2, n_users=2, n_examples=2), path)
+    with netCDF4.Dataset(path, "a") as file:
+        file["reward"].scale_factor, file["reward"].add_offset = 1e308, 1e308
+        file["reward"][:] = np.full(file["reward"].shape, 1e308)
+        file["reward"].set_auto_maskandscale(False)
+        file["reward"][:] = np.full(file["reward"].shape, 9.0)
+    result = command("validate", path)
+    assert result.exit_code == 2
+    assert "variable reward: is infinite" in result.stderr
+    assert not recwarn.list
 
 
 def test_what_compresses_well_is_read(tmp_path: Path) -> None:
