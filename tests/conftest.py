@@ -16,6 +16,13 @@ settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 StudyMaker = Callable[..., xr.Dataset]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 METHODS = ("vpl", "lore", "pal", "p-rlhf", "gpo", "bt")
 MODELS = ("7B", "0.5B", "1.5B")
 

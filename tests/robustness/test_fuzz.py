@@ -70,11 +70,13 @@ def faults(folder: Path, count: int, kinds: Iterable[str]) -> list[str]:
     return wrong
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kinds", QUICK, ids=" ".join)
 def test_bad_input_is_a_message(tmp_path: Path, kinds: tuple[str, ...]) -> None:
     assert faults(tmp_path, QUICK[kinds], kinds) == []
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not fuzz.HAS_BACKEND, reason="needs the backend")
 def test_bad_models_and_studies_are_a_message(tmp_path: Path) -> None:
     assert faults(tmp_path, 60, SLOW) == []
