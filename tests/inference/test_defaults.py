@@ -32,7 +32,8 @@ def _functions() -> Iterator[tuple[str, Any]]:
         found = import_module(f"{package.__name__}.{module.name}")
         for name, function in vars(found).items():
             own = getattr(function, "__module__", "") == found.__name__
-            if own and inspect.isfunction(function) and not name.startswith("_"):
+            public = not name.startswith("_") and "__mutmut_" not in name
+            if own and public and inspect.isfunction(function):
                 yield f"{module.name}.{name}", function
 
 
