@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 # Before numpy: a child under a limit of memory has no room for the stacks of threads.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -143,7 +144,8 @@ def run(
     done = {(each.kind, each.seed) for each in verdicts}
     todo = [case for case in cases(count, first, kinds) if case not in done]
     # Without torch a child costs half as much.
-    backend = any(KINDS[kind].backend for kind, _ in todo)
+    hung = [(each.kind, each.seed) for each in verdicts if each.fault == "hangs"]
+    backend = any(KINDS[kind].backend for kind, _ in [*todo, *hung])
     warm_up(backend=backend)
     start = time.monotonic()
     with (
@@ -153,12 +155,21 @@ def run(
         inputs = inputs_in(Path(scratch) / "inputs", backend=backend)
         for verdict in _verdicts(todo, inputs, workers):
             verdicts.append(verdict)
-            file.write(json.dumps(verdict.__dict__) + "\n")
-            file.flush()
-            if verdict.fault:
-                print(f"{verdict.kind} {verdict.seed}: {verdict.fault}", flush=True)
+            _note(verdict, file)
+        # Cores that others use too stretch the processor's time: what took too long is tried alone.
+        for at, verdict in enumerate(verdicts):
+            if verdict.fault == "hangs":
+                verdicts[at] = judge(verdict.kind, verdict.seed, inputs)
+                _note(verdicts[at], file)
     print(f"{len(todo)} cases in {time.monotonic() - start:.0f} s, {len(done)} done before")
     return verdicts
+
+
+def _note(verdict: Verdict, file: TextIO) -> None:
+    file.write(json.dumps(verdict.__dict__) + "\n")
+    file.flush()
+    if verdict.fault:
+        print(f"{verdict.kind} {verdict.seed}: {verdict.fault}", flush=True)
 
 
 def _verdicts(todo: list[tuple[str, int]], inputs: Path, workers: int) -> Iterator[Verdict]:
@@ -172,11 +183,12 @@ def _verdicts(todo: list[tuple[str, int]], inputs: Path, workers: int) -> Iterat
 
 
 def read(path: Path) -> list[Verdict]:
-    """Verdicts that a file holds; a last line cut short by a kill is left out."""
+    """Last verdict on each case that a file holds; a line cut short by a kill is left out."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [Verdict(**json.loads(line)) for line in lines if line.endswith("}\n")]
+    found = [Verdict(**json.loads(line)) for line in lines if line.endswith("}\n")]
+    return list({(each.kind, each.seed): each for each in found}.values())
 
 
 def report(verdicts: list[Verdict]) -> str:

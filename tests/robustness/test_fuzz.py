@@ -112,6 +112,15 @@ def test_a_case_is_the_same_again(tmp_path: Path) -> None:
     assert len(runs[0]) == 20
 
 
+def test_a_case_that_took_too_long_is_tried_again_and_the_last_verdict_counts(
+    tmp_path: Path,
+) -> None:
+    hung = fuzz.Verdict("card", FIRST, -signal.SIGXCPU, 10.0, 0, "hangs")
+    (tmp_path / "fuzz.jsonl").write_text(json.dumps(hung.__dict__) + "\n")
+    found = verdicts(tmp_path, 1, ["card"])
+    assert [(each.kind, each.seed, each.fault) for each in found] == [("card", FIRST, "")]
+
+
 def _hangs() -> None:
     while True:
         pass
