@@ -88,9 +88,8 @@ def main() -> None:
     codes = outcomes(folder)
     waiting = [name for name in drawn if codes[name] is None]
     print(f"{len(every):,} mutants; {len(drawn)} drawn, {len(waiting)} of them to run", flush=True)
-    for start in range(0, len(waiting), 50):
-        run_mutmut(folder, waiting[start : start + 50], options.workers)
-        print(f"{min(start + 50, len(waiting))} of {len(waiting)}", flush=True)
+    if waiting:
+        run_mutmut(folder, waiting, options.workers)
     codes = outcomes(folder)
     codes = {name: codes[name] for name in drawn}
     survivors = [name for name, code in codes.items() if code in (*SURVIVED, *UNTESTED)]

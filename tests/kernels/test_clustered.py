@@ -109,11 +109,14 @@ def test_a_method_that_a_single_user_has_is_harmless() -> None:
 def test_undefined() -> None:
     x, y, codes = rows(7, missing=0.0)
     by_user = np.broadcast_to(codes[:, None] / 7, x.shape)
-    assert np.isnan(clustered_slope(user_products(by_user, y, codes, 9)).slope)
-    assert np.isnan(clustered_slope(user_products(0 * x, y, codes, 9)).slope)
+    for flat in (by_user, 0 * x):
+        fit = clustered_slope(user_products(flat, y, codes, 9))
+        assert np.isnan([fit.slope, fit.error]).all()
+        assert (fit.n_users, fit.df) == (9, 1.0)
     one_varies = np.where(codes[:, None] == 0, x, 0.5)
     fit = clustered_slope(user_products(one_varies, y, codes, 9))
     assert np.isfinite(fit.slope)
     assert np.isnan([fit.error, fit.p_value, *fit.interval(0.95)]).all()
+    assert fit.n_users == 9
     empty = clustered_slope(user_products(np.full_like(x, np.nan), y, codes, 9))
     assert (np.isnan(empty.slope), empty.n_users) == (True, 0)

@@ -180,6 +180,10 @@ def test_half_widths_are_t_quantiles() -> None:
     found = equal_pairs(3, se=2.0)
     assert_allclose(found.half_widths(1.959963984540054), 2 * 1.959963984540054)
     assert_array_equal(found.half_widths(np.inf), np.inf)
+    se = np.array([1.0, np.nan, 2.0])
+    odd = PairedDifferences(found.first, found.second, 0 * se, se, found.df, found.n_users)
+    assert_array_equal(odd.half_widths(np.inf), [np.inf, np.nan, np.inf])
+    assert_array_equal(np.isnan(odd.half_widths(1.0)), [False, True, False])
 
 
 def test_shapes_must_agree() -> None:

@@ -163,3 +163,8 @@ def test_constant_metric_is_undefined() -> None:
     one = Cells(np.ones((2, 3)), np.ones((2, 3)))
     scaled = common_scale(one, one)
     assert np.isnan(swap_test(*scaled, [1, 2, 3], scheme="perm-inputs", rng=rng()).p_value)
+
+
+def test_a_mean_of_nothing_is_undefined() -> None:
+    cells = Cells(np.array([[1.0, 0.0], [2.0, 0.0]]), np.array([[2.0, 0.0], [2.0, 0.0]]))
+    np.testing.assert_array_equal(cells.means(), [0.75, np.nan])
