@@ -105,14 +105,11 @@ def _write_variable(file: Any, name: str, variable: _Variable) -> None:
     fill = attributes.pop("_FillValue", None)
     # A tiny chunk: what is not written takes no room, however large it says it is.
     chunks = None if variable.written else (1,) * len(variable.dims)
-    target = file.createVariable(
-        name,
-        dtype,
-        variable.dims,
-        zlib=dtype is not str,
-        fill_value=fill,
-        chunksizes=chunks or None,
-    )
+    options = {"zlib": dtype is not str, "chunksizes": chunks or None}
+    try:
+        target = file.createVariable(name, dtype, variable.dims, fill_value=fill, **options)
+    except AttributeError:  # of a fill value that the library will not have
+        target = file[name]
     target.set_auto_mask(False)
     target.set_auto_chartostring(False)
     target.set_auto_scale(False)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
-__all__ = ["console", "print_json"]
+__all__ = ["cell", "console", "print_json", "say"]
 
 _WHOLE = 10_000
 """Columns of a pipe: wide enough that nothing is folded or cut."""
@@ -22,8 +24,28 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else _WHOLE)
 
 
+def say(line: object, *, err: bool = False) -> None:
+    """Print one line, whatever the labels in it: a file may hold what would steer a terminal."""
+    import click
+
+    from preflamp_stats.errors import printable
+
+    click.echo(printable(line), err=err)
+
+
+def cell(text: object, style: str = "") -> Text:
+    """Text for rich, which otherwise takes brackets in a label for markup; steers no terminal."""
+    from rich.text import Text
+
+    from preflamp_stats.errors import printable
+
+    return Text(printable(text), style=style)
+
+
 def print_json(found: Any) -> None:
     """Print JSON for a script: indented, in the order of the keys, texts as they are."""
     import click
 
-    click.echo(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
+    # JSON escapes what is below the blank itself; terminals also obey some of what is above.
+    click.echo(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))

@@ -25,7 +25,7 @@ def validate_command(results: Path, as_json: bool) -> None:
     Prints one line a problem on standard error and exits with 2 if there is any. Warnings name
     what is allowed but may not be meant. With --json both are on standard output.
     """
-    from preflamp_stats.cli.console import print_json
+    from preflamp_stats.cli.console import print_json, say
     from preflamp_stats.errors import InputError
     from preflamp_stats.io.files import open_results
     from preflamp_stats.schema import SCHEMA_VERSION, datasets, validate
@@ -45,8 +45,8 @@ def validate_command(results: Path, as_json: bool) -> None:
         print_json(about | {"warnings": [str(warning) for warning in warnings]})
         return
     for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
-    click.echo(f"{results}: follows schema {SCHEMA_VERSION}; datasets: {', '.join(names)}")
+        say(f"warning: {warning}", err=True)
+    say(f"{results}: follows schema {SCHEMA_VERSION}; datasets: {', '.join(names)}")
 
 
 def _as_record(problem: Any) -> dict[str, str]:
@@ -121,23 +121,23 @@ def merge_command(shards: tuple[Path, ...], out: Path) -> None:
 
 
 def _say_written(tree: Any, out: Path) -> None:
+    from preflamp_stats.cli.console import say
     from preflamp_stats.schema import datasets
 
     parts = [
         f"{name} ({', '.join(f'{size} {dim}' for dim, size in ds.sizes.items())})"
         for name, ds in datasets(tree).items()
     ]
-    click.echo(f"{out}: {'; '.join(parts)}")
+    say(f"{out}: {'; '.join(parts)}")
 
 
 def _print_dataset(name: str, found: dict[str, Any]) -> None:
     from rich.table import Table
-    from rich.text import Text
 
-    from preflamp_stats.cli.console import console
+    from preflamp_stats.cli.console import cell, console
 
     out = console()
-    out.print(Text(name, style="bold"))
+    out.print(cell(name, "bold"))
     about = Table.grid(padding=(0, 2))
     about.add_column()
     about.add_column(overflow="fold")
@@ -152,7 +152,7 @@ def _print_dataset(name: str, found: dict[str, Any]) -> None:
     }
     for key, line in lines.items():
         if line:
-            about.add_row(Text(f"  {key}", style="dim"), Text(line))
+            about.add_row(cell(f"  {key}", "dim"), cell(line))
     out.print(about)
     out.print()
     table = Table("  variable", "dims", "type", box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -160,7 +160,7 @@ def _print_dataset(name: str, found: dict[str, Any]) -> None:
     for variable, entry in found["variables"].items():
         dims = ", ".join(entry["dims"])
         missing = f"{100 * entry['missing']:.1f} %" if entry["missing"] else "none"
-        table.add_row(Text(f"  {variable}"), Text(dims), entry["dtype"], missing)
+        table.add_row(cell(f"  {variable}"), cell(dims), cell(entry["dtype"]), missing)
     out.print(table)
     out.print()
 

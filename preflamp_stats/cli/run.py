@@ -32,6 +32,7 @@ def run_command(study: Path, out: Path, dry_run: bool, workers: int, scheduler: 
 
     Stop it when you like: run again, it goes on where it was.
     """
+    from preflamp_stats.cli.console import say
     from preflamp_stats.errors import InputError, Problem
 
     try:
@@ -64,8 +65,8 @@ def run_command(study: Path, out: Path, dry_run: bool, workers: int, scheduler: 
         click.echo(f"\nstopped with {done} of {total} shards done; run again to go on", err=True)
         raise SystemExit(130) from None
     for note in notes:
-        click.echo(f"note: {note}", err=True)
-    click.echo(f"written to {out}")
+        say(f"note: {note}", err=True)
+    say(f"written to {out}")
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def _print_estimates(planned: Any) -> None:
     from preflamp_backend.estimate import estimate
     from rich.table import Table
 
-    from preflamp_stats.cli.console import console
+    from preflamp_stats.cli.console import cell, console
 
     rows = estimate(planned)
     table = Table("dataset", "model", "method", "work", box=None, padding=(0, 2, 0, 0))
@@ -111,9 +112,9 @@ def _print_estimates(planned: Any) -> None:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
-            row.dataset,
-            row.model,
-            row.method or "(base model and heads)",
+            cell(row.dataset),
+            cell(row.model),
+            cell(row.method or "(base model and heads)"),
             row.kind,
             str(row.shards),
             str(row.pending),

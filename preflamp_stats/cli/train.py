@@ -20,6 +20,7 @@ def train_command(study: Path, dry_run: bool) -> None:
 
     Stop it when you like: run again, it goes on where it was.
     """
+    from preflamp_stats.cli.console import say
     from preflamp_stats.errors import InputError, Problem
 
     try:
@@ -33,7 +34,7 @@ def train_command(study: Path, dry_run: bool) -> None:
         ) from error
     trainer = Trainer(read_training(study))
     for note in trainer.work.notes:
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     if dry_run:
         _print_jobs(trainer)
         return
@@ -47,7 +48,7 @@ def train_command(study: Path, dry_run: bool) -> None:
         click.echo("\nstopped; run again to go on", err=True)
         raise SystemExit(130) from None
     for job in trained:
-        click.echo(f"written to {job.path}")
+        say(f"written to {job.path}")
 
 
 @contextmanager
@@ -79,11 +80,14 @@ def _print_jobs(trainer: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from preflamp_stats.cli.console import cell
+
     table = Table("model", "method", "seed", "trains", "state", "file")
     for job in trainer.jobs:
         trains = trainer.plan.trainings[job.method].model
         state = "done" if job.done else "to train"
-        table.add_row(job.model, job.method, str(job.seed), trains, state, str(job.path))
+        names = (job.model, job.method, str(job.seed), trains, state, str(job.path))
+        table.add_row(*map(cell, names))
     console = Console()
     console.print(table)
     work = trainer.work

@@ -16,6 +16,9 @@ from preflamp_stats.io.variables import VariableSpec
 
 __all__ = ["Rows", "Texts", "dataset_from_rows"]
 
+_LARGEST = 2**53
+"""Whole numbers up to here are floats too; larger ones stay floats, and are refused as such."""
+
 _COMPARED = ("chosen", "rejected")
 _SHOWN = 4
 
@@ -227,7 +230,8 @@ def _fill(
         what = f"has {len(differing)} rows that contradict an earlier one: {one!s:.40} and "
         what += f"{other!s:.40} for {key} in {rows.place(here)}"
         problems.append(Problem(what, _mend(spec, dims), variable=spec.name))
-    if spec.kind == "int" and np.isfinite(array).all() and (array % 1 == 0).all():
+    whole = spec.kind == "int" and np.isfinite(array).all() and (array % 1 == 0).all()
+    if whole and (np.abs(array) <= _LARGEST).all():
         array = array.astype(np.int64)
     return array.reshape(shape), problems
 

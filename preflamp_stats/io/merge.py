@@ -157,7 +157,9 @@ def _concat(shards: list[_Shard], dim: str, path: str) -> _Shard:
         raise InputError(problems)
     shards = _in_order(shards, dim)
     fixed = _fixed(shards, dim, path)
-    varying = [shard.ds.drop_vars(set(fixed) & set(shard.ds.variables)) for shard in shards]
+    # What one shard holds as a coordinate and another as data is a coordinate again in the end.
+    plain = [shard.ds.reset_coords() for shard in shards]
+    varying = [ds.drop_vars(set(fixed) & set(ds.variables)) for ds in plain]
     names = {name for ds in varying for name in ds.variables}
     # A method without rewards, or without generations, is missing them; an example is not.
     if dim != "method" and (

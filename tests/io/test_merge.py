@@ -149,3 +149,11 @@ def test_attributes_in_which_shards_differ_are_dropped(study: xr.Dataset) -> Non
     one, two = parts(study, "example", 2)
     merged = merge(trees(one.assign_attrs(run="1", by="x"), two.assign_attrs(run="2", by="x")))
     assert merged.attrs == {"by": "x", "preflamp_schema": 1}
+
+
+def test_a_coordinate_of_one_shard_that_is_data_in_another_is_joined(study: xr.Dataset) -> None:
+    first, second = parts(study, "example", 2)
+    expected = merge(trees(first, second)).to_dataset()
+    found = merge(trees(first.set_coords(["user", "reward"]), second)).to_dataset()
+    assert {"user", "reward"} <= set(found.coords)
+    assert found.reset_coords().equals(expected.reset_coords())

@@ -109,6 +109,18 @@ def test_numbers_are_exact_whatever_the_format_and_row_order(
         assert found.tolist() == rewards
 
 
+def test_a_count_that_no_whole_number_holds_is_a_problem(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    scores = table(
+        tmp_path,
+        "method,example,candidate,reward,n_tokens\nm,1,chosen,1,1e300\nm,1,rejected,0,1e300\n",
+    )
+    with pytest.raises(InputError, match="variable n_tokens: "):
+        convert(scores)
+    assert not recwarn.list
+
+
 def test_rows_of_generations_and_of_candidates_together(tmp_path: Path) -> None:
     scores = table(tmp_path, "model," + HEAD + "".join(f"m,{x}\n" for x in PAIR.split()))
     written = table(

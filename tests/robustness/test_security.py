@@ -177,6 +177,25 @@ def test_messages_steer_no_terminal() -> None:
     assert printable("a\x1b[2J\r\nb\u202e\N{SNOWMAN}") == r"a\x1b[2J\r\nb\u202e☃"
 
 
+@pytest.mark.parametrize("name", ["validate", "describe", "merge"])
+@pytest.mark.parametrize("json", [False, True])
+def test_what_went_well_is_said_without_steering_the_terminal(
+    tmp_path: Path, name: str, json: bool
+) -> None:
+    study = simulate(n_methods=2, n_users=2, n_examples=2).to_dataset()
+    labels = ["[red]a[/]\x1b]0;title\x07", "b\x9b31m", "c"]
+    study = study.assign_coords(method=labels)
+    path = tmp_path / "r.nc"
+    write_results(study.assign_attrs(dataset="set\x1b[2J"), path)
+    extra = ["-o", tmp_path / "out.nc"] if name == "merge" else ["--json"] if json else []
+    result = command(name, path, *extra)
+    assert result.exit_code == 0, result.output
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", result.output)
+    assert "set" in result.output
+    if name == "describe":
+        assert "[red]a[/]" in result.output
+
+
 def test_a_results_file_that_declares_too_much(tmp_path: Path) -> None:
     path = tmp_path / "bomb.nc"
     with netCDF4.Dataset(path, "w") as file:

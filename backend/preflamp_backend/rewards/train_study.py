@@ -31,6 +31,9 @@ from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["Job", "Progress", "Trainer", "Work"]
 
+_LONGEST_NAME = 255
+"""Bytes that the usual file systems allow a name."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -344,6 +347,9 @@ def _check_places(jobs: Sequence[Job], plan: TrainingPlan) -> None:
         if not _is_below(job.path, study):
             what = f"leads out of the study's folder, to {job.path}"
             problems.append(Problem(what, "name a place below it", variable=variable))
+        elif reason := _impossible(job.path):
+            what = f"cannot be a place for a file ({reason})"
+            problems.append(Problem(what, "name another", variable=variable))
         elif job.path.is_file() and not _is_head(job.path):
             what = f"names {job.path}, which is there and holds no reward model"
             problems.append(Problem(what, "name another, or move it away", variable=variable))
@@ -360,6 +366,19 @@ def _is_below(path: str | Path, folder: Path) -> bool:
     return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
 
 
+def _impossible(path: Path) -> str:
+    """Why there can be no file of this name, such as one too long; empty where there can."""
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        return f"a part of its name has over {_LONGEST_NAME} bytes"
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return ""
+
+
 def _is_head(path: Path) -> bool:
     try:
         read_tensors(path)
@@ -370,7 +389,7 @@ def _is_head(path: Path) -> bool:
 
 def _key_of(path: Path) -> str:
     """Key of a head that is there, if it is one of ours."""
-    if not path.is_file():
+    if _impossible(path) or not path.is_file():
         return ""
     try:
         about: dict[str, Any] = read_tensors(path)[1]

@@ -210,6 +210,7 @@ def test_files_kinds_and_values_are_checked(study):
     [
         ("[training]", "[elsewhere]", "training: is missing"),
         ("lore-{seed}", "bt", "is where bt under small is written too"),
+        ("lore-{seed}", "x" * 300, "cannot be a place for a file"),
     ],
 )
 def test_what_a_study_must_say(study, old, new, said):
