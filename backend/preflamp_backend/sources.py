@@ -190,7 +190,7 @@ def _hub_commit(source: ModelSource) -> str:
 
 def _weights_hash(source: ModelSource) -> str:
     folder = Path(source.path)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return f"commit {_hub_commit(source)}"
     digest = sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -109,7 +110,7 @@ def _filled(path: str, model: str, seed: int) -> str:
 def _placed(file: Path, source: ModelSource) -> ModelSource:
     """Take a path for a folder beside the study where there is one, else for a hub name."""
     folder = file.parent / source.path
-    return replace(source, path=str(folder)) if folder.is_dir() else source
+    return replace(source, path=str(folder)) if os.path.isdir(folder) else source
 
 
 def read_study(path: str | Path, *, trained: bool = True) -> Study:
@@ -277,12 +278,12 @@ class _Reader(OptionReader):
     def files(self, study: Study) -> None:
         """See that what is named in the study's folder is there."""
         for name, dataset in study.data.items():
-            if not Path(study.located(dataset.path)).is_file():
+            if not os.path.isfile(study.located(dataset.path)):
                 what = f"names {dataset.path}, which is no file"
                 self.fault(what, "check it", f"data.{name}.path")
         for method in study.methods.values():
             pairs = method.judge.pairs if method.judge else ""
-            if pairs and not Path(study.located(pairs)).is_file():
+            if pairs and not os.path.isfile(study.located(pairs)):
                 what = f"names {pairs}, which is no file"
                 self.fault(what, "name a JSONL file", f"methods.{method.name}.pairs")
         for method in study.methods.values() if self.trained else ():
@@ -294,7 +295,7 @@ class _Reader(OptionReader):
             )
             where = f"methods.{method.name}"
             for path in paths:
-                if method.kind == "head" and not Path(study.located(path)).is_file():
+                if method.kind == "head" and not os.path.isfile(study.located(path)):
                     what = f"names {path}, which is no file"
                     mend = "check it; {model} stands for the base model's name, {seed} for a seed"
                     self.fault(what, mend, f"{where}.path")

@@ -68,6 +68,7 @@ def test_a_study_is_read(read):
     [
         ("[data.d]", "[dat.d]", r"variable dat: is not known here; did you mean data\?"),
         ('path = "d.jsonl"', 'path = "e.jsonl"', "names e.jsonl, which is no file"),
+        ('path = "d.jsonl"', f'path = "{"x" * 300}"', "names x+, which is no file"),
         ("weight = 2.0", "wieght = 2.0", r"methods.bt.wieght: .*did you mean weight\?"),
         ("weight = 2.0", 'weight = "2"', "methods.bt.weight: is '2'; give a float"),
         ("weight = 2.0", "weight = -2.0", "methods.bt.weight: is -2.0; take a finite number"),

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from preflamp_stats.kernels import permutation
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.permutation import permutation_p_value, tau_permutation_test
 
@@ -107,3 +108,12 @@ def test_p_value_counts_undefined_draws_as_extreme() -> None:
 def test_unknown_choices_are_refused() -> None:
     with pytest.raises(ValueError, match="alternative 'both'"):
         permutation_p_value(0.0, [0.0], alternative="both", sampled=True)  # type: ignore[arg-type]
+
+
+@given(st.integers(2, 9), st.integers(1, 40), st.integers(0, 9))
+def test_every_random_order_is_one(n_items: int, n_resamples: int, seed: int) -> None:
+    found = np.concatenate(
+        list(permutation._random_orders(n_items, n_resamples, np.random.default_rng(seed)))
+    )
+    assert found.shape == (n_resamples, n_items)
+    assert (np.sort(found, axis=1) == np.arange(n_items)).all()

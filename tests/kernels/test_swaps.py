@@ -168,3 +168,12 @@ def test_constant_metric_is_undefined() -> None:
 def test_a_mean_of_nothing_is_undefined() -> None:
     cells = Cells(np.array([[1.0, 0.0], [2.0, 0.0]]), np.array([[2.0, 0.0], [2.0, 0.0]]))
     np.testing.assert_array_equal(cells.means(), [0.75, np.nan])
+
+
+def test_cells_are_standardised_by_what_they_weigh() -> None:
+    sums, counts = np.array([[3.0, 0.0], [8.0, 2.0]]), np.array([[1.0, 4.0], [2.0, 1.0]])
+    cells = Cells(sums, counts)
+    found, _ = common_scale(cells, cells)
+    values = np.repeat((sums / counts).ravel(), counts.ravel().astype(int))
+    expected = (sums / counts - values.mean()) / values.std()
+    np.testing.assert_allclose(found.sums / found.counts, expected, atol=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -163,7 +164,7 @@ class _Reader(OptionReader):
         setup = self.build(TrainingSetup, table["training"], "training")
         for key in ("data", "held_out", "adapt"):
             named = getattr(setup, key, "")
-            if named and not (self.file.parent / named).is_file():
+            if named and not os.path.isfile(self.file.parent / named):
                 self.fault(f"names {named}, which is no file", "check it", f"training.{key}")
         return setup
 
