@@ -7,11 +7,12 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 import preflamp_stats as pls
 from preflamp_stats.errors import InputError
 from preflamp_stats.inference.method_metrics import draw_metrics, method_metrics
-from preflamp_stats.inference.regret import choice_regret, regret_between, selection_regret
+from preflamp_stats.inference.regret import _limits, choice_regret, regret_between, selection_regret
 from preflamp_stats.inference.units import user_units
 from preflamp_stats.metrics.options import MetricOptions
 
@@ -188,3 +189,19 @@ def test_a_cost_is_better_where_it_is_lower() -> None:
     assert turned["best"].item() == upright["best"].item()
     for name in ("estimate", "low", "high", "gain"):
         assert turned[name].item() == pytest.approx(upright[name].item(), abs=1e-6)
+
+
+def test_limits_are_those_of_students_t_where_units_are_few() -> None:
+    y = np.array([0.5, 0.4])
+    y_draws = y + 0.01 * np.random.default_rng(0).normal(size=(400, 2))
+    chosen = np.array([1.0, 0.0])
+    choices = np.tile(chosen, (400, 1))
+
+    def half_width(n_units: int) -> float:
+        low, high = _limits(y, chosen, y_draws, choices, n_units, 0.95)[2:]
+        return float(high - low) / 2
+
+    def factor(n_units: int) -> float:
+        return float(np.sqrt(n_units / (n_units - 1)) * stats.t.isf(0.025, n_units - 1))
+
+    assert half_width(4) / half_width(1001) == pytest.approx(factor(4) / factor(1001))
