@@ -146,7 +146,9 @@ def interrupted(at: Setting) -> Iterator[str]:
     yield from at.disturb(pid, signal.SIGINT)
     status = finished(pid)
     yield from at.ends(status, 0, 130)
-    if status == 130 and len(log(at.folder).splitlines()) != 1:
+    # What it said before of a result that is there is no fault.
+    said = [line for line in log(at.folder).splitlines() if line.startswith("preflamp-stats: ")]
+    if status == 130 and (len(said) != 1 or "Traceback" in log(at.folder)):
         yield f"is interrupted with {log(at.folder)[-300:]!r}"
     if left := [each for each in leftovers(at.folder / "out") if status == 130]:
         yield f"is interrupted and leaves {', '.join(left[:5])}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -158,7 +159,8 @@ def analyze(
     Raises
     ------
     InputError
-        If there is nothing to analyse, or no dataset has a metric that was asked for.
+        If there is nothing to analyse, no dataset has a metric that was asked for, or an input
+        changes while it is read.
 
     Examples
     --------
@@ -171,10 +173,14 @@ def analyze(
     settings = settings or Settings()
     found = datasets(tree) if isinstance(tree, xr.DataTree | xr.Dataset) else dict(tree)
     _check_metrics(found, settings)
+    paths = [Path(path) for path in inputs or _sources(tree)]
+    states = [_state(path) for path in paths]
+    fingerprints = [_fingerprint(path) for path in paths]
     evidence = [
         gather(ds, name, settings, progress=_reporter(progress, name, ds))
         for name, ds in found.items()
     ]
+    _check_unchanged(paths, states)
     tables = {}
     for recipe in _RECIPES:
         frame = recipe.make(evidence)
@@ -189,7 +195,7 @@ def analyze(
     return Analysis(
         settings,
         tables,
-        inputs=[_fingerprint(Path(path)) for path in inputs or _sources(tree)],
+        inputs=fingerprints,
         versions=_versions(),
         summary=summary(tables, settings),
         notes=notes(evidence, settings),
@@ -243,9 +249,32 @@ def _sources(tree: Any) -> list[str]:
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"path": path.name, "sha256": digest, "bytes": path.stat().st_size}
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return {"path": path.name, "sha256": digest, "bytes": os.fstat(file.fileno()).st_size}
+    except OSError as error:
+        raise _changed(path) from error
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise _changed(path) from error
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _check_unchanged(paths: Sequence[Path], states: Sequence[tuple[int, ...]]) -> None:
+    """Refuse a file that was written to: its checksum would be that of another content."""
+    for path, state in zip(paths, states, strict=True):
+        if _state(path) != state:
+            raise _changed(path)
+
+
+def _changed(path: Path) -> InputError:
+    mend = "leave it in place and unchanged until the analysis ends, and run it again"
+    return InputError(Problem("changed or vanished while it was read", mend, str(path)))
 
 
 def _versions() -> dict[str, str]:

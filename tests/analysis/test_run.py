@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import xarray as xr
 
 import preflamp_stats as pls
+from preflamp_stats.errors import InputError
 from preflamp_stats.outputs.tables import to_csv
 
 SETTINGS = pls.Settings(resamples=200)
@@ -220,3 +223,23 @@ def test_inputs_are_recorded_with_their_checksum(study: xr.DataTree, tmp_path: P
     (record,) = found.inputs
     assert record["bytes"] == path.stat().st_size
     assert len(record["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    "change", [Path.unlink, lambda path: os.utime(path, (0, 0)), lambda path: path.write_bytes(b"")]
+)
+def test_an_input_that_changes_while_it_is_read_is_refused(
+    study: xr.DataTree, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "r.nc"
+    path.write_bytes(b"what the study was read from")
+    once = iter([change])
+
+    def progress(*_: object) -> None:
+        for each in once:
+            each(path)
+
+    with pytest.raises(InputError, match=r"r\.nc: changed or vanished while it was read"):
+        pls.analyze(study, SETTINGS, inputs=[path], progress=progress)
+    with pytest.raises(InputError, match="changed or vanished"):
+        pls.analyze(study, SETTINGS, inputs=[tmp_path / "absent.nc"])
