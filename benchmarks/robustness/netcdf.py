@@ -107,7 +107,9 @@ def _write_variable(file: Any, name: str, variable: _Variable) -> None:
     chunks = None if variable.written else (1,) * len(variable.dims)
     options = {"zlib": dtype is not str, "chunksizes": chunks or None}
     try:
-        target = file.createVariable(name, dtype, variable.dims, fill_value=fill, **options)
+        # A fill value beyond its type is meant to be; that numpy warns of it is not the command's.
+        with np.errstate(all="ignore"):
+            target = file.createVariable(name, dtype, variable.dims, fill_value=fill, **options)
     except AttributeError:  # of a fill value that the library will not have
         target = file[name]
     target.set_auto_mask(False)
