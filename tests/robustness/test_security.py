@@ -186,7 +186,7 @@ def test_what_went_well_is_said_without_steering_the_terminal(
     labels = ["[red]a[/]\x1b]0;title\x07", "b\x9b31m", "c"]
     study = study.assign_coords(method=labels)
     path = tmp_path / "r.nc"
-    write_results(study.assign_attrs(dataset="set\x1b[2J"), path)
+    write_results(study.assign_attrs(dataset="set\x1b]0;title\x07"), path)
     extra = ["-o", tmp_path / "out.nc"] if name == "merge" else ["--json"] if json else []
     result = command(name, path, *extra)
     assert result.exit_code == 0, result.output
