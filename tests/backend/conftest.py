@@ -1,4 +1,7 @@
-"""Tiny models on disk and in memory; nothing here is collected where torch is not installed."""
+"""Tiny models on disk and in memory; nothing here is collected where torch is not installed.
+
+They compute on the CPU, or where ``PREFLAMP_TEST_DEVICE`` says, such as ``cuda``.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ else:
     from preflamp_backend.loading import load_language_model, load_sequence_classifier
     from preflamp_backend.models import HeadReward, LanguageModel
     from preflamp_backend.sources import ModelSource
-    from tiny_models import ARCHITECTURES, save_model
+    from tiny_models import ARCHITECTURES, DEVICE, save_model
 
     @pytest.fixture(scope="session")
     def model_folders(tmp_path_factory) -> dict[str, Path]:
@@ -26,7 +29,7 @@ else:
     @pytest.fixture(scope="session")
     def models(model_folders) -> dict[str, LanguageModel]:
         return {
-            name: load_language_model(ModelSource(str(model_folders[name]), device="cpu"))
+            name: load_language_model(ModelSource(str(model_folders[name]), device=DEVICE))
             for name in (*ARCHITECTURES, "arm")
         }
 
@@ -40,4 +43,4 @@ else:
 
     @pytest.fixture(scope="session")
     def classifier(model_folders) -> HeadReward:
-        return load_sequence_classifier(ModelSource(str(model_folders["rm"]), device="cpu"), "rm")
+        return load_sequence_classifier(ModelSource(str(model_folders["rm"]), device=DEVICE), "rm")

@@ -22,6 +22,7 @@ from preflamp_backend.pretraining.train_lm import train_lm
 from preflamp_backend.pretraining.training import TrainingOptions, batches, evaluate
 from preflamp_backend.sources import ModelSource, load_tokenizer
 from preflamp_backend.vocabulary import same_vocabulary
+from tiny_models import DEVICE
 
 from preflamp_stats.cli import main
 from preflamp_stats.errors import InputError
@@ -128,7 +129,7 @@ def test_the_backend_loads_it_and_sizes_share_a_tokenizer(first, text_file, tmp_
         text_file, tmp_path / "other", size="80K", tokenizer=str(out),
         options=TrainingOptions(epochs=1, batch_tokens=2048),
     )  # fmt: skip
-    model = load_language_model(ModelSource(str(out), device="cpu"))
+    model = load_language_model(ModelSource(str(out), device=DEVICE))
     assert model.parameters == found.parameters != other.parameters
     assert model.eos == (0,)
     small, large = (load_tokenizer(ModelSource(str(each))) for each in (out, tmp_path / "other"))

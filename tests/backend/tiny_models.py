@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import tokenizers
@@ -14,6 +15,9 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from torch import nn
 
 torch.set_num_threads(1)
+
+DEVICE = os.environ.get("PREFLAMP_TEST_DEVICE", "cpu")
+"""Where the models of the tests compute."""
 
 TEXT = """Deep learning for the diagnosis of plant diseases. A survey of methods for graph matching.
 Towards a theory of reward models. The cat sat on the mat and looked at the moon, which was full.

@@ -8,6 +8,7 @@ from preflamp_backend.rewards import features
 from preflamp_backend.rewards.features import FeatureStore, pair_features, usable_pairs
 from preflamp_backend.sources import ModelSource
 from preflamp_backend.text import PromptFormat, encode, suffix_ids
+from tiny_models import DEVICE
 
 from preflamp_stats.errors import InputError
 
@@ -80,7 +81,7 @@ def test_features_do_not_carry_gradients(qwen):
 
 @pytest.fixture
 def source(model_folders):
-    return ModelSource(str(model_folders["qwen2"]), device="cpu")
+    return ModelSource(str(model_folders["qwen2"]), device=DEVICE)
 
 
 def test_read_once_and_kept(source, qwen, tmp_path):
@@ -97,7 +98,7 @@ def test_read_once_and_kept(source, qwen, tmp_path):
 def test_key_holds_all_that_makes_features(source, model_folders, tmp_path):
     store = FeatureStore(tmp_path)
     key = store.key(source, EXAMPLES, PromptFormat())
-    other = ModelSource(str(model_folders["arm"]), device="cpu")
+    other = ModelSource(str(model_folders["arm"]), device=DEVICE)
     assert key == replace(store, folder=tmp_path / "elsewhere").key(
         source, EXAMPLES, PromptFormat()
     )

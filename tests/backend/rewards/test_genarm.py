@@ -15,6 +15,7 @@ from preflamp_backend.rewards.token_pairs import encode_pairs, pair_logprobs
 from preflamp_backend.scoring import score_rewards
 from preflamp_backend.sources import ModelSource
 from preflamp_backend.text import PromptFormat
+from tiny_models import DEVICE
 from token_preferences import make_pairs
 
 from preflamp_stats.errors import InputError
@@ -26,11 +27,11 @@ HELD_OUT = make_pairs(16, seed=1, users={"a": 0, "b": 0})
 
 @pytest.fixture
 def base(model_folders):
-    return ModelSource(str(model_folders["qwen2"]), device="cpu")
+    return ModelSource(str(model_folders["qwen2"]), device=DEVICE)
 
 
 def accuracy(folder, examples):
-    model = load_language_model(ModelSource(str(folder), device="cpu"))
+    model = load_language_model(ModelSource(str(folder), device=DEVICE))
     pairs = encode_pairs(
         model.tokenizer, examples, context=256, prompt=PromptOptions(), form=PromptFormat()
     )

@@ -22,6 +22,7 @@ from preflamp_backend.sources import ModelSource
 from preflamp_backend.study import read_study
 from preflamp_backend.text import PromptFormat
 from study_files import write_study
+from tiny_models import DEVICE
 from token_preferences import make_pairs
 
 from preflamp_stats import rm_accuracy
@@ -115,14 +116,14 @@ def questions_as_pairs(rows, options):
 
 
 def test_a_model_that_learnt_to_answer_judges_new_pairs(model_folders, tmp_path):
-    base = ModelSource(str(model_folders["qwen2"]), device="cpu")
+    base = ModelSource(str(model_folders["qwen2"]), device=DEVICE)
     train, held_out = (
         questions_as_pairs(make_pairs(count, seed=seed, users={"a": 0}), SHORT)
         for count, seed in ((256, 0), (64, 1))
     )
     options = GenArmOptions(epochs=12, learning_rate=3e-3, beta=1.0, patience=6)
     fit_genarm(base, train, held_out, options, tmp_path / "judge")
-    model = load_language_model(ModelSource(str(tmp_path / "judge"), device="cpu"))
+    model = load_language_model(ModelSource(str(tmp_path / "judge"), device=DEVICE))
     rows = [replace(row, prompt="") for row in make_pairs(60, seed=2, users={"a": 0})]
     found = judged(model, rows, [UNKNOWN] * len(rows), SHORT)
     assert np.mean([each.preference > 0 for each in found]) >= 0.9

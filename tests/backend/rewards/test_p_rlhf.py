@@ -21,6 +21,7 @@ from preflamp_backend.sources import ModelSource
 from preflamp_backend.study import read_study
 from preflamp_backend.text import Encoding, PromptFormat
 from study_files import write_study
+from tiny_models import DEVICE
 from token_preferences import make_pairs
 
 from preflamp_stats.errors import InputError
@@ -34,7 +35,7 @@ OPTIONS = PRlhfOptions(epochs=10, learning_rate=1e-3, tokens=3, beta=0.5, patien
 
 @pytest.fixture(scope="module")
 def base(model_folders):
-    return ModelSource(str(model_folders["qwen2"]), device="cpu")
+    return ModelSource(str(model_folders["qwen2"]), device=DEVICE)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def trained(base, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pdpo") / "model"
     late = make_pairs(16, seed=3, users={"late-0": 0, "late-1": 1})
     fit_p_rlhf(base, TRAIN, HELD_OUT, OPTIONS, folder, adapt=late)
-    return ModelSource(str(folder), device="cpu")
+    return ModelSource(str(folder), device=DEVICE)
 
 
 def read(model, examples, prefix):
@@ -77,7 +78,7 @@ def test_new_users_are_fitted_from_a_few_pairs_and_move_nobody_else(trained, bas
     new = make_pairs(40, seed=4, users={"late-0": 0, "late-1": 1})
     assert accuracy(trained, base, new) >= 0.8
     fit_p_rlhf(base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "alone")
-    alone = load_p_rlhf(ModelSource(str(tmp_path / "alone"), device="cpu"), "p-dpo")
+    alone = load_p_rlhf(ModelSource(str(tmp_path / "alone"), device=DEVICE), "p-dpo")
     together = load_p_rlhf(trained, "p-dpo")
     assert together.soft.users == (*alone.soft.users, "late-0", "late-1")
     torch.testing.assert_close(together.soft.soft[:3], alone.soft.soft, rtol=0, atol=0)
@@ -90,7 +91,7 @@ def test_users_with_one_taste_gain_nothing_over_the_generic_user(base, tmp_path)
     users = {"a": 0, "b": 0}
     data = make_pairs(64, seed=0, users=users), make_pairs(16, seed=1, users=users)
     fit_p_rlhf(base, *data, replace(OPTIONS, epochs=4), tmp_path / "one")
-    source = ModelSource(str(tmp_path / "one"), device="cpu")
+    source = ModelSource(str(tmp_path / "one"), device=DEVICE)
     own = accuracy(source, base, make_pairs(40, seed=2, users=users))
     assert own - accuracy(source, base, make_pairs(40, seed=2, users={"x": 0})) <= 0.05
 
@@ -106,7 +107,7 @@ def test_a_user_who_contradicts_themself_is_not_learnt(base, tmp_path):
         ]
 
     fit_p_rlhf(base, random_pairs(48, 0), random_pairs(16, 1), OPTIONS, tmp_path / "noise")
-    source = ModelSource(str(tmp_path / "noise"), device="cpu")
+    source = ModelSource(str(tmp_path / "noise"), device=DEVICE)
     assert 0.3 <= accuracy(source, base, random_pairs(60, 2)) <= 0.7
 
 
@@ -169,7 +170,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(base, tmp_path, monkeypatch):
 
 
 def test_what_does_not_fit_is_refused(trained, base, model_folders, tmp_path):
-    other = ModelSource(str(model_folders["arm"]), device="cpu")
+    other = ModelSource(str(model_folders["arm"]), device=DEVICE)
     check_base(trained, base, "pdpo")
     with pytest.raises(InputError, match="'pdpo' is relative to another base model"):
         check_base(trained, other, "pdpo")
@@ -205,7 +206,7 @@ seeds = [0, 1]
 
 def test_a_study_runs_it(tmp_path):
     file = write_study(tmp_path, examples=4, text=STUDY)
-    source = ModelSource(str(tmp_path / "small"), device="cpu")
+    source = ModelSource(str(tmp_path / "small"), device=DEVICE)
     users = {"u0": 0, "u1": 1}
     pairs = make_pairs(8, seed=0, users=users)
     options = PRlhfOptions(epochs=1, tokens=2, learning_rate=1e-2)
