@@ -86,8 +86,8 @@ def args_scores(model, heads, method, user, prompt, weight, suffix=()):
 def greedy_generate(model, full_model, prompt, steps):
     """Ids that transformers' own ``generate`` writes after one prompt, without the end token."""
     out = full_model.generate(
-        torch.tensor([list(prompt)]),
-        attention_mask=torch.ones(1, len(prompt), dtype=torch.int64),
+        torch.tensor([list(prompt)], device=full_model.device),
+        attention_mask=torch.ones(1, len(prompt), dtype=torch.int64, device=full_model.device),
         max_new_tokens=steps,
         do_sample=False,
         pad_token_id=0,

@@ -17,7 +17,7 @@ from preflamp_backend.loading import (
 from preflamp_backend.rewards.head import save_head
 from preflamp_backend.rewards.linear import LinearHead
 from preflamp_backend.sources import ModelSource, identify, reading, remote_code_allowed
-from tiny_models import make_config, make_tokenizer, save_model
+from tiny_models import DEVICE, make_config, make_tokenizer, save_model
 from transformers import (
     AutoModelForCausalLM,
     BertConfig,
@@ -129,7 +129,8 @@ def test_heads_are_loaded_for_a_backbone(tmp_path, qwen):
     save_head(tmp_path / "h.safetensors", LinearHead.of(weight, bias, ["a", ""]))
     heads = load_heads(qwen.backbone, {"h": tmp_path / "h.safetensors"})
     hidden = torch.randn(2, 3, 32)
-    found = heads.for_users(["a", "somebody"], torch.zeros(2, 32))(hidden)
+    reward = heads.for_users(["a", "somebody"], torch.zeros(2, 32, device=DEVICE))
+    found = reward(hidden.to(DEVICE)).cpu()
     expected = (hidden * weight[:, None]).sum(-1) + bias[:, None]
     torch.testing.assert_close(found[..., 0], expected)
 

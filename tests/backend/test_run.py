@@ -80,7 +80,8 @@ def test_the_file_holds_every_method_model_and_example(everything):
     assert (ds.generation.sel({"method": "lore"}) == "").all()
     assert set(np.unique(ds.generation_stop.sel({"method": "icl"}))) <= {"eos", "length", "context"}
     assert ds.generation_shots.sel({"method": "icl"}).max() > 0
-    assert ds.attrs["computed_on"] == "cpu"
+    gpu = torch.cuda.is_available()
+    assert ds.attrs["computed_on"] == (torch.cuda.get_device_name() if gpu else "cpu")
     assert ds.method_family.sel({"method": "rm"}) == "best-of-n"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from preflamp_backend.models import AutoregressiveReward
 from preflamp_backend.scoring import ScoreOptions, score, score_rewards
 from preflamp_backend.text import Encoding
-from tiny_models import make_heads
+from tiny_models import DEVICE, make_heads
 
 from preflamp_stats.errors import InputError
 
@@ -138,7 +138,7 @@ def test_an_autoregressive_reward_is_a_sum_of_logprobs(qwen, models):
 
 def test_three_tokens_by_hand(qwen, monkeypatch):
     """A 'model' whose logits are log-probabilities that can be read off: 1/2, 1/4, 1/8 …"""
-    halves = torch.full((400,), -1e9)
+    halves = torch.full((400,), -1e9, device=DEVICE)
     halves[:4] = torch.tensor([0.5, 0.25, 0.125, 0.125]).log()
     monkeypatch.setattr(
         type(qwen), "logits", lambda self, hidden: halves.expand(*hidden.shape[:-1], -1)

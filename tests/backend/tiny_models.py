@@ -145,5 +145,5 @@ def make_heads(model: LanguageModel, methods: int = 3, users: tuple[str, ...] = 
         head = MlpHead(names, width) if method % 3 == 2 else LinearHead(names, width)
         for each in head.parameters():
             each.data = torch.randn(each.shape, generator=generator) / width**0.5
-        heads[f"head{method}"] = head.requires_grad_(False)
+        heads[f"head{method}"] = head.requires_grad_(False).to(model.backbone.device)
     return HeadReward(model.backbone, heads)

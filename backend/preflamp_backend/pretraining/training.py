@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM
 
 from preflamp_backend.pretraining.documents import Row
+from preflamp_backend.repeatable import repeatable
 from preflamp_backend.tensors import read_tensors, write_tensors
 from preflamp_stats.errors import InputError, Problem
 
@@ -134,18 +135,19 @@ def train(
     done = _load(checkpoint, model, optimizer, key) if checkpoint.exists() else 0
     model.train()
     peak = options.learning_rate or min(0.005, 0.003 * (128 / model.config.hidden_size) ** 0.5)
-    for number in range(done, len(steps)):
-        for group in optimizer.param_groups:
-            group["lr"] = peak * _schedule(number, len(steps), options.warm_up)
-        loss = _loss(model, [rows[i] for i in steps[number]], options.prompt_weight)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        if (number + 1) % options.save_every == 0 and number + 1 < len(steps):
-            _save(checkpoint, model, optimizer, number + 1, key)
-        if report:
-            report(number + 1, len(steps), loss.item())
+    with repeatable(model.device):
+        for number in range(done, len(steps)):
+            for group in optimizer.param_groups:
+                group["lr"] = peak * _schedule(number, len(steps), options.warm_up)
+            loss = _loss(model, [rows[i] for i in steps[number]], options.prompt_weight)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            if (number + 1) % options.save_every == 0 and number + 1 < len(steps):
+                _save(checkpoint, model, optimizer, number + 1, key)
+            if report:
+                report(number + 1, len(steps), loss.item())
     model.eval()
     return len(steps)
 

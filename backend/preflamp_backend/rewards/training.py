@@ -2,8 +2,8 @@
 
 Everything that a run depends on is its data, its options and its seed: random numbers come from one
 :class:`torch.Generator`, and torch computes on one thread meanwhile, so that no sum is split in
-another way where there are more cores. A run that was stopped goes on from its last checkpoint and
-ends with the same bytes.
+another way where there are more cores, and on a GPU by kernels that add in one order. A run that
+was stopped goes on from its last checkpoint and ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from preflamp_backend.repeatable import repeatable
 from preflamp_backend.rewards.pairs import PairFeatures
 from preflamp_backend.tensors import read_tensors, write_tensors
 from preflamp_stats.errors import InputError, Problem
@@ -197,7 +198,7 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     run = _Run(module, _adamw(module, options), generator)
     written = time.monotonic()
-    with one_thread():
+    with one_thread(), repeatable(next(module.parameters()).device):
         run.best_loss = held_out_loss()
         run.keep()
         if checkpoint is not None and checkpoint.exists():

@@ -30,12 +30,12 @@ def alone(model, one: Example, text: str, form: PromptFormat) -> torch.Tensor:
     whole = encode(tokenizer, one.prompt, [text], form, context=256)
     ids = [*whole.prompt, *whole.continuations[0], *suffix_ids(tokenizer, form)]
     network = model.backbone.network
-    positions = torch.arange(len(ids))[None]
-    mask = torch.ones(1, len(ids), len(ids), dtype=torch.bool).tril()
+    positions = torch.arange(len(ids), device=DEVICE)[None]
+    mask = torch.ones(1, len(ids), len(ids), dtype=torch.bool, device=DEVICE).tril()
     with torch.no_grad():
-        hidden = model.backbone.hidden(torch.tensor([ids]), positions, mask)
+        hidden = model.backbone.hidden(torch.tensor([ids], device=DEVICE), positions, mask)
     assert network.training is False
-    return hidden[0, [len(whole.prompt) - 1, -1]]
+    return hidden[0, [len(whole.prompt) - 1, -1]].cpu()
 
 
 @pytest.mark.parametrize("form", [PromptFormat(), PromptFormat(suffix="turn", count_eos=True)])
@@ -57,7 +57,8 @@ def test_prefixes_are_pairs_of_the_same_length(qwen):
     form = PromptFormat()
     found = pair_features(qwen.backbone, EXAMPLES[3:5], form, prefixes=2)
     whole = pair_features(qwen.backbone, EXAMPLES[3:5], form)
-    assert torch.equal(found.chosen[:2], whole.chosen)
+    # Not to the bit: products of other sizes add in another order.
+    torch.testing.assert_close(found.chosen[:2], whole.chosen, atol=2e-4, rtol=1e-4)
     texts = EXAMPLES[3].candidates
     ids = [
         encode(qwen.tokenizer, EXAMPLES[3].prompt, [text], form, context=256).continuations[0]

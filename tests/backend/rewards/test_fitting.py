@@ -1,5 +1,7 @@
 """The interface that all reward models on features have in common."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -71,14 +73,19 @@ def test_swapped_pairs_have_the_opposite_margin(heads, kind, made):
 
 @pytest.mark.parametrize("kind", ["bradley-terry", "lore", "pref"])
 def test_order_of_pairs_changes_no_row(kind, made):
-    """Users are rows by name. Where batches are drawn by place, another order is another seed."""
+    """Users are rows by name. Where batches are drawn by place, another order is another seed.
+
+    All pairs are one batch, and AdamW steps: L-BFGS would magnify the rounding of sums in another
+    order until, on some machines, it ends in another optimum.
+    """
     name, options = SMALL[kind]
+    options = replace(options, optimizer="adamw", batch_size=len(made.train), epochs=20)
     order = torch.randperm(len(made.train), generator=torch.Generator().manual_seed(1))
     one = fit(name, made.train, made.held_out, options)
     two = fit(name, made.train.select(order), made.held_out, options)
     assert one.users == two.users
     torch.testing.assert_close(
-        predicted(one, made.test), predicted(two, made.test), atol=2e-2, rtol=2e-2
+        predicted(one, made.test), predicted(two, made.test), atol=1e-4, rtol=1e-4
     )
 
 

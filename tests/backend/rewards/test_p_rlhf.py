@@ -147,7 +147,7 @@ def test_soft_tokens_touch_no_text_and_no_logit(trained):
     reward = load_p_rlhf(trained, "p-dpo")
     plain = load_language_model(trained)
     assert token_logprobs(reward.model, (5, 6), (7, 8)) == token_logprobs(plain, (5, 6), (7, 8))
-    assert reward.model.logits(torch.zeros(1, 32)).shape[-1] == 400
+    assert reward.model.logits(torch.zeros(1, 32, device=DEVICE)).shape[-1] == 400
 
 
 def test_a_stopped_run_ends_with_the_same_bytes(base, tmp_path, monkeypatch):
