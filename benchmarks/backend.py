@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -275,14 +275,13 @@ def layer_parameters(subject: Subject) -> int:
     return sum(p.numel() for p in subject.full.base_model.layers.parameters())
 
 
-def measure(name: str, device: str, turns: int) -> list[tuple[str, str, str, str, str]]:
-    """Rows of the table for one model: work, naive, ours, ratio, target."""
+def measure(name: str, device: str, turns: int) -> Iterator[tuple[str, str, str, str, str]]:
+    """Rows of the table for one model, as they are measured: work, naive, ours, ratio, target."""
     shape = SHAPES[name]
     subject = make_subject(shape, device)
     check(subject, exact=shape.dtype == torch.float32)
     # Naive ways of these take long: on a GPU a forward costs its launches, however small.
     large = name != "tiny"
-    rows = []
     # A CPU is busy with few tokens; a GPU wants many.
     batch = 1024 if device == "cpu" else 16_384
     plain = ScoreOptions(trace=False, batch_tokens=batch)
@@ -303,9 +302,7 @@ def measure(name: str, device: str, turns: int) -> list[tuple[str, str, str, str
         device,
         2 if large else turns,
     )
-    rows.append(
-        row(f"reward traces of pairs, {TRACE} tokens", len(traced), "pairs/s", times, "≥ 50")
-    )
+    yield row(f"reward traces of pairs, {TRACE} tokens", len(traced), "pairs/s", times, "≥ 50")
 
     times = least_times(
         {
@@ -316,7 +313,7 @@ def measure(name: str, device: str, turns: int) -> list[tuple[str, str, str, str
         turns,
     )
     work = f"log-probabilities, {CANDIDATES} candidates a prompt"
-    rows.append(row(work, PROMPTS, "prompts/s", times, "≥ 1.7"))
+    yield row(work, PROMPTS, "prompts/s", times, "≥ 1.7")
     scoring_time = times["ours"]
 
     share = 1 if large else 4
@@ -341,7 +338,7 @@ def measure(name: str, device: str, turns: int) -> list[tuple[str, str, str, str
         against = "re-encoding (ARGS)" if other == "naive" else "plain greedy `generate`"
         ratio = speed["ours"] / speed[other]
         figures = (f"{speed[other]:.4g} tok/s", f"{speed['ours']:.4g} tok/s", f"{ratio:.2f}")
-        rows.append((f"{work}, against {against}", *figures, target))
+        yield (f"{work}, against {against}", *figures, target)
 
     times = least_times(
         {
@@ -367,7 +364,7 @@ def measure(name: str, device: str, turns: int) -> list[tuple[str, str, str, str
     )
     cost = f"{times['eight'] / times['one']:.2f}"
     figures = (f"{times['one']:.3g} s (1)", f"{times['eight']:.3g} s (8)", cost)
-    rows.append(("8 methods on one backbone, against 1", *figures, "≤ 1.3"))
+    yield ("8 methods on one backbone, against 1", *figures, "≤ 1.3")
 
     layers = layer_parameters(subject)
     step = PROMPTS * NEW_TOKENS / speed["ours"] / NEW_TOKENS
@@ -376,52 +373,43 @@ def measure(name: str, device: str, turns: int) -> list[tuple[str, str, str, str
     plain_step = PROMPTS * NEW_TOKENS / speed["generate"] / NEW_TOKENS
     plain_done = 2 * layers * PROMPTS / plain_step
     plain_peak = matrix_rate(shape, PROMPTS, device)
-    rows.append(
-        (
-            f"matrix rate in guided decoding, {PROMPTS * TOP_K} tokens a step",
-            f"{peak / 1e9:.4g} GFLOP/s is possible",
-            f"{done / 1e9:.4g} GFLOP/s",
-            f"{done / peak:.2f}",
-            "",
-        )
+    yield (
+        f"matrix rate in guided decoding, {PROMPTS * TOP_K} tokens a step",
+        f"{peak / 1e9:.4g} GFLOP/s is possible",
+        f"{done / 1e9:.4g} GFLOP/s",
+        f"{done / peak:.2f}",
+        "",
     )
-    rows.append(
-        (
-            f"matrix rate in plain `generate`, {PROMPTS} tokens a step",
-            f"{plain_peak / 1e9:.4g} GFLOP/s is possible",
-            f"{plain_done / 1e9:.4g} GFLOP/s",
-            f"{plain_done / plain_peak:.2f}",
-            "",
-        )
+    yield (
+        f"matrix rate in plain `generate`, {PROMPTS} tokens a step",
+        f"{plain_peak / 1e9:.4g} GFLOP/s is possible",
+        f"{plain_done / 1e9:.4g} GFLOP/s",
+        f"{plain_done / plain_peak:.2f}",
+        "",
     )
     read = layers * shape.dtype.itemsize / step
-    rows.append(
-        (
-            "memory rate in guided decoding, weights read once a step",
-            f"{copy_rate(device) / 1e9:.4g} GB/s is possible",
-            f"{read / 1e9:.4g} GB/s",
-            f"{read / copy_rate(device):.2f}",
-            "",
-        )
+    yield (
+        "memory rate in guided decoding, weights read once a step",
+        f"{copy_rate(device) / 1e9:.4g} GB/s is possible",
+        f"{read / 1e9:.4g} GB/s",
+        f"{read / copy_rate(device):.2f}",
+        "",
     )
     if device == "cuda":
         mine = busy_share(ours(subject, lambda: guided(subject)), times_guided["ours"])
         plain_share = busy_share(lambda: generate(subject), times_guided["generate"])
         work = "share of the time in which the GPU computes, `generate` and guided"
-        rows.append((work, f"{plain_share:.2f}", f"{mine:.2f}", "", ""))
+        yield (work, f"{plain_share:.2f}", f"{mine:.2f}", "", "")
     tokens = sum(len(encoding) for encoding in subject.encodings)
     done = 2 * layers * tokens / scoring_time
     peak = matrix_rate(shape, 1024, device)
-    rows.append(
-        (
-            "matrix rate in scoring",
-            f"{peak / 1e9:.4g} GFLOP/s is possible",
-            f"{done / 1e9:.4g} GFLOP/s",
-            f"{done / peak:.2f}",
-            "",
-        )
+    yield (
+        "matrix rate in scoring",
+        f"{peak / 1e9:.4g} GFLOP/s is possible",
+        f"{done / 1e9:.4g} GFLOP/s",
+        f"{done / peak:.2f}",
+        "",
     )
-    return rows
 
 
 def row(

@@ -8,7 +8,16 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["repeatable"]
+__all__ = ["ask_for_repeatable_products", "repeatable"]
+
+
+def ask_for_repeatable_products() -> None:
+    """Let cuBLAS choose kernels that give the same bits each time.
+
+    cuBLAS and torch look at this once, at the first product of a process, so it must be asked for
+    before that; a choice that the environment makes already stands.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 @contextmanager
@@ -27,7 +36,8 @@ def repeatable(device: torch.device) -> Iterator[None]:
     Raises
     ------
     RuntimeError
-        By torch, within the context, if an operation has no such kernel.
+        By torch, within the context, if an operation has no such kernel, or if the process has
+        multiplied matrices on a GPU before it asked for repeatable products.
 
     Examples
     --------
@@ -37,8 +47,7 @@ def repeatable(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    # cuBLAS reads it when it is first used in a process, and torch refuses to go on without it.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    ask_for_repeatable_products()
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:

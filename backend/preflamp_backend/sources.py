@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import CONFIG_NAME, logging
 from transformers.utils.hub import cached_file, extract_commit_hash
 
+from preflamp_backend.repeatable import ask_for_repeatable_products
 from preflamp_backend.vocabulary import tokenizer_hash
 from preflamp_stats.errors import InputError, Problem
 
@@ -63,15 +64,19 @@ class ModelSource:
 
     def resolved_device(self) -> torch.device:
         """Return the device meant, refusing a GPU that is not there."""
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        device = torch.device(self.device)
-        if device.type == "cuda" and not torch.cuda.is_available():
-            raise InputError(
-                Problem(
-                    "asks for a GPU, and torch sees none", "set device = 'auto'", variable="device"
+        automatic = "cuda" if torch.cuda.is_available() else "cpu"
+        device = torch.device(automatic if self.device == "auto" else self.device)
+        if device.type == "cuda":
+            if not torch.cuda.is_available():
+                raise InputError(
+                    Problem(
+                        "asks for a GPU, and torch sees none",
+                        "set device = 'auto'",
+                        variable="device",
+                    )
                 )
-            )
+            # Here, because nothing has been computed there yet.
+            ask_for_repeatable_products()
         return device
 
 
