@@ -362,3 +362,30 @@ def test_training_seeds_leave_the_base_model_as_it_is() -> None:
         for n in (None, 3)
     )
     xr.testing.assert_identical(without["logprob"], with_seeds["logprob"])
+
+
+def test_a_study_larger_than_the_memory_is_refused_before_anything_is_made(tmp_path) -> None:
+    out = tmp_path / "results.nc"
+    options = ["-o", str(out), "--users", "1000000", "--examples", "100000"]
+    result = CliRunner().invoke(simulate_command, options)
+    assert isinstance(result.exception, InputError)
+    assert "GiB of memory" in str(result.exception)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_examples": 40},
+        {"n_examples": (10, 70)},
+        {"n_examples": "unequal", "n_users": 400},
+        {"n_seeds": 4, "models": 2},
+        {"tokens": 16},
+        {"texts": True},
+    ],
+)
+def test_the_size_of_a_design_is_about_that_of_its_study(options: dict) -> None:
+    design = StudyDesign(**options)
+    made = simulate_dataset(design, seed=0)
+    large = sum(each.nbytes for name, each in made.data_vars.items() if "method" in each.dims)
+    assert 0.5 <= design.bytes / large <= 1.5

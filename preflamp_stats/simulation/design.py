@@ -17,6 +17,9 @@ MethodEffects = Literal["normal", "t3", "skewed", "clusters"]
 PlantedScoring = Literal["sequence", "stored"]
 
 _DEFAULT_MODELS = ("0.5B", "1.5B", "3B", "7B", "14B", "32B", "72B")
+_UNEQUAL_MEAN = 20.0
+_TEXT_BYTES = 4 * 146
+"""Of the longest toy generation, as numpy keeps it."""
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([MB])", re.IGNORECASE)
 
 
@@ -242,6 +245,19 @@ class StudyDesign:
         if 0 < self.missing < 1:
             return round(self.missing * (self.n_methods + self.n_icl) * len(self.sizes))
         return round(self.missing)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of a study's numbers and texts, about; making it takes at least twice as much."""
+        if isinstance(self.n_examples, tuple):
+            of_user = sum(self.n_examples) / 2
+        else:
+            of_user = _UNEQUAL_MEAN if self.n_examples == "unequal" else float(self.n_examples)
+        rewards = self.n_methods * (self.n_seeds or 1)
+        generations = (self.n_methods + self.n_icl) * (self.n_seeds or 1)
+        generated = _TEXT_BYTES if self.texts else 3 * 4
+        of_pair = 2 * 4 * (rewards + (rewards + 1) * self.tokens) + generated * generations
+        return round(self.n_users * of_user * len(self.sizes) * of_pair)
 
     def as_json(self) -> str:
         """Every option as JSON, for the attributes of the file."""

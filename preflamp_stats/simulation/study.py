@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import kendalltau
 
+from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.schema import SCHEMA_VERSION, annotated
 from preflamp_stats.simulation.design import StudyDesign
 from preflamp_stats.simulation.draws import Study
@@ -51,7 +53,8 @@ def simulate(*, datasets: Sequence[str] = (), seed: int = 0, **options: Any) -> 
     Raises
     ------
     InputError
-        For options out of range, or a policy accuracy that cannot be planted.
+        For options out of range, a policy accuracy that cannot be planted, or a study that this
+        machine's memory cannot hold.
 
     Examples
     --------
@@ -62,6 +65,7 @@ def simulate(*, datasets: Sequence[str] = (), seed: int = 0, **options: Any) -> 
     20
     """
     design = StudyDesign(**options)
+    _check_memory(2 * design.bytes * max(1, len(datasets)))
     attributes = {
         "preflamp_schema": SCHEMA_VERSION,
         "title": "Simulated study with known truth",
@@ -123,6 +127,23 @@ def simulate_dataset(design: StudyDesign, *, seed: int | np.random.SeedSequence 
         **_truth_variables(study),
     }
     return annotated(xr.Dataset(variables, coords=_coordinates(study)))
+
+
+def _check_memory(needed: int) -> None:
+    """Refuse what could only end in the process being killed."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        # Where the system does not tell, numpy's own refusal of an allocation remains.
+        return
+    if needed > memory:
+        raise InputError(
+            Problem(
+                f"the study would take {needed / 2**30:,.1f} GiB of memory or more, "
+                f"and this machine has {memory / 2**30:,.1f}",
+                "take fewer users, examples, methods or tokens",
+            )
+        )
 
 
 def _coordinates(study: Study) -> dict[str, Any]:
