@@ -166,6 +166,22 @@ def _computed_score(
     return score.assign_coords(weight=weight)
 
 
+def _check_single_weight(score: xr.DataArray, weights: NDArray[np.float64]) -> None:
+    """Refuse to pass a score of one weight, or of one that is not told, for that of another."""
+    told = "weight" in score.coords
+    held = float(score.coords["weight"]) if told else 1.0
+    others = sorted({float(w) for w in np.ravel(weights)} - {held})
+    if others:
+        raise InputError(
+            Problem(
+                f"is stored {f'for weight {held:g}' if told else 'without a dim weight'}, and "
+                f"weight {', '.join(f'{w:g}' for w in others)} is asked for",
+                f"ask for weight {held:g}{'' if told else ', the default'}, or store it over a dim weight",
+                variable="policy_score",
+            )
+        )
+
+
 def _stored_score(ds: xr.Dataset, weights: NDArray[np.float64], scoring: Scoring) -> xr.DataArray:
     score = require(ds, "policy_score", f"for scoring {scoring!r}")
     stored_as = score.attrs.get("scoring", "")
@@ -179,6 +195,7 @@ def _stored_score(ds: xr.Dataset, weights: NDArray[np.float64], scoring: Scoring
             )
         )
     if "weight" not in score.dims:
+        _check_single_weight(score, weights)
         return score.astype(np.float64)
     held = [float(w) for w in score["weight"].values]
     absent = sorted({float(w) for w in np.ravel(weights)} - set(held))

@@ -182,6 +182,23 @@ def test_stored_scores_are_taken_as_they_are(make_study):
         assert both["weight"].values.tolist() == [2.0, 0.5]
 
 
+def test_a_score_of_one_weight_does_not_pass_for_that_of_another(make_study):
+    ds = make_study()
+    made = policy_score(ds, weight=2.0)
+    untold = ds[["user"]].assign(policy_score=made.drop_vars("weight", errors="ignore"))
+    expected = policy_accuracy(ds, weight=2.0)
+    xr.testing.assert_equal(
+        policy_accuracy(untold, scoring="stored").drop_attrs(),
+        expected.drop_vars("weight", errors="ignore").drop_attrs(),
+    )
+    with pytest.raises(InputError, match="stored without a dim weight, and weight 2 is asked for"):
+        policy_accuracy(untold, scoring="stored", weight=2.0)
+    told = ds[["user"]].assign(policy_score=made.assign_coords(weight=2.0))
+    assert policy_accuracy(told, scoring="stored", weight=2.0).notnull().all()
+    with pytest.raises(InputError, match="stored for weight 2, and weight 1 is asked for"):
+        policy_accuracy(told, scoring="stored")
+
+
 def test_rewards_alone_are_enough(make_study):
     reward = make_study(missing=0.1)["reward"]
     assert rm_accuracy(reward).dims == ("method",)
