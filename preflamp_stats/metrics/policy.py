@@ -176,7 +176,7 @@ def _check_single_weight(score: xr.DataArray, weights: NDArray[np.float64]) -> N
             Problem(
                 f"is stored {f'for weight {held:g}' if told else 'without a dim weight'}, and "
                 f"weight {', '.join(f'{w:g}' for w in others)} is asked for",
-                f"ask for weight {held:g}{'' if told else ', the default'}, or store it over a dim weight",
+                f"ask for weight {held:g}, or store the score over a dim weight",
                 variable="policy_score",
             )
         )
