@@ -1,6 +1,6 @@
-"""The same number by somebody else's code: what is drawn, what is computed, how near it must be.
+"""The same number by somebody else's code: what is computed, and how near it must be.
 
-Cases have ties, NaN and users of very unequal size. Where no package computes a thing (the
+Where no package computes a thing (the
 jackknife of a ratio, the curve over reward weights), the peer is its definition written out in
 loops.
 """
@@ -39,12 +39,23 @@ from preflamp_stats.kernels.reliability import reliability
 from preflamp_stats.kernels.resampling import bootstrap_counts, resampled_ratios
 from preflamp_stats.kernels.rouge import rouge_scores
 from preflamp_stats.kernels.scoring import credit_by_weight
+from robustness.random_cases import (
+    Draw,
+    complete_scores,
+    credits_and_seed,
+    credits_of_users,
+    differences,
+    effects,
+    p_values,
+    paired_scores,
+    rows_of_users,
+    two_metrics,
+    two_texts,
+)
 
 __all__ = ["COMPARISONS", "R_COMPARISONS", "Comparison", "RComparison"]
 
 Array = NDArray[np.float64]
-Case = tuple[Any, ...]
-Draw = Callable[[np.random.Generator], Case]
 
 
 @dataclass(frozen=True)
@@ -94,90 +105,6 @@ class RComparison:
     table: Callable[..., dict[str, Any]]
     script: str
     tolerance: float = 1e-10
-
-
-# What is drawn.
-
-
-def _values(rng: np.random.Generator, size: int) -> Array:
-    """Numbers with ties (few levels) or without, in a third of the cases with NaN."""
-    levels = rng.choice([2, 4, 8, 0])
-    values = rng.normal(size=size) if levels == 0 else rng.integers(levels, size=size) / levels
-    if rng.random() < 1 / 3:
-        values = np.where(rng.random(size) < 0.2, np.nan, values)
-    return np.asarray(values, dtype=np.float64)
-
-
-def _two(largest: int) -> Draw:
-    def draw(rng: np.random.Generator) -> Case:
-        size = int(rng.integers(2, largest + 1))
-        return _values(rng, size), _values(rng, size)
-
-    return draw
-
-
-def _differences(rng: np.random.Generator) -> Case:
-    size = int(rng.integers(2, 60))
-    values = rng.normal(rng.normal(0, 0.5), rng.lognormal(0, 1), size)
-    return (np.round(values, int(rng.integers(1, 8))) + 1e-3 * rng.normal(size=size),)
-
-
-def _p_values(rng: np.random.Generator) -> Case:
-    size = int(rng.integers(1, 30))
-    p = rng.random(size) ** rng.choice([1.0, 3.0])
-    p = np.round(p, int(rng.choice([1, 2, 12])))
-    return (np.where(rng.random(size) < 0.1, np.nan, p),)
-
-
-def _sizes(rng: np.random.Generator, users: int) -> NDArray[np.int64]:
-    """Examples of each user: from one to hundreds."""
-    return np.maximum(1, rng.lognormal(1.5, rng.choice([0.1, 1.5]), users)).astype(np.int64)
-
-
-def _credit(rng: np.random.Generator) -> Case:
-    """Credits of unequal users: sums and counts, shape (user, method)."""
-    users, methods = int(rng.integers(3, 40)), int(rng.integers(2, 7))
-    counts = np.repeat(_sizes(rng, users)[:, None], methods, axis=1)
-    if rng.random() < 0.5:
-        counts = np.where(rng.random(counts.shape) < 0.15, 0, counts)
-        counts[:2] = 3
-    sums = rng.binomial(2 * counts, rng.beta(4, 3, counts.shape)) / 2
-    return sums.astype(np.float64), counts.astype(np.float64)
-
-
-def _complete(rng: np.random.Generator) -> Case:
-    """Scores of equal users: two metrics of each method, shape (user, 2 x method)."""
-    users, methods = int(rng.integers(3, 40)), int(rng.integers(2, 7))
-    shared = rng.normal(size=(users, 1)) * rng.choice([0.0, 2.0])
-    effects = rng.normal(size=2 * methods) * rng.choice([0.1, 1.0])
-    return (shared + effects + rng.normal(size=(users, 2 * methods)),)
-
-
-def _rows(rng: np.random.Generator) -> Case:
-    """Rows of users of unequal size: x with ties, y, users, and two columns of each."""
-    users = int(rng.integers(4, 15))
-    codes = np.repeat(np.arange(users), np.minimum(_sizes(rng, users) + 1, 12))
-    x = rng.integers(0, 4, (len(codes), 2)) / 2 + rng.choice([0.0, 1.0]) * codes[:, None]
-    y = 0.3 * x + rng.normal(size=x.shape) + rng.normal(size=users)[codes, None]
-    y[rng.random(y.shape) < 0.1] = np.nan
-    return x.astype(np.float64), y, codes
-
-
-_WORDS = ["the", "models", "running", "flies", "été", "数据", "a-b", "x1", "U.S.", "", "\t", "ß"]
-
-
-def _texts(rng: np.random.Generator) -> Case:
-    return tuple(" ".join(rng.choice(_WORDS, int(rng.integers(0, 25)))) for _ in range(2))
-
-
-def _scores(rng: np.random.Generator) -> Case:
-    size = int(rng.integers(1, 20))
-    base, reward = ([_values(rng, size) for _ in range(2)] for _ in range(2))
-    weights = np.array([0.0, 0.5, 1.0, float(rng.lognormal()), np.inf])
-    return base, reward, weights, rng.choice(["half", "strict", "drop"])
-
-
-# What they compute.
 
 
 def _both(x: Array, y: Array) -> tuple[Array, Array]:
@@ -263,12 +190,6 @@ def _statsmodels_holm(p: Array) -> Array:
     if there.any():
         found[there] = multipletests(p[there], method="holm")[1]
     return found
-
-
-def _effects(rng: np.random.Generator) -> Case:
-    """Effects at which the peer's series for the noncentral t distribution still converges."""
-    n = int(rng.integers(3, 80))
-    return float(rng.uniform(-4, 4) / np.sqrt(n)), n, float(rng.choice([0.01, 0.05, 0.1]))
 
 
 def _ours_power(effect: float, n: int, alpha: float) -> Array:
@@ -413,10 +334,6 @@ def _ours_credit(base: Any, reward: Any, weights: Array, ties: Any) -> Array:
     return credit_by_weight(base, reward, weights, ties=ties)
 
 
-def _with_seed(rng: np.random.Generator) -> Case:
-    return (*_credit(rng), int(rng.integers(2**31)))
-
-
 def _ours_limits(sums: Array, counts: Array, seed: int) -> Array:
     draws = resampled_ratios(
         sums,
@@ -447,60 +364,65 @@ def _ours_tau(variant: Any) -> Callable[..., ArrayLike]:
 
 
 COMPARISONS: tuple[Comparison, ...] = (
-    Comparison("tau-a", "its definition", _two(25), _ours_tau("a"), _tau_a),
-    Comparison("tau-b", "scipy.stats.kendalltau", _two(40), _ours_tau("b"), _scipy_tau("b")),
-    Comparison("tau-c", "scipy.stats.kendalltau", _two(40), _ours_tau("c"), _scipy_tau("c")),
+    Comparison("tau-a", "its definition", two_metrics(25), _ours_tau("a"), _tau_a),
+    Comparison("tau-b", "scipy.stats.kendalltau", two_metrics(40), _ours_tau("b"), _scipy_tau("b")),
+    Comparison("tau-c", "scipy.stats.kendalltau", two_metrics(40), _ours_tau("c"), _scipy_tau("c")),
     Comparison(
-        "weighted tau", "scipy.stats.weightedtau", _two(40), _ours_tau("weighted"), _scipy_weighted
+        "weighted tau", "scipy.stats.weightedtau", two_metrics(40), _ours_tau("weighted"),
+        _scipy_weighted
     ),
     Comparison(
-        "permutation p-value of tau", "scipy.stats.permutation_test", _two(5), _permuted,
+        "permutation p-value of tau", "scipy.stats.permutation_test", two_metrics(5), _permuted,
         _scipy_permuted,
     ),
-    Comparison("Holm", "statsmodels multipletests", _p_values, holm, _statsmodels_holm),
+    Comparison("Holm", "statsmodels multipletests", p_values, holm, _statsmodels_holm),
     Comparison(
-        "t-test and interval", "scipy.stats.ttest_1samp", _differences, _ours_t, _scipy_t, 1e-9
+        "t-test and interval", "scipy.stats.ttest_1samp", differences, _ours_t, _scipy_t, 1e-9
     ),
     Comparison(
-        "equivalence (TOST)", "statsmodels ttost_mean", _differences, _ours_equivalent,
+        "equivalence (TOST)", "statsmodels ttost_mean", differences, _ours_equivalent,
         _statsmodels_equivalent,
     ),
     Comparison(
-        "equivalence (TOST), paired", "pingouin.tost", _differences, _ours_equivalent,
+        "equivalence (TOST), paired", "pingouin.tost", differences, _ours_equivalent,
         _pingouin_equivalent,
     ),
     Comparison(
-        "power of a difference", "statsmodels TTestPower", _effects, _ours_power,
+        "power of a difference", "statsmodels TTestPower", effects, _ours_power,
         _statsmodels_power, 1e-7,
     ),
     Comparison(
-        "paired differences", "scipy.stats.ttest_rel", _complete, _ours_ttest, _scipy_ttest, 1e-8
+        "paired differences", "scipy.stats.ttest_rel", complete_scores, _ours_ttest, _scipy_ttest,
+        1e-8
     ),
     Comparison(
-        "paired differences, unequal users", "jackknife in a loop", _credit, _ours_paired,
+        "paired differences, unequal users", "jackknife in a loop", credits_of_users, _ours_paired,
         _jackknife,
     ),
     Comparison(
-        "covariance of means", "numpy.cov", _complete, _ours_covariance, _numpy_covariance
+        "covariance of means", "numpy.cov", complete_scores, _ours_covariance, _numpy_covariance
     ),
     Comparison(
-        "reliability", "pingouin.cronbach_alpha", _complete, _ours_reliability, _pingouin_alpha,
+        "reliability", "pingouin.cronbach_alpha", complete_scores, _ours_reliability,
+        _pingouin_alpha,
         1e-9,
     ),
     Comparison(
-        "slope with method effects, clustered", "statsmodels OLS, refitted", _rows,
+        "slope with method effects, clustered", "statsmodels OLS, refitted", rows_of_users,
         _ours_slope(0.0), _statsmodels_slope(False), 1e-6,
     ),
     Comparison(
-        "slope within users, clustered", "statsmodels OLS, refitted", _rows, _ours_slope(np.inf),
+        "slope within users, clustered", "statsmodels OLS, refitted", rows_of_users,
+        _ours_slope(np.inf),
         _statsmodels_slope(True), 1e-6,
     ),
-    Comparison("ROUGE-1, -2, -L", "rouge-score", _texts, _ours_rouge, _rouge_score, 0.0),
+    Comparison("ROUGE-1, -2, -L", "rouge-score", two_texts, _ours_rouge, _rouge_score, 0.0),
     Comparison(
-        "credit by reward weight", "its definition", _scores, _ours_credit, _by_definition, 0.0
+        "credit by reward weight", "its definition", paired_scores, _ours_credit, _by_definition,
+        0.0
     ),
     Comparison(
-        "bootstrap limits, unequal users", "users repeated, pandas quantile", _with_seed,
+        "bootstrap limits, unequal users", "users repeated, pandas quantile", credits_and_seed,
         _ours_limits, _repeated,
     ),
 )  # fmt: skip
@@ -513,25 +435,25 @@ def _columns(x: Array, y: Array) -> dict[str, Any]:
 
 R_COMPARISONS: tuple[RComparison, ...] = (
     RComparison(
-        "tau-b", "R cor", _two(40), _ours_tau("b"), _columns,
+        "tau-b", "R cor", two_metrics(40), _ours_tau("b"), _columns,
         'if (sum(complete.cases(d)) < 2) NaN else suppressWarnings(cor(d$x, d$y, method="kendall",'
         ' use="complete.obs"))',
     ),
     RComparison(
-        "Holm", "R p.adjust", _p_values, holm, lambda p: {"p": p}, 'p.adjust(d$p, "holm")'
+        "Holm", "R p.adjust", p_values, holm, lambda p: {"p": p}, 'p.adjust(d$p, "holm")'
     ),
     RComparison(
-        "t-test and interval", "R t.test", _differences, _ours_t, lambda v: {"v": v},
+        "t-test and interval", "R t.test", differences, _ours_t, lambda v: {"v": v},
         "{t <- t.test(d$v); c(t$p.value, t$conf.int)}", 1e-9,
     ),
     RComparison(
-        "equivalence (TOST)", "R t.test, twice", _differences, _ours_equivalent,
+        "equivalence (TOST)", "R t.test, twice", differences, _ours_equivalent,
         lambda v: {"v": v},
         f'max(t.test(d$v, mu=-{_MARGIN}, alternative="greater")$p.value,'
         f' t.test(d$v, mu={_MARGIN}, alternative="less")$p.value)',
     ),
     RComparison(
-        "reliability", "R psych::alpha", _complete,
+        "reliability", "R psych::alpha", complete_scores,
         lambda values: _ours_reliability(values)[0],
         lambda values: {f"u{i}": row for i, row in enumerate(values[:, : values.shape[1] // 2])},
         "max(0, suppressMessages(suppressWarnings(psych::alpha(d[colSums(!is.na(d)) > 0],"
@@ -539,7 +461,7 @@ R_COMPARISONS: tuple[RComparison, ...] = (
         1e-8,
     ),
     RComparison(
-        "jackknife of a ratio", "R boot::empinf", _credit,
+        "jackknife of a ratio", "R boot::empinf", credits_of_users,
         lambda s, n: _ratio_jackknife(s, n),
         lambda s, n: {"s": s[:, 0], "n": n[:, 0]},
         '{d <- d[d$n > 0, ]; l <- boot::empinf(data=d, statistic=function(d, i)'
