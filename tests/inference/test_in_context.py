@@ -172,3 +172,19 @@ def test_only_rivals_that_can_be_the_best_are_sought_on_one_side() -> None:
     ]
     assert found[0]["high"] == pytest.approx(found[1]["high"], abs=0.15)
     assert found[0]["best_guided"] == found[1]["best_guided"] == 11
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_leads_that_share_the_contenders_noise_are_as_wide_as_one(place: int) -> None:
+    """Wherever the contender stands among the methods: a sign lost makes its leads contrary."""
+    rng = np.random.default_rng(8)
+    values = 0.01 * rng.standard_normal((400, 5, 1))
+    values[:, place] += rng.standard_normal((400, 1))
+    pairs = paired_differences(values, np.ones_like(values))
+    rivals = [other for other in range(5) if other != place]
+    found = lead_over_best(
+        pairs, place, rivals, level=0.95, n_draws=20_000, rng=np.random.default_rng(1)
+    )
+    error = values[:, place, 0].std() / 20
+    # 1.96 errors; with contrary signs the larger of two, 2.24.
+    assert found["high"] - found["naive_estimate"] == pytest.approx(1.96 * error, rel=0.04)
