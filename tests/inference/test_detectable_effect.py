@@ -50,6 +50,22 @@ def test_users_needed_at_hand_and_elsewhere(study: xr.Dataset) -> None:
     assert shown[0] < 0.8 <= shown[1]
 
 
+def test_more_users_bring_their_degrees_of_freedom() -> None:
+    """From nine users on, every one adds a degree of freedom as well as taking off error."""
+    study = pls.simulate(n_methods=2, n_icl=0, n_users=9, n_examples=30, seed=3).to_dataset()
+    mde = minimum_detectable_effect(study, "rm_accuracy")["mde"].item()
+    found = minimum_detectable_effect(study, "rm_accuracy", differences=[0.6 * mde])
+    (n,) = found["users_for_difference"].values.ravel()
+    users = np.array([n - 1, n])
+    se = found["se"].item() * np.sqrt(9 / users)
+    df = (found["df"].item() + 1) * users / 9 - 1
+    short, enough = difference_power(0.6 * mde, se, df, alpha=0.05)
+    assert short < 0.8 <= enough
+    # The nine users' own degrees of freedom would ask for another number.
+    kept = difference_power(0.6 * mde, se, np.full(2, found["df"].item()), alpha=0.05)
+    assert not kept[0] < 0.8 <= kept[1]
+
+
 def test_variance_between_trainings_does_not_shrink_with_users() -> None:
     study = pls.simulate(
         n_methods=3, n_icl=0, n_users=100, n_examples=10, n_seeds=3, seed=1, models=1
