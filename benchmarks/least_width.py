@@ -73,15 +73,23 @@ class Bound:
     ----------
     width, error : float
         The bound, and its standard error.
-    percentile : float
-        Mean width of the percentile interval in the same studies of design 0.
+    percentile, percentile_error : float
+        Mean width of the percentile interval under design 0, and its standard error.
     multipliers : ndarray, (design,)
     """
 
     width: float
     error: float
     percentile: float
+    percentile_error: float
     multipliers: Array
+
+    @property
+    def ratio(self) -> tuple[float, float]:
+        """Bound over percentile interval, and its standard error."""
+        found = self.width / self.percentile
+        parts = self.error / self.width, self.percentile_error / self.percentile
+        return found, abs(found) * float(np.hypot(*parts))
 
 
 def concordance(x: Array, y: Array, pairs: tuple[Array, Array]) -> NDArray[np.intp]:
@@ -204,15 +212,17 @@ def choose_multipliers(
     return best[1]
 
 
-def percentile_width(rng: np.random.Generator, n_methods: int, noise: float, at: Design) -> float:
-    """Mean width of the percentile interval: noise is added to the estimates once more."""
+def percentile_width(
+    rng: np.random.Generator, n_methods: int, noise: float, at: Design
+) -> tuple[float, float]:
+    """Mean width of the percentile interval, where noise is added once more, and its error."""
     pairs = np.triu_indices(n_methods, 1)
     widths = []
     for estimates in draw_estimates(rng, 1000, n_methods, noise, at):
         again = estimates + np.sqrt(noise) * rng.standard_normal((1000, n_methods, 2))
         tau = concordance(again[..., 0], again[..., 1], pairs) / len(pairs[0])
         widths.append(np.subtract(*np.quantile(tau, [0.975, 0.025])))
-    return float(np.mean(widths))
+    return float(np.mean(widths)), float(np.std(widths) / np.sqrt(len(widths)))
 
 
 def least_width(
@@ -243,7 +253,7 @@ def least_width(
 
     multipliers = choose_multipliers(draw(), designs, cover)
     width, error, _ = dual(multipliers, draw(), cover)
-    return Bound(width, error, percentile_width(rng, n_methods, noise, zero), multipliers)
+    return Bound(width, error, *percentile_width(rng, n_methods, noise, zero), multipliers)
 
 
 def main() -> None:
@@ -276,9 +286,10 @@ def main() -> None:
                 seed=choices.seed,
             )
             width = f"{found.width:.3f} ± {found.error:.3f}"
-            cells = (", ".join(map(str, some)), width, f"{found.percentile:.3f}")
-            ratio = found.width / found.percentile
-            print(f"| {n_methods} | {choices.reliability} | {' | '.join(cells)} | {ratio:.2f} |")
+            peer = f"{found.percentile:.3f} ± {found.percentile_error:.3f}"
+            ratio = "{:.2f} ± {:.2f}".format(*found.ratio)
+            cells = (", ".join(map(str, some)), width, peer, ratio)
+            print(f"| {n_methods} | {choices.reliability} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
