@@ -12,13 +12,8 @@ from macros import share
 from matplotlib.figure import Figure
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.outputs.figures.style import (
-    GREY,
-    ONE_COLUMN,
-    figure_bytes,
-    plotting,
-    settle,
-)
+from preflamp_stats.outputs.figures.rendering import render
+from preflamp_stats.outputs.figures.style import GREY, ONE_COLUMN, plotting, settle
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
@@ -179,4 +174,4 @@ def coverage_figure(cells: pd.DataFrame) -> bytes:
         panel.set_yticks(np.arange(0, 101, 25))
         panel.legend(loc="lower right")
         settle(figure)
-        return figure_bytes(figure, "pdf")
+        return render(figure, ["pdf"])["pdf"]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 
 from preflamp_stats.outputs.figures import FIGURES, Rendered, render_figures
 from preflamp_stats.outputs.formatting import label, sentence
@@ -27,9 +25,6 @@ _MOST_ROWS_OPEN = 60
 
 _PIXELS_PER_INCH = 130
 """Figures are larger on a screen than in print."""
-
-_COLOURS = 128
-"""Colours of a picture in the report; the PNG beside it has all. A third of the size."""
 
 _REST = "Further tables"
 
@@ -70,8 +65,8 @@ def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -
     ----------
     analysis : Analysis
     figures : mapping of str to Rendered, optional
-        Figures by their name in :data:`~preflamp_stats.outputs.figures.FIGURES`, with their PNG,
-        where they are drawn already.
+        Figures by their name in :data:`~preflamp_stats.outputs.figures.FIGURES`, with their
+        ``palette``, where they are drawn already.
 
     Returns
     -------
@@ -80,7 +75,7 @@ def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -
         escaped, and the page's policy lets no script run but our own, which sorts tables.
     """
     if figures is None:
-        figures = render_figures(analysis, ("png",))
+        figures = render_figures(analysis, ("palette",))
     environment = Environment(
         loader=PackageLoader("preflamp_stats.outputs"),
         autoescape=True,
@@ -131,7 +126,7 @@ def _section(analysis: Analysis, name: str, figures: Mapping[str, Rendered]) -> 
     table = analysis.tables[name]
     pictures = tuple(
         _Picture(
-            source=_data_uri(figures[key].files["png"]),
+            source=_data_uri(figures[key].content["palette"]),
             alt=spec.alt(analysis),
             title=spec.title,
             left_out=spec.left_out(analysis),
@@ -154,14 +149,7 @@ def _section(analysis: Analysis, name: str, figures: Mapping[str, Rendered]) -> 
 
 
 def _data_uri(png: bytes) -> str:
-    """Embed a picture, with a palette of its own: a figure has few colours."""
-    buffer = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as picture:
-        few = picture.convert("RGB").quantize(
-            _COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-        )
-        few.save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
 def _minus(text: str) -> str:

@@ -24,6 +24,7 @@ __all__ = ["render_files", "write_analysis"]
 _RECORD = "analysis.json"
 _JOURNAL = "journal.json"
 _STAGING = ".preflamp-stats-"
+_FIGURES = ("pdf", "png")
 _RENDERERS = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
 # What an earlier analysis may have left; a record is data and may name anything.
 _OURS = re.compile(r"tables/[\w.-]+\.(csv|md|tex)|figures/[\w.-]+\.(pdf|png)|report\.html")
@@ -104,10 +105,11 @@ def render_files(analysis: Analysis) -> dict[str, bytes]:
             raise ValueError(f"table name {name!r} cannot be a file name")
         for ending in endings:
             files[f"tables/{name}.{ending}"] = _RENDERERS[ending](table).encode()
-    figures = render_figures(analysis)
+    report = "html" in formats
+    figures = render_figures(analysis, (*_FIGURES, *(["palette"] if report else [])))
     for name, figure in figures.items():
-        files |= {f"figures/{name}.{ending}": data for ending, data in figure.files.items()}
-    if "html" in formats:
+        files |= {f"figures/{name}.{kind}": figure.content[kind] for kind in _FIGURES}
+    if report:
         files["report.html"] = to_html(analysis, figures).encode()
     files[_RECORD] = to_json(analysis, [*files, _RECORD]).encode()
     return files

@@ -17,15 +17,16 @@ import pytest
 from fontTools.ttLib import TTFont, TTLibError
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from PIL import Image
 
 from preflamp_stats.outputs.facets import Facet
-from preflamp_stats.outputs.figures import FIGURES, render_figures, style
+from preflamp_stats.outputs.figures import FIGURES, render_figures, rendering
 from preflamp_stats.outputs.figures.curves import weight_position
+from preflamp_stats.outputs.figures.rendering import KINDS, render
 from preflamp_stats.outputs.figures.scatter import joined
 from preflamp_stats.outputs.figures.style import (
     ONE_COLUMN,
     TWO_COLUMNS,
-    figure_bytes,
     method_styles,
 )
 from preflamp_stats.results import Analysis, ResultTable
@@ -51,20 +52,38 @@ def test_no_figure_without_its_table(analysis: Analysis, name: str) -> None:
     assert FIGURES[name].draw(replace(analysis, tables=empty)) is None
 
 
-@pytest.mark.parametrize("ending", ["pdf", "png"])
-def test_same_analysis_same_bytes(analysis: Analysis, ending: str) -> None:
+def test_same_analysis_same_bytes(analysis: Analysis) -> None:
     first, second = (FIGURES["rm_accuracy"].draw(analysis) for _ in range(2))
     assert first is not None
     assert second is not None
-    content = figure_bytes(first, ending)
-    assert content == figure_bytes(first, ending) == figure_bytes(second, ending)
-    assert b"CreationDate" not in content
+    content = render(first)
+    assert tuple(content) == KINDS
+    assert content == render(first) == render(second)
+    assert content == {kind: render(first, [kind])[kind] for kind in reversed(KINDS)}
+    assert not any(b"Date" in each for each in content.values())
+
+
+def test_pictures_show_the_same_pixels_at_the_resolution_of_print(analysis: Analysis) -> None:
+    figure = FIGURES["weight_curve"].draw(analysis)
+    assert figure is not None
+    before = figure.dpi
+    content = render(figure, ["png", "palette"])
+    assert figure.dpi == before
+    print_, page = (Image.open(io.BytesIO(content[kind])) for kind in ("png", "palette"))
+    assert print_.size == page.size
+    np.testing.assert_allclose(print_.size, 300 * figure.get_size_inches(), atol=1)
+    np.testing.assert_allclose(print_.info["dpi"], 300, atol=0.01)
+    full, few = (np.asarray(each.convert("RGB"), dtype=float) for each in (print_, page))
+    assert len(np.unique(full.reshape(-1, 3), axis=0)) > 128
+    assert len(np.unique(few.reshape(-1, 3), axis=0)) <= 128
+    assert np.abs(full - few).mean() < 3
+    assert np.abs(full - few).max() < 80
 
 
 def test_text_stays_text_in_pdf(analysis: Analysis) -> None:
     figure = FIGURES["rm_accuracy"].draw(analysis)
     assert figure is not None
-    content = figure_bytes(figure, "pdf")
+    content = render(figure, ["pdf"])["pdf"]
     assert b"/Type0" in content
     assert b"/Type3" not in content
 
@@ -75,10 +94,10 @@ def test_a_font_without_its_layout_tables_gives_the_same_glyphs(
     figure = FIGURES["rm_accuracy"].draw(analysis)
     assert figure is not None
     load = fontTools.subset.load_font
-    small = figure_bytes(figure, "pdf")
+    small = render(figure, ["pdf"])["pdf"]
     assert fontTools.subset.load_font is load
-    monkeypatch.setattr(style, "_without_layout_tables", contextlib.nullcontext)
-    whole = figure_bytes(figure, "pdf")
+    monkeypatch.setattr(rendering, "_without_layout_tables", contextlib.nullcontext)
+    whole = render(figure, ["pdf"])["pdf"]
     assert len(small) < len(whole)
     kept, all_of_them = _outlines(small), _outlines(whole)
     assert len(kept) > 20
@@ -233,7 +252,7 @@ def test_a_dollar_sign_is_no_mathematics(analysis: Analysis) -> None:
     table = ResultTable("rm_accuracy", frame, "T", "")
     figure = FIGURES["rm_accuracy"].draw(replace(analysis, tables={"rm_accuracy": table}))
     assert figure is not None
-    assert figure_bytes(figure, "png")
+    assert render(figure)
 
 
 def test_regret_stands_where_the_table_says_and_what_users_get_comes_first() -> None:

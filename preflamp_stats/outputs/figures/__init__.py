@@ -19,11 +19,12 @@ from preflamp_stats.outputs.figures.dots import by_method_selection, draw_by_met
 from preflamp_stats.outputs.figures.forest import draw_tau, tau_left_out
 from preflamp_stats.outputs.figures.in_context import draw_icl_by_model_size
 from preflamp_stats.outputs.figures.regret import draw_regret, regret_left_out
+from preflamp_stats.outputs.figures.rendering import KINDS, render
 from preflamp_stats.outputs.figures.scatter import (
     draw_discrimination_vs_generation,
     scatter_left_out,
 )
-from preflamp_stats.outputs.figures.style import figure_bytes, plotting, settle
+from preflamp_stats.outputs.figures.style import plotting, settle
 from preflamp_stats.results import Analysis
 
 __all__ = ["FIGURES", "FigureSpec", "Rendered", "render_figures"]
@@ -147,29 +148,28 @@ FIGURES: dict[str, FigureSpec] = {
 
 @dataclass(frozen=True)
 class Rendered:
-    """A figure as the content of files.
+    """A figure as the content of files and pages.
 
     Parameters
     ----------
     width : float
         Inches.
-    files : mapping of str to bytes
-        Content by ending, such as ``png``.
+    content : mapping of str to bytes
+        By kind, see :data:`~preflamp_stats.outputs.figures.rendering.KINDS`.
     """
 
     width: float
-    files: Mapping[str, bytes]
+    content: Mapping[str, bytes]
 
 
-def render_figures(
-    analysis: Analysis, endings: Sequence[str] = ("pdf", "png")
-) -> dict[str, Rendered]:
-    """Draw every figure that the tables allow, and each of its files.
+def render_figures(analysis: Analysis, kinds: Sequence[str] = KINDS) -> dict[str, Rendered]:
+    """Draw every figure that the tables allow, and its content of each kind.
 
     Parameters
     ----------
     analysis : Analysis
-    endings : sequence of {"pdf", "png"}
+    kinds : sequence of str
+        Of :data:`~preflamp_stats.outputs.figures.rendering.KINDS`.
 
     Returns
     -------
@@ -180,6 +180,5 @@ def render_figures(
     for name, spec in FIGURES.items():
         figure = spec.draw(analysis)
         if figure is not None:
-            files = {ending: figure_bytes(figure, ending) for ending in endings}
-            found[name] = Rendered(figure.get_figwidth(), files)
+            found[name] = Rendered(figure.get_figwidth(), render(figure, kinds))
     return found

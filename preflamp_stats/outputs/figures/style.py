@@ -1,15 +1,13 @@
-"""Sizes, fonts, colours and bytes that all figures share."""
+"""Sizes, fonts, colours and layout that all figures share."""
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import fontTools.subset
 import matplotlib
 import matplotlib.style
 import numpy as np
@@ -17,7 +15,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -36,7 +33,6 @@ __all__ = [
     "bars",
     "coarse_ticks",
     "facet_text",
-    "figure_bytes",
     "legend",
     "method_styles",
     "methods_of",
@@ -50,7 +46,6 @@ __all__ = [
 ONE_COLUMN, TWO_COLUMNS = 3.03, 6.3
 """Widths in inches of a figure in one column and across both, those of ACL's style."""
 GREY = "#6b6b6b"
-_DPI = 300
 Floats: TypeAlias = ArrayLike
 
 # Okabe and Ito (2008), without the yellow that vanishes on white.
@@ -304,56 +299,3 @@ def settle(figure: Figure) -> None:
     if engine is not None:
         engine.execute(figure)
     figure.set_layout_engine("none")
-
-
-@contextmanager
-def _without_layout_tables() -> Iterator[None]:
-    """Leave a font's rules of substitution and kerning out where it is embedded.
-
-    A PDF of matplotlib's names every glyph and its place, so that nothing reads them; cutting them
-    to the glyphs in use is half of what writing a figure takes.
-    """
-    load: Any = fontTools.subset.load_font
-
-    def load_font(*args: Any, **options: Any) -> Any:
-        font = load(*args, **options)
-        for table in ("GSUB", "GPOS", "GDEF", "kern"):
-            if table in font:
-                del font[table]
-        return font
-
-    fontTools.subset.load_font = load_font
-    try:
-        yield
-    finally:
-        fontTools.subset.load_font = load
-
-
-def figure_bytes(figure: Figure, ending: str) -> bytes:
-    """Render a figure as a file's content, the same bytes for the same figure.
-
-    Parameters
-    ----------
-    figure : Figure
-        Laid out already; :meth:`~matplotlib.figure.Figure.savefig` would draw it a second time to
-        do so.
-    ending : {"pdf", "png"}
-
-    Returns
-    -------
-    bytes
-        Without dates. PDF keeps text as text.
-    """
-    buffer = io.BytesIO()
-    with plotting(), _without_layout_tables():
-        if ending == "pdf":
-            undated = {"CreationDate": None, "Creator": None, "Producer": None}
-            document = FigureCanvasPdf(figure)
-            document.print_pdf(buffer, metadata=undated)  # type: ignore[no-untyped-call]
-        else:
-            screen = figure.dpi
-            figure.set_dpi(_DPI)
-            canvas = FigureCanvasAgg(figure)
-            canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
-            figure.set_dpi(screen)
-    return buffer.getvalue()
