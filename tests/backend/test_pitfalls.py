@@ -263,5 +263,5 @@ def test_15_a_cut_prompt_is_flagged():
 
 
 # 15, the count in the file and the note, is test_run.py::test_cut_prompts_are_counted_…
-# 16, ranks that wait for one another: shards need no other; test_run.py kills a worker.
+# 16, ranks that wait for one another: shards need no other; test_run_stopped.py kills a worker.
 # Models that would give other numbers for trees are refused: test_loading.py.
