@@ -20,7 +20,7 @@ from preflamp_stats.inference.method_metrics import (
     resampling_units,
 )
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
-from preflamp_stats.kernels.latent_normal import central_limits
+from preflamp_stats.kernels.posterior_limits import central_limits
 from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = [
@@ -118,7 +118,8 @@ def model(stacked: StackedEvidence) -> tuple[float, float]:
         shuffled = stacked.strata[here[0]].generator(4).permutation(together)
         pooled = shuffled + (pooled if pooled.size else 0.0)
     fewest = min(stratum.effective_users for stratum in stacked.strata)
-    return central_limits(pooled, stacked.level, n_users=fewest)
+    least_density = min(stratum.least_density for stratum in stacked.strata)
+    return central_limits(pooled, stacked.level, n_users=fewest, least_density=least_density)
 
 
 POOLED_INTERVALS: dict[str, PooledLimits] = {

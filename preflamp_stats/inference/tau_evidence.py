@@ -14,11 +14,14 @@ from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.sampling_error import SamplingError, sampling_error
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.kernels.kendall import kendall_tau
-from preflamp_stats.kernels.latent_normal import LatentDraws, central_limits, latent_draws
+from preflamp_stats.kernels.latent_normal import LatentDraws, latent_draws
+from preflamp_stats.kernels.posterior_limits import central_limits
 
 __all__ = ["TauEvidence", "model_evidence"]
 
 Array = NDArray[np.float64]
+
+_LEAST_DENSITY, _FEW_METHODS = 0.15, 6
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,27 @@ class TauEvidence:
         """Users of equal size that would be worth as much; inf where no error is known."""
         return self.error.of_contrasts.df + 1 if self.error is not None else np.inf
 
+    @property
+    def least_density(self) -> float:
+        """Probability per unit of tau below which a tail is not worth its width.
+
+        Were nothing known, a unit would hold 0.5. The more methods, the less coverage there is to
+        spare.
+        """
+        return _LEAST_DENSITY * _FEW_METHODS / max(_FEW_METHODS, int(self.compared.sum()))
+
     def limits(self, draws: Array, *, users_times: float = 1.0) -> tuple[float, float]:
         """Limits from draws of a functional of the true values, had there been more users."""
         return central_limits(draws, self.level, n_users=users_times * self.effective_users)
+
+    def tau_limits(self, draws: Array, *, users_times: float = 1.0) -> tuple[float, float]:
+        """Limits from draws of the tau of these methods, without thin tails."""
+        return central_limits(
+            draws,
+            self.level,
+            n_users=users_times * self.effective_users,
+            least_density=self.least_density,
+        )
 
     def tau_draws(self) -> Array:
         """Tau of each bootstrap resample; NaN where a resample leaves it undefined."""

@@ -26,7 +26,7 @@ def model(evidence: TauEvidence) -> tuple[float, float]:
     """
     if evidence.picks is not None:
         return evidence.limits(evidence.latent.population_tau)
-    return evidence.limits(evidence.latent_tau)
+    return evidence.tau_limits(evidence.latent_tau)
 
 
 def guaranteed(evidence: TauEvidence) -> tuple[float, float]:

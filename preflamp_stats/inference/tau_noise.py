@@ -140,6 +140,6 @@ def _log_width(evidence: TauEvidence, doublings: int) -> float:
             estimates, covariance, rng=rng, n_draws=_DRAWS, n_points=_PRIOR_POINTS
         )
         tau = kendall_tau(latent.theta_x, latent.theta_y, variant=evidence.variant)
-        low, high = evidence.limits(tau, users_times=2.0**doublings)
+        low, high = evidence.tau_limits(tau, users_times=2.0**doublings)
         widths.append(high - low)
     return math.log(max(float(np.mean(widths)), 1e-6))

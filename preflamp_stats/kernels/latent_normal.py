@@ -28,14 +28,12 @@ from preflamp_stats.kernels.latent_likelihood import (
 )
 from preflamp_stats.kernels.method_groups import best_splits
 
-__all__ = ["LatentDraws", "central_limits", "latent_draws"]
+__all__ = ["LatentDraws", "latent_draws"]
 
 Array = NDArray[np.float64]
 
 _POINTS_AN_EXACT_ONE = 32
 _LEAST_EVIDENCE = 2.0
-_RESERVE = 0.1
-_RESERVE_OF_ONE_USER = 5.0
 
 
 @dataclass(frozen=True)
@@ -140,60 +138,6 @@ def latent_draws(
         for metric in range(2)
     )
     return LatentDraws(theta_x, theta_y, rho, scale[0] * sigma_x, scale[1] * sigma_y)
-
-
-def central_limits(
-    draws: ArrayLike, level: float = 0.95, *, n_users: float = np.inf
-) -> tuple[float, float]:
-    """Equal-tailed limits that hold a share of the draws, a little more of them than the level.
-
-    Shortest limits would hug the end of the scale where draws pile up, and miss a moderate
-    association that noise makes look strong. Tau takes few values when there are few methods:
-    a value lies within the limits if the middle of its step of the distribution function does
-    (the mid-distribution), else an interval of discrete draws would cover more than it says. Some
-    of the probability outside is held back for what the model takes as known: a tenth for how the
-    methods fall into groups, and 5 / ``n_users`` for the sampling covariance.
-
-    Parameters
-    ----------
-    draws : array_like, shape (draw,)
-        Draws of any quantity; NaN draws are left out.
-    level : float
-        Nominal coverage, in (0, 1).
-    n_users : float
-        Users from whom the sampling covariance was estimated, or as many of equal size as they are
-        worth; no more than half of the probability outside is held back for few of them.
-
-    Returns
-    -------
-    low, high : float
-        Always values that were drawn; NaN where every draw is NaN.
-
-    Examples
-    --------
-    >>> low, high = central_limits(np.linspace(0, 1, 1001), 0.8)
-    >>> round(low, 6), round(high, 6)
-    (0.09, 0.91)
-
-    Of five equally likely values the middles of the steps are 0.1, 0.3, 0.5, 0.7, 0.9.
-
-    >>> central_limits([-1, -0.5, 0, 0.5, 1], 0.7)
-    (-0.5, 0.5)
-
-    References
-    ----------
-    Parzen (2004), Quantile probability and statistical data modeling, Statistical Science
-    19:652-662, for the mid-distribution function.
-    """
-    found = np.asarray(draws, dtype=np.float64)
-    values, counts = np.unique(found[~np.isnan(found)], return_counts=True)
-    if not values.size:
-        return np.nan, np.nan
-    from_median = np.abs((np.cumsum(counts) - counts / 2) / counts.sum() - 0.5)
-    reserve = min(0.5, _RESERVE + _RESERVE_OF_ONE_USER / n_users)
-    held = 1 - (1 - reserve) * (1 - level)
-    within = np.flatnonzero(from_median <= max(held / 2, from_median.min()) + 1e-12)
-    return float(values[within[0]]), float(values[within[-1]])
 
 
 def _centred(covariance: Array, observed: Array) -> Array:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from preflamp_stats.inference.sampling_error import SamplingError
 from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL, INTERVALS
+from preflamp_stats.kernels.posterior_limits import central_limits
 
 X = np.array([0.1, 0.2, 0.3, np.nan, 0.5])
 Y = np.array([0.2, 0.1, 0.3, 0.4, 0.6])
@@ -65,3 +67,25 @@ def test_obstacles_are_told_in_words(evidence, obstacle):
 
 def test_the_default_is_one_of_the_intervals():
     assert DEFAULT_INTERVAL in INTERVALS
+
+
+@pytest.mark.parametrize(("n_methods", "least"), [(2, 0.15), (6, 0.15), (12, 0.075), (24, 0.0375)])
+def test_width_costs_less_the_more_methods_are_compared(n_methods, least):
+    values = np.arange(n_methods + 1.0)
+    missing = np.where(values == 1, np.nan, values)
+    assert _evidence(values, missing).least_density == pytest.approx(least)
+
+
+def test_thin_tails_of_tau_are_left_out_of_the_default_interval():
+    sums = np.random.default_rng(2).normal([0, 1, 2, 3, 0, 1, 2, 3], 5, (60, 8))
+    error = SamplingError(sums, np.ones_like(sums), np.zeros((4, 2, 2)))
+    x, y = np.split(sums.mean(axis=0), 2)
+    evidence = _evidence(x, y, level=0.95, error=error)
+    with_tails = evidence.limits(evidence.latent_tau)
+    low, high = INTERVALS["model"](evidence)
+    assert with_tails[0] < low < high <= with_tails[1]
+    left_out = np.mean(evidence.latent_tau < low)
+    assert 0 < left_out < 0.15 * (low - with_tails[0])
+    assert (low, high) == central_limits(
+        evidence.latent_tau, 0.95, n_users=evidence.effective_users, least_density=0.15
+    )

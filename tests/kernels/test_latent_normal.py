@@ -11,7 +11,8 @@ from preflamp_stats.kernels.latent_likelihood import (
     exact_log_likelihood,
     prior_points,
 )
-from preflamp_stats.kernels.latent_normal import LatentDraws, central_limits, latent_draws
+from preflamp_stats.kernels.latent_normal import LatentDraws, latent_draws
+from preflamp_stats.kernels.posterior_limits import central_limits
 
 
 def study(seed, *, n_methods=8, rho=0.8, noise=0.3):
@@ -207,36 +208,6 @@ def test_unusable_estimates_are_named(estimates, covariance, message):
 def test_shapes_must_fit():
     with pytest.raises(ValueError, match="covariance has shape"):
         draw(np.ones(4), np.eye(6))
-
-
-def test_limits_leave_equal_shares_of_the_draws_outside():
-    draws = np.random.default_rng(0).exponential(size=20_000)
-    low, high = central_limits(draws, 0.9)
-    assert np.isin([low, high], draws).all()
-    assert low == pytest.approx(-np.log(1 - 0.045), abs=0.005)  # a tenth of 0.1 is held back
-    assert high == pytest.approx(-np.log(0.045), abs=0.1)
-
-
-def test_limits_leave_out_nan():
-    assert central_limits([0.2, np.nan, 0.4, 0.6]) == (0.2, 0.6)
-    assert np.isnan(central_limits([np.nan, np.nan])).all()
-
-
-@pytest.mark.parametrize(("share", "low"), [(0.08, 1), (0.10, 0)])
-def test_a_value_is_held_if_the_middle_of_its_step_is(share, low):
-    # At 0.9 a share of 0.045 lies outside on each side; the middle of the lowest step is share / 2.
-    draws = np.repeat([0.0, 1.0, 2.0], [100 * share, 90 - 100 * share, 10])
-    assert central_limits(draws, 0.9) == (low, 2)
-
-
-# Below one half a step that holds the median may have its middle outside.
-@given(st.lists(st.integers(-3, 3), min_size=1, max_size=60), st.floats(0.5, 0.99))
-def test_limits_mirror_their_draws_and_hold_the_median(draws, level):
-    low, high = central_limits(draws, level)
-    assert central_limits([-draw for draw in draws], level) == (-high, -low)
-    below, above = np.mean(np.less(draws, low)), np.mean(np.greater(draws, high))
-    assert below <= 0.5
-    assert above <= 0.5
 
 
 def test_draws_hold_functionals_of_any_kind():
