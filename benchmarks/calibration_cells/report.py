@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from calibration_cells.figures import draw_figures
 from calibration_cells.grid import GROUPS
 from calibration_cells.outcomes import Cell, Estimate, by_group
-from calibration_cells.summary import write_summary
+from calibration_cells.summary import read_summary, write_summary
 from calibration_cells.tables import (
     GROUPS_OF_TESTS,
     LARGEST_SIZE,
@@ -41,7 +41,8 @@ def write_report(records: Iterable[Mapping[str, Any]], docs: Path) -> list[Path]
     Parameters
     ----------
     records : iterable of mapping
-        Chunks that the runner wrote, of as many cells and studies as there are.
+        Chunks that the runner wrote, of as many cells and studies as there are. A group of which
+        there is none keeps the numbers of the last report.
     docs : Path
         Directory of ``calibration.md``, whose parts between ``<!-- begin: NAME -->`` and
         ``<!-- end: NAME -->`` are replaced. Where it is absent the repository's page is the model.
@@ -56,11 +57,14 @@ def write_report(records: Iterable[Mapping[str, Any]], docs: Path) -> list[Path]
     ValueError
         If the page lacks one of the markers.
     """
-    groups = {name: _ordered(name, cells) for name, cells in by_group(records).items()}
+    summary = docs / "calibration" / "cells.csv"
+    known = read_summary(summary) | by_group(records)
+    # In the order of the grid, whichever was simulated last.
+    groups = {name: _ordered(name, known[name]) for name in GROUPS if name in known}
     page = docs / "calibration.md"
     text = (page if page.exists() else _PAGE).read_text(encoding="utf-8")
     figures = draw_figures(groups, docs / "calibration")
-    cells = write_summary(groups, docs / "calibration" / "cells.csv")
+    cells = write_summary(groups, summary)
     for name, content in _parts(groups, figures).items():
         text = _replaced(text, name, content)
     docs.mkdir(parents=True, exist_ok=True)
@@ -69,11 +73,11 @@ def write_report(records: Iterable[Mapping[str, Any]], docs: Path) -> list[Path]
 
 
 def _ordered(group: str, cells: list[Cell]) -> list[Cell]:
-    """Cells in the order of the grid; those that are in it no more come last."""
+    """Cells, and the fields of their designs, in the order of the grid; strangers come last."""
     order = [asdict(design) | dict(kwargs) for design, kwargs in GROUPS[group].cells]
-    return sorted(
-        cells, key=lambda c: order.index(dict(c.design)) if c.design in order else len(order)
-    )
+    known = {order.index(dict(c.design)): c for c in cells if c.design in order}
+    ordered = [replace(known[place], design=order[place]) for place in sorted(known)]
+    return ordered + [cell for cell in cells if cell.design not in order]
 
 
 def _replaced(text: str, name: str, content: str) -> str:

@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from calibration_cells.outcomes import Cell
+from calibration_cells.outcomes import Cell, Estimate
 
-__all__ = ["COLUMNS", "write_summary"]
+__all__ = ["COLUMNS", "read_summary", "write_summary"]
 
 COLUMNS = ("group", "design", "studies", "outcome", "n", "mean", "se")
 
@@ -42,3 +42,23 @@ def write_summary(groups: Mapping[str, Sequence[Cell]], path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text.getvalue(), encoding="utf-8")
     return path
+
+
+def read_summary(path: Path) -> dict[str, list[Cell]]:
+    """Cells by group from a CSV that :func:`write_summary` wrote; none where there is no file."""
+    if not path.exists():
+        return {}
+    sizes: dict[tuple[str, str], int] = {}
+    outcomes: dict[tuple[str, str], dict[str, Estimate]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            cell = row["group"], row["design"]
+            sizes[cell] = int(row["studies"])
+            estimate = Estimate(int(row["n"]), float(row["mean"]), float(row["se"]))
+            outcomes.setdefault(cell, {})[row["outcome"]] = estimate
+    found: dict[str, list[Cell]] = {}
+    for (group, design), estimates in outcomes.items():
+        found.setdefault(group, []).append(
+            Cell(json.loads(design), sizes[group, design], estimates)
+        )
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
@@ -66,6 +67,23 @@ def test_page_keeps_its_prose_and_replaces_its_tables(results: Path, tmp_path: P
     write_report(calibration.read(results), tmp_path)
     assert page.read_text() == edited
     assert figures[0].read_bytes() == figure
+
+
+def test_groups_that_were_not_simulated_again_keep_their_numbers(
+    results: Path, tmp_path: Path
+) -> None:
+    records = calibration.read(results)
+    page, *_, cells = write_report(records, tmp_path)
+    before = page.read_text(), cells.read_text()
+    write_report([], tmp_path)
+    assert (page.read_text(), cells.read_text()) == before
+    write_report([_tau_record(6, -0.5, 0.99, 0.99, 1.0)], tmp_path)
+    frame = pd.read_csv(cells)
+    assert set(frame.loc[frame["group"] == "tau", "design"].map(json.loads).map(len)) == {6}
+    assert len(frame[frame["group"] == "tau"]) < before[1].count("\ntau,")
+    old = pd.read_csv(io.StringIO(before[1]))
+    kept = [each[each["group"] == "minimum effect"].reset_index(drop=True) for each in (old, frame)]
+    pd.testing.assert_frame_equal(*kept)
 
 
 def test_every_number_is_in_the_csv(results: Path, tmp_path: Path) -> None:
