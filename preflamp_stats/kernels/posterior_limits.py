@@ -79,7 +79,7 @@ def central_limits(
     from_median = np.abs((up_to + below) / 2 - 0.5)
     kept_back = 1 - min(0.5, _RESERVE + _RESERVE_OF_ONE_USER / n_users)
     outermost = _within(from_median, 1 - kept_back * (1 - level))
-    innermost = _within(from_median, 1 - kept_back * min(1.0, _MOST_LEFT_OUT * (1 - level)))
+    innermost = _within(from_median, 1 - kept_back * _MOST_LEFT_OUT * (1 - level))
     # Outermost first: of limits that are worth the same, the wider is taken.
     lows = np.arange(outermost[0], innermost[0] + 1)
     highs = np.arange(outermost[1], innermost[1] - 1, -1)

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from numpy.random import default_rng
 from scipy import stats
 
+from preflamp_stats.inference.pooled import POOLED_INTERVALS, StackedEvidence
 from preflamp_stats.inference.sampling_error import SamplingError
 from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL, INTERVALS
+from preflamp_stats.inference.tau_noise import users_needed
 from preflamp_stats.kernels.posterior_limits import central_limits
 
 X = np.array([0.1, 0.2, 0.3, np.nan, 0.5])
@@ -76,16 +81,44 @@ def test_width_costs_less_the_more_methods_are_compared(n_methods, least):
     assert _evidence(values, missing).least_density == pytest.approx(least)
 
 
-def test_thin_tails_of_tau_are_left_out_of_the_default_interval():
+@pytest.fixture
+def noisy() -> TauEvidence:
+    """Four methods of whom sixty users say little."""
     sums = np.random.default_rng(2).normal([0, 1, 2, 3, 0, 1, 2, 3], 5, (60, 8))
     error = SamplingError(sums, np.ones_like(sums), np.zeros((4, 2, 2)))
-    x, y = np.split(sums.mean(axis=0), 2)
-    evidence = _evidence(x, y, level=0.95, error=error)
-    with_tails = evidence.limits(evidence.latent_tau)
-    low, high = INTERVALS["model"](evidence)
+    return _evidence(*np.split(sums.mean(axis=0), 2), level=0.95, error=error)
+
+
+def test_thin_tails_of_tau_are_left_out_of_the_default_interval(noisy):
+    with_tails = noisy.limits(noisy.latent_tau)
+    low, high = INTERVALS["model"](noisy)
     assert with_tails[0] < low < high <= with_tails[1]
-    left_out = np.mean(evidence.latent_tau < low)
+    left_out = np.mean(noisy.latent_tau < low)
     assert 0 < left_out < 0.15 * (low - with_tails[0])
     assert (low, high) == central_limits(
-        evidence.latent_tau, 0.95, n_users=evidence.effective_users, least_density=0.15
+        noisy.latent_tau, 0.95, n_users=noisy.effective_users, least_density=0.15
     )
+
+
+def test_one_stratum_pooled_has_the_interval_of_tau(noisy):
+    stacked = StackedEvidence([noisy], np.ones(1), 0.95, ["a"])
+    assert POOLED_INTERVALS["model"](stacked) == INTERVALS["model"](noisy)
+
+
+def test_the_stratum_of_most_methods_sets_the_price_of_width():
+    tau = np.repeat([-0.4, 0.0, 0.4], [60, 900, 40])
+    strata = [
+        SimpleNamespace(
+            latent_tau=tau, effective_users=np.inf, least_density=price, generator=default_rng
+        )
+        for price in (0.02, 0.3)
+    ]
+    stacked = StackedEvidence(strata, np.array([0.5, 0.5]), 0.95, ["a", "a"])  # type: ignore[arg-type]
+    assert POOLED_INTERVALS["model"](stacked) == (-0.4, 0)
+    stacked.strata[0].least_density = 0.3  # type: ignore[misc]
+    assert POOLED_INTERVALS["model"](stacked) == (0, 0)
+
+
+def test_users_are_planned_for_the_interval_that_is_printed(noisy, monkeypatch):
+    monkeypatch.delattr(TauEvidence, "limits")
+    assert users_needed(noisy) > 60

@@ -57,6 +57,12 @@ def test_a_tail_ends_where_its_density_falls_short(least_density, high):
     assert low == pytest.approx(-np.log(1 - 0.045), abs=0.001)  # dense: not touched
 
 
+@pytest.mark.parametrize(("price", "limits"), [(1 / 8, (-1, 1)), (0.126, (0, 0))])
+def test_a_tail_that_is_just_worth_its_width_is_kept(price, limits):
+    draws = np.repeat([-1.0, 0.0, 1.0], [8, 48, 8])
+    assert central_limits(draws, 0.9, least_density=price) == limits
+
+
 @given(draws_of_few_values, st.floats(0.5, 0.99), st.floats(0, 0.5), st.floats(0, 0.5))
 def test_a_higher_price_of_width_never_widens_and_leaves_twice_the_share_out_at_most(
     draws, level, price, more
