@@ -188,3 +188,19 @@ def test_leads_that_share_the_contenders_noise_are_as_wide_as_one(place: int) ->
     error = values[:, place, 0].std() / 20
     # 1.96 errors; with contrary signs the larger of two, 2.24.
     assert found["high"] - found["naive_estimate"] == pytest.approx(1.96 * error, rel=0.04)
+
+
+@pytest.mark.parametrize(("n_users", "critical"), [(30, 1.96), (1_000_000, 2.21)])
+def test_the_more_users_the_surer_it_must_be_that_a_rival_is_behind(
+    n_users: int, critical: float
+) -> None:
+    """One of two rivals is 7 errors behind: 30 users rule it out as the best, a million do not."""
+    first, second = np.triu_indices(3, 1)
+    ones = np.ones(3)
+    pairs = PairedDifferences(
+        first, second, np.array([0.0, 7, 7]), ones, 1e9 * ones, n_users * ones
+    )
+    found = lead_over_best(
+        pairs, 0, [1, 2], level=0.95, n_draws=40_000, rng=np.random.default_rng(0)
+    )
+    assert found["high"] == pytest.approx(critical, abs=0.04)

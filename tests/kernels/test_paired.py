@@ -1,5 +1,7 @@
 """Paired differences against loops, leave-one-out and textbook formulas."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -166,6 +168,17 @@ def test_null_maxima_one_sided_against_one_method() -> None:
     maxima = found.null_maxima(np.random.default_rng(0), 40_000, pairs=pairs, signs=np.ones(3))
     # Dunnett's one-sided critical value for 3 comparisons with a control at 5 %, infinite df.
     assert max_t_critical(maxima, level=0.95) == pytest.approx(2.06, abs=0.03)
+
+
+def test_a_pair_without_noise_of_its_own_counts_as_a_normal() -> None:
+    """The errors of methods 2 and 3 explain all others, so that none is left for 0 against 1."""
+    pairs = equal_pairs(4)
+    variance = np.where((pairs.first == 0) & (pairs.second == 1), 1e-6, 1.0)
+    variance[(pairs.first == 2) & (pairs.second == 3)] = 3
+    pairs = replace(pairs, se=np.sqrt(variance))
+    assert_allclose(pairs.method_variances()[:2], 0)
+    maxima = pairs.null_maxima(np.random.default_rng(0), 40_000, pairs=np.array([0]))
+    assert np.quantile(maxima, 0.95) == pytest.approx(1.96, abs=0.03)
 
 
 def test_method_variances_are_recovered() -> None:
