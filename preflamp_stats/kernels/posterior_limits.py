@@ -67,8 +67,9 @@ def central_limits(
     References
     ----------
     Parzen (2004), Quantile probability and statistical data modeling, Statistical Science
-    19:652-662, for the mid-distribution function. Berger (1985), Statistical decision theory and
-    Bayesian analysis, 2nd edition, ch. 4, for sets that weigh their size against what they hold.
+    19:652-662, for the mid-distribution function. Rice, Lumley and Szpiro (2008), Trading bias for
+    precision: decision theory for intervals and sets, UW Biostatistics Working Paper 336, for
+    intervals that weigh their width against what they miss.
     """
     found = np.asarray(draws, dtype=np.float64)
     values, counts = np.unique(found[~np.isnan(found)], return_counts=True)
