@@ -1,7 +1,7 @@
 """How narrow can an interval of tau be that covers whatever the true correlation is?
 
     python benchmarks/least_width.py                     # the designs of docs/calibration.md
-    python benchmarks/least_width.py --methods 6 --reliability 0.7 --spreads 1
+    python benchmarks/least_width.py --methods 6 --reliability 0.7 --correlations -0.5 0.5 0.95
 
 The percentile interval is narrow and covers where the true tau happens to be near 0; an interval
 that must also cover where it is not has to be wider, since the same data can come from either. This
@@ -9,8 +9,10 @@ script computes a lower bound of its mean width, so that no interval, however cl
 narrower.
 
 A study is M methods with true values normal in both metrics (mean 0) and normal noise of variance
-1/r - 1, r being the reliability at the design whose mean width is made small. The interval may know
-the noise, the form of the distribution and the list of designs; it does not know which one holds.
+1/r - 1, r being the reliability at the design whose mean width is made small. Methods may also
+stand in two groups far apart, of which everything is known; r is then the reliability within a
+group. The interval may know the noise, the form of the distribution and the list of designs; it
+does not know which one holds.
 Among all rules x -> I(x), randomised ones too, the least mean width under design 0 subject to
 coverage of at least c under each design k has the Lagrange dual
 
@@ -32,8 +34,12 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _SIGNS_AT_ONCE = 2_000_000
+_FAR = 1000.0
+"""Half of the distance between two groups of methods: their order is never in doubt."""
 _OF_DESIGN_0 = 1 / 3
 """Share of the simulated studies that come from the design whose width counts."""
+_PERCENTILE_STUDIES = 10_000
+_PERCENTILE_RESAMPLES = 600
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,40 @@ class Design:
     def covariance(self) -> Array:
         """Of the two true values of a method."""
         return self.spread**2 * np.array([[1, self.correlation], [self.correlation, 1]])
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an interval knows.
+
+    Attributes
+    ----------
+    n_methods : int
+    noise : float
+        Variance of the estimates of a method's true value.
+    groups : {"one", "two", "two shared"}
+        Whether all methods belong together, or to two groups far apart: chance decides in each
+        metric to which, or half of the methods are in the upper group of both.
+    """
+
+    n_methods: int
+    noise: float
+    groups: str = "one"
+
+    @property
+    def pairs(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """First and second method of each pair."""
+        return np.triu_indices(self.n_methods, 1)
+
+    def draw_levels(self, rng: np.random.Generator, n_studies: int) -> Array:
+        """Means of the groups that the methods belong to, (study, method, metric)."""
+        shape = (n_studies, self.n_methods, 2)
+        if self.groups == "two":
+            return _FAR * rng.choice([-1.0, 1.0], shape)
+        if self.groups == "two shared":
+            half = np.where(np.arange(self.n_methods) % 2, _FAR, -_FAR)
+            return np.broadcast_to(half[:, None], shape)
+        return np.zeros(shape)
 
 
 @dataclass(frozen=True)
@@ -66,6 +106,16 @@ class Studies:
 
 
 @dataclass(frozen=True)
+class Peer:
+    """Coverage and mean width of the percentile interval under design 0, with standard errors."""
+
+    coverage: float
+    coverage_error: float
+    width: float
+    width_error: float
+
+
+@dataclass(frozen=True)
 class Bound:
     """A lower bound and what it rests on.
 
@@ -73,64 +123,67 @@ class Bound:
     ----------
     width, error : float
         The bound, and its standard error.
-    percentile, percentile_error : float
-        Mean width of the percentile interval under design 0, and its standard error.
+    percentile : Peer
     multipliers : ndarray, (design,)
     """
 
     width: float
     error: float
-    percentile: float
-    percentile_error: float
+    percentile: Peer
     multipliers: Array
 
     @property
     def ratio(self) -> tuple[float, float]:
         """Bound over percentile interval, and its standard error."""
-        found = self.width / self.percentile
-        parts = self.error / self.width, self.percentile_error / self.percentile
+        found = self.width / self.percentile.width
+        parts = self.error / self.width, self.percentile.width_error / self.percentile.width
         return found, abs(found) * float(np.hypot(*parts))
 
 
-def concordance(x: Array, y: Array, pairs: tuple[Array, Array]) -> NDArray[np.intp]:
-    """Concordant minus discordant pairs, over the last axis."""
-    i, j = pairs
-    signs = np.sign(x[..., i] - x[..., j]) * np.sign(y[..., i] - y[..., j])
-    return signs.sum(axis=-1).astype(np.intp)
+def concordance(values: Array, setting: Setting) -> NDArray[np.intp]:
+    """Concordant minus discordant pairs of methods, from (…, method, metric)."""
+    i, j = setting.pairs
+    signs = np.sign(values[..., i, :] - values[..., j, :])
+    return signs.prod(axis=-1).sum(axis=-1).astype(np.intp)
 
 
 def draw_estimates(
-    rng: np.random.Generator, n_studies: int, n_methods: int, noise: float, design: Design
+    rng: np.random.Generator, n_studies: int, setting: Setting, design: Design
 ) -> Array:
-    """Estimates of both metrics, (study, method, 2)."""
-    factor = np.linalg.cholesky(design.covariance + noise * np.eye(2))
-    return rng.standard_normal((n_studies, n_methods, 2)) @ factor.T
+    """Estimates of both metrics less the means of groups, (study, method, metric)."""
+    factor = np.linalg.cholesky(design.covariance + setting.noise * np.eye(2))
+    return rng.standard_normal((n_studies, setting.n_methods, 2)) @ factor.T
 
 
-def log_density(estimates: Array, noise: float, design: Design) -> Array:
+def log_density(estimates: Array, setting: Setting, design: Design) -> Array:
     """Of studies under a design, (study,), up to a constant."""
-    covariance = design.covariance + noise * np.eye(2)
+    covariance = design.covariance + setting.noise * np.eye(2)
     squares = np.einsum("nmi,ij,nmj->n", estimates, np.linalg.inv(covariance), estimates)
     return -(squares + estimates.shape[1] * np.linalg.slogdet(covariance)[1]) / 2
 
 
 def posterior(
-    rng: np.random.Generator, estimates: Array, noise: float, design: Design, n_draws: int
+    rng: np.random.Generator,
+    estimates: Array,
+    levels: Array,
+    setting: Setting,
+    design: Design,
+    n_draws: int,
 ) -> Array:
     """Probability of each value of tau given the estimates, (study, value), from draws."""
     n_studies, n_methods = estimates.shape[:2]
-    pairs = np.triu_indices(n_methods, 1)
-    gain = design.covariance @ np.linalg.inv(design.covariance + noise * np.eye(2))
+    n_pairs = len(setting.pairs[0])
+    values, step = n_pairs + 1, max(1, _SIGNS_AT_ONCE // (n_draws * n_pairs))
+    gain = design.covariance @ np.linalg.inv(design.covariance + setting.noise * np.eye(2))
     left = design.covariance - gain @ design.covariance
     factor = np.linalg.cholesky(left + 1e-12 * np.eye(2)).T.astype(np.float32)
-    centres = (estimates @ gain.T).astype(np.float32)
-    values, step = len(pairs[0]) + 1, max(1, _SIGNS_AT_ONCE // (n_draws * len(pairs[0])))
+    centres = (levels + estimates @ gain.T).astype(np.float32)
     found = np.empty((n_studies, values))
     for at in range(0, n_studies, step):
         # Shared by few studies only, so that its noise averages out.
         normal = rng.standard_normal((n_draws, n_methods, 2), dtype=np.float32)
         true = centres[at : at + step, None] + normal @ factor
-        place = (concordance(true[..., 0], true[..., 1], pairs) + values - 1) // 2
+        place = (concordance(true, setting) + n_pairs) // 2
         place += np.arange(len(place))[:, None] * values
         counts = np.bincount(place.ravel(), minlength=len(place) * values)
         found[at : at + step] = counts.reshape(len(place), values) / n_draws
@@ -140,8 +193,7 @@ def posterior(
 def simulate(
     rng: np.random.Generator,
     n_studies: int,
-    n_methods: int,
-    noise: float,
+    setting: Setting,
     designs: list[Design],
     n_draws: int,
 ) -> Studies:
@@ -151,13 +203,14 @@ def simulate(
     of = np.sort(rng.choice(len(designs), n_studies, p=share))
     estimates = np.concatenate(
         [
-            draw_estimates(rng, int((of == k).sum()), n_methods, noise, design)
+            draw_estimates(rng, int((of == k).sum()), setting, design)
             for k, design in enumerate(designs)
         ]
     )
-    logs = np.stack([log_density(estimates, noise, each) for each in designs], axis=1)
+    levels = setting.draw_levels(rng, n_studies)
+    logs = np.stack([log_density(estimates, setting, each) for each in designs], axis=1)
     density = np.exp(logs - logs.max(axis=1, keepdims=True))
-    posteriors = [posterior(rng, estimates, noise, each, n_draws) for each in designs]
+    posteriors = [posterior(rng, estimates, levels, setting, each, n_draws) for each in designs]
     return Studies(
         density / (density @ share)[:, None], np.stack(posteriors, axis=1).astype(np.float32)
     )
@@ -199,8 +252,12 @@ def dual(multipliers: Array, studies: Studies, cover: float) -> tuple[float, flo
 def choose_multipliers(
     studies: Studies, designs: list[Design], cover: float, n_steps: int = 150
 ) -> Array:
-    """Ascend D from equal multipliers; a design and its mirror image (-ρ) have one."""
-    mirror = [designs.index(Design(-each.correlation or 0.0, each.spread)) for each in designs]
+    """Ascend D from equal multipliers; a design and its mirror image (-ρ), if any, have one."""
+    images = [Design(-each.correlation or 0.0, each.spread) for each in designs]
+    mirror = [
+        designs.index(image if image in designs else each)
+        for image, each in zip(images, designs, strict=True)
+    ]
     multipliers = np.array([0.5 if each.spread == designs[0].spread else 0.05 for each in designs])
     best = -np.inf, multipliers
     for step in range(n_steps):
@@ -212,22 +269,28 @@ def choose_multipliers(
     return best[1]
 
 
-def percentile_width(
-    rng: np.random.Generator, n_methods: int, noise: float, at: Design
-) -> tuple[float, float]:
-    """Mean width of the percentile interval, where noise is added once more, and its error."""
-    pairs = np.triu_indices(n_methods, 1)
-    widths = []
-    for estimates in draw_estimates(rng, 1000, n_methods, noise, at):
-        again = estimates + np.sqrt(noise) * rng.standard_normal((1000, n_methods, 2))
-        tau = concordance(again[..., 0], again[..., 1], pairs) / len(pairs[0])
-        widths.append(np.subtract(*np.quantile(tau, [0.975, 0.025])))
-    return float(np.mean(widths)), float(np.std(widths) / np.sqrt(len(widths)))
+def percentile_interval(rng: np.random.Generator, setting: Setting, at: Design) -> Peer:
+    """Simulate the percentile interval, where noise is added once more."""
+    n_pairs = len(setting.pairs[0])
+    own = np.linalg.cholesky(at.covariance)
+    widths, covers = np.empty((2, _PERCENTILE_STUDIES))
+    for study in range(_PERCENTILE_STUDIES):
+        true = setting.draw_levels(rng, 1)[0]
+        true = true + rng.standard_normal((setting.n_methods, 2)) @ own.T
+        shape = (_PERCENTILE_RESAMPLES, setting.n_methods, 2)
+        estimates = true + np.sqrt(setting.noise) * rng.standard_normal(shape[1:])
+        again = estimates + np.sqrt(setting.noise) * rng.standard_normal(shape, dtype=np.float32)
+        low, high = np.quantile(concordance(again, setting) / n_pairs, [0.025, 0.975])
+        widths[study] = high - low
+        covers[study] = low - 1e-9 <= concordance(true, setting) / n_pairs <= high + 1e-9
+    coverage, root = float(covers.mean()), float(np.sqrt(_PERCENTILE_STUDIES))
+    return Peer(
+        coverage, float(covers.std()) / root, float(widths.mean()), float(widths.std()) / root
+    )
 
 
 def least_width(
-    n_methods: int,
-    reliability: float,
+    setting: Setting,
     correlations: list[float],
     spreads: list[float],
     *,
@@ -239,21 +302,46 @@ def least_width(
 ) -> Bound:
     """Compute the bound for the design of correlation ``at`` and spread 1.
 
-    ``correlations`` are covered with either sign, and ``spreads`` are multiples of design 0's.
+    All ``correlations`` and ``at`` must be covered at each of the ``spreads``, multiples of
+    design 0's.
     """
     rng = np.random.default_rng(seed)
-    noise = 1 / reliability - 1
-    signed = {0.0, at, -at, *correlations, *(-each for each in correlations)}
     zero = Design(at, 1.0)
-    others = [Design(each + 0.0, spread) for spread in spreads for each in sorted(signed)]
+    others = [Design(each, spread) for spread in spreads for each in sorted({at, *correlations})]
     designs = [zero, *(each for each in dict.fromkeys(others) if each != zero)]
 
     def draw() -> Studies:
-        return simulate(rng, n_studies, n_methods, noise, designs, n_draws)
+        return simulate(rng, n_studies, setting, designs, n_draws)
 
     multipliers = choose_multipliers(draw(), designs, cover)
     width, error, _ = dual(multipliers, draw(), cover)
-    return Bound(width, error, *percentile_width(rng, n_methods, noise, zero), multipliers)
+    return Bound(width, error, percentile_interval(rng, setting, zero), multipliers)
+
+
+def noise_of(reliability: float) -> float:
+    """Variance of the noise beside true values of variance 1."""
+    return 1 / reliability - 1
+
+
+_GRID = [-0.5, 0.5, 0.95]
+"""Correlations of the calibration's grid, beside 0."""
+_ANY = [-0.95, -0.8, -0.5, 0.5, 0.8, 0.95]
+_FINER = [-0.95, -0.9, -0.8, -0.65, -0.5, -0.3, 0.3, 0.5, 0.65, 0.8, 0.9, 0.95]
+_OF_200 = noise_of(0.698)
+"""Of 200 users, where the standard deviation of true values is 0.03 probit."""
+_OF_50 = 4 * _OF_200
+_WITHIN = (0.15 / 0.03) ** 2 * 0.3**2 / 1.09
+"""Variance within two groups of methods at a spread of 0.15, over that of methods spread 0.03."""
+_TABLE: list[tuple[Setting, list[float], list[float]]] = [
+    (Setting(6, _OF_50), _GRID, [1.0]),
+    (Setting(6, _OF_50), _ANY, [1.0]),
+    (Setting(6, _OF_50), _ANY, [1.0, 0.7, 1.4, 2.0]),
+    *((Setting(n, _OF_200), _ANY, some) for n in (4, 6, 12) for some in ([1.0], [1.0, 0.7, 0.5])),
+    (Setting(12, _OF_200), _FINER, [1.0, 0.85, 0.7, 0.5, 0.35]),
+    (Setting(12, _OF_200 / _WITHIN, "two"), _ANY, [1.0, 0.7, 0.5]),
+    (Setting(12, _OF_200 / _WITHIN, "two shared"), _ANY, [1.0, 0.7, 0.5]),
+    (Setting(24, _OF_50 / _WITHIN, "two"), _ANY, [1.0, 0.7, 0.5]),
+]
 
 
 def main() -> None:
@@ -261,35 +349,46 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", type=int)
     parser.add_argument("--reliability", type=float, default=0.7)
+    parser.add_argument("--groups", choices=["one", "two", "two shared"], default="one")
     parser.add_argument("--at", type=float, default=0.0, help="true correlation of design 0")
-    parser.add_argument("--correlations", type=float, nargs="+", default=[0.5, 0.8, 0.95])
-    parser.add_argument("--spreads", type=float, nargs="+", help="multiples of design 0's")
+    parser.add_argument("--correlations", type=float, nargs="+", default=_ANY)
+    parser.add_argument("--spreads", type=float, nargs="+", default=[1.0], help="of design 0's")
     parser.add_argument("--cover", type=float, default=0.93)
     parser.add_argument("--studies", type=int, default=15_000)
     parser.add_argument("--seed", type=int, default=0)
     choices = parser.parse_args()
-    # The noise of 200 users at a spread of 0.03 probit makes a reliability of 0.70.
-    methods = [choices.methods] if choices.methods else [4, 6, 12, 24]
-    spreads = [choices.spreads] if choices.spreads else [[1.0], [1.0, 0.7, 0.5]]
-    print("| M | reliability | spreads covered | least width | percentile | ratio |")
-    print("|---:|---:|---|---:|---:|---:|")
-    for n_methods in methods:
-        for some in spreads:
-            found = least_width(
-                n_methods,
-                choices.reliability,
-                choices.correlations,
-                some,
-                at=choices.at,
-                cover=choices.cover,
-                n_studies=choices.studies,
-                seed=choices.seed,
-            )
-            width = f"{found.width:.3f} ± {found.error:.3f}"
-            peer = f"{found.percentile:.3f} ± {found.percentile_error:.3f}"
-            ratio = "{:.2f} ± {:.2f}".format(*found.ratio)
-            cells = (", ".join(map(str, some)), width, peer, ratio)
-            print(f"| {n_methods} | {choices.reliability} | {' | '.join(cells)} |", flush=True)
+    rows = _TABLE
+    if choices.methods:
+        setting = Setting(choices.methods, noise_of(choices.reliability), choices.groups)
+        rows = [(setting, choices.correlations, choices.spreads)]
+    print(
+        "| M | reliability | groups | correlations covered | spreads covered "
+        "| percentile covers | its mean width | least mean width | ratio at least |"
+    )
+    print("|---:|---:|---|---|---|---:|---:|---:|---:|")
+    for setting, correlations, spreads in rows:
+        found = least_width(
+            setting,
+            correlations,
+            spreads,
+            at=choices.at,
+            cover=choices.cover,
+            n_studies=choices.studies,
+            seed=choices.seed,
+        )
+        peer = found.percentile
+        cells = (
+            str(setting.n_methods),
+            f"{1 / (1 + setting.noise):.2f}",
+            setting.groups,
+            ", ".join(f"{each:g}" for each in sorted({choices.at, *correlations})),
+            ", ".join(f"{each:g}" for each in spreads),
+            f"{peer.coverage:.3f} ± {peer.coverage_error:.3f}",
+            f"{peer.width:.3f} ± {peer.width_error:.3f}",
+            f"{found.width:.3f} ± {found.error:.3f}",
+            "{:.2f} ± {:.2f}".format(*found.ratio),
+        )
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

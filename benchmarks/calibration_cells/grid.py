@@ -60,8 +60,7 @@ _BEYOND = [
         for effects in ("t3", "skewed", "clusters", "shared clusters")
         for rho in (0.0, 0.95)
     ),
-    TauCell(24, 50, 0.95, 0.15, "t3"),
-    TauCell(24, 50, 0.0, 0.15, "clusters"),
+    *(TauCell(24, 50, rho, 0.15, effects) for effects in ("t3", "clusters") for rho in (0.0, 0.95)),
 ]
 
 _FEW = [
@@ -94,7 +93,7 @@ _SAME_METHODS = [
 ]
 
 GROUPS: dict[str, Group] = {
-    "tau": Group(tau_study, _plain([*_GRID, *_BEYOND]), 500, 1),
+    "tau": Group(tau_study, _plain([*_GRID, *_BEYOND]), 1500, 1),
     "peers": Group(
         peer_study,
         _plain([TauCell(12, 200, rho, spread) for rho in (0.0, 0.95) for spread in (0.03, 0.15)]),

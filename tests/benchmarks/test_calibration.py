@@ -59,7 +59,7 @@ def test_page_keeps_its_prose_and_replaces_its_tables(results: Path, tmp_path: P
     assert [f.name for f in figures] == ["coverage.svg", "width.svg", "bias.svg", "size.svg"]
     first = page.read_text()
     assert first.count("| 6 | 50 |") == 2
-    assert "2 of 130 | 2 of 500" in first or "2 of 128 | 2 of 500" in first
+    assert "| tau | 2 of 130 | 2 of 1500 |" in first
     assert "*No studies yet.*" in first  # of the peers
     edited = first.replace("## In short", "## Kept\n\nBy hand.")
     page.write_text(re.sub(r"\| 6 \| 50 \|.*", "| stale |", edited))
@@ -118,6 +118,26 @@ def test_summary_counts_and_names_what_misses(tmp_path: Path) -> None:
     assert "**.800 ± .040** / 1.20" in text
 
 
+def test_a_percentile_interval_is_relied_on_only_where_it_covers_whatever_the_correlation(
+    tmp_path: Path,
+) -> None:
+    """Six methods: it misses at one correlation. Twelve: it never does. Of 24 only one is known."""
+    found = {
+        (6, 0.0): (0.96, 1.4),
+        (6, 0.95): (0.50, 1.1),
+        (12, 0.0): (0.95, 1.1),
+        (12, 0.95): (0.94, 0.9),
+        (24, 0.0): (0.95, 1.3),
+    }
+    records = [_tau_record(m, rho, 0.96, *each) for (m, rho), each in found.items()]
+    summary = _summary_of(records, tmp_path)
+    assert (
+        "It covers at least 0.93 whatever the correlation in 1 of 2 settings of methods, users and "
+        "spread; there ours is at most 1.10 times as wide (M = 12, U = 50, ρ = 0, spread 0.15)."
+    ) in summary
+    assert "whatever the correlation in" not in _summary_of(records[:2], tmp_path / "other")
+
+
 def test_chunks_add_up() -> None:
     records = [
         _tau_record(6, 0.0, 0.9, 0.9, 1.0, chunk=0),
@@ -129,6 +149,10 @@ def test_chunks_add_up() -> None:
     assert_allclose(cell["model covers"].se, np.sqrt(0.95 * 0.05 / 200), rtol=0.05)
     assert_allclose(cell["model width"].mean, 1.5)
     assert_allclose(cell["model width"].se, 0.5 / np.sqrt(200))
+
+
+def _summary_of(records: list[dict[str, Any]], docs: Path) -> str:
+    return write_report(records, docs)[0].read_text().split("<!-- end: summary -->")[0]
 
 
 def _numbers(path: Path) -> dict[str, Any]:
