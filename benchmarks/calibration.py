@@ -2,8 +2,9 @@
 
 ``python benchmarks/calibration.py run --out FILE`` simulates the studies of every cell in parallel
 and appends the outcome of each finished chunk to FILE; a stopped run goes on where it was.
-``--studies 2 --only tau`` is a quick look. ``python benchmarks/calibration.py report FILE`` writes
-the tables and plots of docs/calibration.md.
+``--studies 2 --only tau`` is a quick look; ``--where n_methods=6 correlation=0 --studies 5000``
+looks closely at some cells. ``python benchmarks/calibration.py report FILE`` writes the tables and
+plots of docs/calibration.md.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,15 +49,50 @@ class Task:
         return json.dumps([self.group, asdict(design), kwargs, self.chunk, self.n_studies])
 
 
-def tasks(only: list[str], studies: int | None, cells: int | None = None) -> Iterator[Task]:
-    """Every task of the first ``cells`` cells, the chunks of a cell one after the other."""
+def tasks(
+    only: list[str],
+    studies: int | None,
+    cells: int | None = None,
+    where: Mapping[str, str] | None = None,
+) -> Iterator[Task]:
+    """Every task of the first ``cells`` cells, the chunks of a cell one after the other.
+
+    Raises
+    ------
+    ValueError
+        If no cell has all the values that ``where`` names.
+    """
+    found = False
     for name, group in GROUPS.items():
         if only and name not in only:
             continue
         n_studies = studies or group.n_studies
-        for cell in range(len(group.cells[:cells])):
+        for cell, (design, kwargs) in enumerate(group.cells[:cells]):
+            if not _matches(asdict(design) | dict(kwargs), where or {}):
+                continue
+            found = True
             for chunk, start in enumerate(range(0, n_studies, CHUNK)):
                 yield Task(name, cell, chunk, min(CHUNK, n_studies - start))
+    if not found:
+        raise ValueError(f"no cell has {where}")
+
+
+def _matches(design: Mapping[str, Any], where: Mapping[str, str]) -> bool:
+    """Whether a design has these values, written as the command line has them."""
+    return all(name in design and _equal(design[name], text) for name, text in where.items())
+
+
+def _equal(value: Any, text: str) -> bool:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value == float(text)
+    return str(value) == text
+
+
+def _named_value(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 def simulate(task: Task) -> dict[str, Any]:
@@ -93,11 +129,17 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def run(
-    path: Path, *, only: list[str], studies: int | None, workers: int, cells: int | None = None
+    path: Path,
+    *,
+    only: list[str],
+    studies: int | None,
+    workers: int,
+    cells: int | None = None,
+    where: Mapping[str, str] | None = None,
 ) -> None:
     """Simulate what is not in the file yet, and append it."""
     done = {record["key"] for record in read(path)}
-    waiting = [task for task in tasks(only, studies, cells) if task.key not in done]
+    waiting = [task for task in tasks(only, studies, cells, where) if task.key not in done]
     print(f"{len(waiting)} chunks to go, {len(done)} done", flush=True)
     start = time.monotonic()
     with path.open("a") as file, ProcessPoolExecutor(workers) as pool:
@@ -126,6 +168,14 @@ def main() -> None:
     simulating.add_argument("--only", nargs="*", default=[], choices=list(GROUPS))
     simulating.add_argument("--studies", type=int)
     simulating.add_argument("--cells", type=int, help="only so many cells of each group")
+    simulating.add_argument(
+        "--where",
+        nargs="*",
+        default=[],
+        type=_named_value,
+        metavar="NAME=VALUE",
+        help="only cells of this design",
+    )
     simulating.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     reporting = commands("report")
     reporting.add_argument("results", type=Path)
@@ -138,6 +188,7 @@ def main() -> None:
             studies=options.studies,
             workers=options.workers,
             cells=options.cells,
+            where=dict(options.where),
         )
     else:
         from calibration_cells.report import write_report

@@ -45,6 +45,19 @@ def test_a_second_run_does_nothing(results: Path, capsys: pytest.CaptureFixture[
     assert "0 chunks to go, 4 done" in capsys.readouterr().out
 
 
+def test_cells_are_chosen_by_their_design() -> None:
+    where = {"n_methods": "6", "correlation": "0", "effects": "normal", "spread": "0.03"}
+    chosen = list(calibration.tasks(["tau"], 30, where=where))
+    assert len(chosen) == 3 * 2  # of 50, 200 and 1000 users, in chunks of 25 and 5
+    every = {task.key: task for task in calibration.tasks(["tau"], 30)}
+    assert all(every[task.key] == task for task in chosen)
+    assert all('"n_methods": 6, ' in task.key for task in chosen)
+    with pytest.raises(ValueError, match="no cell has"):
+        list(calibration.tasks(["tau"], 30, where=where | {"effects": "unknown"}))
+    with pytest.raises(ValueError, match="no cell has"):
+        list(calibration.tasks(["tau"], 30, where={"n_method": "6"}))
+
+
 def test_a_line_cut_short_is_redone_with_the_same_numbers(results: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.jsonl"
     cut.write_bytes(results.read_bytes()[:-40])
