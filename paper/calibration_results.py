@@ -71,7 +71,7 @@ def macros(cells: pd.DataFrame) -> dict[str, str]:
     grid = grid_of_tau(cells)
     found = {
         "CalibrationCells": f"{len(grid):,}",
-        "CalibrationStudies": f"{int(grid['studies'].max()):,}",
+        "CalibrationStudies": f"{int(grid['studies'].min()):,}",
         "CalibrationMethods": _spread(grid["n_methods"]),
         "CalibrationUsers": _spread(grid["n_users"]),
         "CalibrationSpreads": _spread(100 * grid["spread"]),

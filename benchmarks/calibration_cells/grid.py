@@ -93,7 +93,7 @@ _SAME_METHODS = [
 ]
 
 GROUPS: dict[str, Group] = {
-    "tau": Group(tau_study, _plain([*_GRID, *_BEYOND]), 1500, 1),
+    "tau": Group(tau_study, _plain([*_GRID, *_BEYOND]), 1000, 1),
     "peers": Group(
         peer_study,
         _plain([TauCell(12, 200, rho, spread) for rho in (0.0, 0.95) for spread in (0.03, 0.15)]),

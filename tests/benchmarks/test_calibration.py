@@ -72,7 +72,7 @@ def test_page_keeps_its_prose_and_replaces_its_tables(results: Path, tmp_path: P
     assert [f.name for f in figures] == ["coverage.svg", "width.svg", "bias.svg", "size.svg"]
     first = page.read_text()
     assert first.count("| 6 | 50 |") == 2
-    assert "| tau | 2 of 130 | 2 of 1500 |" in first
+    assert "| tau | 2 of 130 | 2 of 1000 |" in first
     assert "*No studies yet.*" in first  # of the peers
     edited = first.replace("## In short", "## Kept\n\nBy hand.")
     page.write_text(re.sub(r"\| 6 \| 50 \|.*", "| stale |", edited))
