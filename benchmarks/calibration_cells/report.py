@@ -251,7 +251,7 @@ def _studies(groups: dict[str, list[Cell]]) -> str:
         numbers = [cell.n_studies for cell in groups.get(name, [])]
         few, many = (min(numbers), max(numbers)) if numbers else (0, 0)
         studies = f"{few}" if few == many else f"{few}–{many}"
-        planned = "" if few == many == group.n_studies else f" of {group.n_studies}"
+        planned = "" if few >= group.n_studies else f" of {group.n_studies}"
         done = f"{len(numbers)}"
         cells = done if len(numbers) == len(group.cells) else f"{done} of {len(group.cells)}"
         lines.append(f"| {name} | {cells} | {studies}{planned} | {group.seed} |")
