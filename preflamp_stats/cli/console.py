@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["cell", "console", "print_json", "say"]
+__all__ = ["cell", "console", "print_json", "say", "stop"]
 
 _WHOLE = 10_000
 """Columns of a pipe: wide enough that nothing is folded or cut."""
@@ -31,6 +31,12 @@ def say(line: object, *, err: bool = False) -> None:
     from preflamp_stats.errors import printable
 
     click.echo(printable(line), err=err)
+
+
+def stop(what: str = "stopped") -> NoReturn:
+    """Say in one line that the user has interrupted a command, and exit as shells expect it."""
+    say(f"preflamp-stats: {what}", err=True)
+    sys.exit(130)
 
 
 def cell(text: object, style: str = "") -> Text:

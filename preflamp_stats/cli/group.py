@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from preflamp_stats import __version__
+from preflamp_stats.cli.console import stop
 from preflamp_stats.errors import InputError, printable
 
 __all__ = ["main"]
@@ -59,14 +60,14 @@ class _Group(click.Group):
         try:
             return super().make_context(*args, **extra)
         except KeyboardInterrupt:
-            _stop()
+            stop()
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         # What click raises where it was interrupted itself, at a prompt or in its own cleaning up.
         except (KeyboardInterrupt, click.Abort):
-            _stop()
+            stop()
         except InputError as error:
             for problem in error.problems:
                 _say(problem)
@@ -74,11 +75,6 @@ class _Group(click.Group):
         except MemoryError as error:
             _say(f"needs more memory than there is ({error}); give less data, or run it elsewhere")
             sys.exit(2)
-
-
-def _stop() -> NoReturn:
-    _say("stopped")
-    sys.exit(130)
 
 
 def _say(problem: object) -> None:

@@ -32,7 +32,7 @@ def run_command(study: Path, out: Path, dry_run: bool, workers: int, scheduler: 
 
     Stop it when you like: run again, it goes on where it was.
     """
-    from preflamp_stats.cli.console import say
+    from preflamp_stats.cli.console import say, stop
     from preflamp_stats.errors import InputError, Problem
 
     try:
@@ -62,8 +62,7 @@ def run_command(study: Path, out: Path, dry_run: bool, workers: int, scheduler: 
             )
     except KeyboardInterrupt:
         done = total - len(planned.pending())
-        click.echo(f"\nstopped with {done} of {total} shards done; run again to go on", err=True)
-        raise SystemExit(130) from None
+        stop(f"stopped with {done} of {total} shards done; run again to go on")
     for note in notes:
         say(f"note: {note}", err=True)
     say(f"written to {out}")

@@ -20,7 +20,7 @@ def train_command(study: Path, dry_run: bool) -> None:
 
     Stop it when you like: run again, it goes on where it was.
     """
-    from preflamp_stats.cli.console import say
+    from preflamp_stats.cli.console import say, stop
     from preflamp_stats.errors import InputError, Problem
 
     try:
@@ -45,8 +45,7 @@ def train_command(study: Path, dry_run: bool) -> None:
         with _progress() as report:
             trained = trainer.run(report)
     except KeyboardInterrupt:
-        click.echo("\nstopped; run again to go on", err=True)
-        raise SystemExit(130) from None
+        stop("stopped; run again to go on")
     for job in trained:
         say(f"written to {job.path}")
 

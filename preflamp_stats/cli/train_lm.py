@@ -68,6 +68,7 @@ def train_lm_command(
     pairs of prompt and response a line; both may be gzip-compressed. Stop it when you like: run
     again, it goes on where it was.
     """
+    from preflamp_stats.cli.console import stop
     from preflamp_stats.errors import InputError, Problem
 
     try:
@@ -106,8 +107,7 @@ def train_lm_command(
                 report=report,
             )
     except KeyboardInterrupt:
-        click.echo("\nstopped; run again to go on from the last checkpoint", err=True)
-        raise SystemExit(130) from None
+        stop("stopped; run again to go on from the last checkpoint")
     click.echo(
         f"{out}: {found.parameters:,} parameters ({found.layers} layers, width {found.width}), "
         f"{found.tokens:,} tokens, {found.steps} steps"

@@ -250,6 +250,18 @@ def test_bad_texts_are_one_line_and_exit_2(tmp_path, name, text, message):
     assert not out.exists()
 
 
+def test_an_interrupted_training_says_in_a_line_that_it_can_go_on(text_file, tmp_path, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("preflamp_backend.pretraining.train_lm.train_lm", interrupted)
+    result = CliRunner().invoke(main, ["train-lm", str(text_file), "--out", str(tmp_path / "m")])
+    assert result.exit_code == 130
+    assert result.stderr == (
+        "preflamp-stats: stopped; run again to go on from the last checkpoint\n"
+    )
+
+
 def test_options_out_of_range_are_all_named():
     with pytest.raises(InputError) as caught:
         TrainingOptions(epochs=0, prompt_weight=2.0, seed=-1)

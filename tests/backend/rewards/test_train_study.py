@@ -236,6 +236,16 @@ def test_command(study):
     assert "methods.lore.train.rank: is 0; take at least 1" in bad.output
 
 
+def test_an_interrupted_training_says_in_a_line_that_it_can_go_on(study, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "run", interrupted)
+    result = CliRunner().invoke(main, ["train", str(study)])
+    assert result.exit_code == 130
+    assert result.stderr == "preflamp-stats: stopped; run again to go on\n"
+
+
 def test_what_was_trained_is_what_run_uses(study):
     runner = CliRunner()
     assert runner.invoke(main, ["train", str(study)]).exit_code == 0
