@@ -11,52 +11,52 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import least_width as benchmark
 from calibration_cells.tau_intervals import TauCell, draw_examples
-from least_width import (
-    Design,
-    Setting,
-    best_intervals,
-    dual,
-    least_width,
-    noise_of,
-    percentile_interval,
-    simulate,
-)
+from least_width import noise_of, percentile_interval
+from width_bound import Design, Setting, best_intervals, dual, least_width, simulate
 
 
-@pytest.fixture(autouse=True)
-def few_percentile_studies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "_PERCENTILE_STUDIES", 100)
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
-def test_without_information_it_is_the_shortest_range_of_the_null_distribution():
+def test_without_information_it_is_the_shortest_range_of_the_null_distribution(rng):
     """Of 24 orders of 4 methods 16 have |tau| <= 1/3 and 22 have |tau| <= 2/3.
 
     The randomised rule between those two ranges that covers 80 % is 2/3 + 8/3 (.8 - 16/24) wide.
     """
     found = least_width(
-        Setting(4, noise_of(1e-6)), [], [1.0], cover=0.8, n_studies=3000, n_draws=4000
+        rng, Setting(4, noise_of(1e-6)), [], [1.0], cover=0.8, n_studies=3000, n_draws=4000
     )
     assert found.width == pytest.approx(2 / 3 + 8 / 3 * (0.8 - 16 / 24), abs=0.04)
 
 
-def test_order_between_groups_is_known_without_information():
+def test_order_between_groups_is_known_without_information(rng):
     """Two pairs of methods: 4 pairs agree, 2 do by chance; tau is 1/3, 2/3, 1 in 1, 2, 1 of 4.
 
     Each quarter above the half of the middle value costs a third of width.
     """
     found = least_width(
-        Setting(4, noise_of(1e-6), "two shared"), [], [1.0], cover=0.8, n_draws=4000, n_studies=3000
+        rng,
+        Setting(4, noise_of(1e-6), "two shared"),
+        [],
+        [1.0],
+        cover=0.8,
+        n_draws=4000,
+        n_studies=3000,
     )
     assert found.width == pytest.approx((0.8 - 0.5) / 0.25 / 3, abs=0.03)
 
 
 @pytest.mark.parametrize("groups", ["one", "two", "two shared"])
-def test_without_noise_tau_is_known_and_no_width_is_needed(groups: str):
+def test_without_noise_tau_is_known_and_no_width_is_needed(rng, monkeypatch, groups: str):
     setting = Setting(6, noise_of(1 - 1e-7), groups)
-    found = least_width(setting, [-0.5, 0.5], [1.0], n_studies=400, n_draws=50)
+    found = least_width(rng, setting, [-0.5, 0.5], [1.0], n_studies=400, n_draws=50)
     assert abs(found.width) < 0.02
-    assert found.percentile.coverage > 0.95
-    assert found.percentile.width < 0.02
+    monkeypatch.setattr(benchmark, "_PERCENTILE_STUDIES", 100)
+    peer = percentile_interval(rng, setting, Design(0.0, 1.0))
+    assert peer.coverage > 0.95
+    assert peer.width < 0.02
 
 
 def test_chance_puts_methods_into_groups_of_each_metric_alone():
@@ -66,9 +66,10 @@ def test_chance_puts_methods_into_groups_of_each_metric_alone():
     assert abs(np.sign(levels).prod(axis=2).mean()) < 0.03
 
 
-def test_percentile_interval_of_two_methods_is_all_or_one_value():
+def test_percentile_interval_of_two_methods_is_all_or_one_value(rng, monkeypatch):
     """Tau is 1 or -1: the limits differ in all but those studies where the order is certain."""
-    found = percentile_interval(np.random.default_rng(0), Setting(2, 1.0), Design(0.0, 1.0))
+    monkeypatch.setattr(benchmark, "_PERCENTILE_STUDIES", 100)
+    found = percentile_interval(rng, Setting(2, 1.0), Design(0.0, 1.0))
     assert 1.5 < found.width <= 2
     assert found.coverage > 0.9
 
@@ -88,10 +89,10 @@ def test_noise_is_that_of_the_calibration(n_users: int, noise: float):
     assert error / true == pytest.approx(noise, rel=0.2)
 
 
-def test_it_grows_with_what_must_be_covered():
+def test_it_grows_with_what_must_be_covered(rng):
     setting = Setting(6, 1.0)
-    few = least_width(setting, [], [1.0], n_studies=3000, n_draws=100)
-    more = least_width(setting, [-0.95, 0.5, 0.95], [1.0], n_studies=3000, n_draws=100)
+    few = least_width(rng, setting, [], [1.0], n_studies=3000, n_draws=100)
+    more = least_width(rng, setting, [-0.95, 0.5, 0.95], [1.0], n_studies=3000, n_draws=100)
     assert more.width > few.width + 3 * (few.error + more.error)
 
 
