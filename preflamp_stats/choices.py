@@ -11,10 +11,10 @@ __all__ = [
     "Format",
     "Interval",
     "Resample",
-    "Scale",
     "Scoring",
     "Ties",
     "TokenizerName",
+    "Values",
     "Variant",
     "choice_problems",
 ]
@@ -23,7 +23,7 @@ Average = Literal["micro", "macro"]
 Format = Literal["csv", "md", "tex", "html"]
 Interval = Literal["model", "guaranteed", "percentile"]
 Resample = Literal["users", "examples", "methods", "both"]
-Scale = Literal["credit", "share", "free"]
+Values = Literal["credit", "share", "free"]
 """Values of a metric: multiples of a half in [0, 1], any number in [0, 1], or any number."""
 Scoring = Literal["sequence", "accumulated", "renormalised", "stored"]
 Ties = Literal["half", "strict", "drop"]

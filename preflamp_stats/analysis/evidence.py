@@ -19,6 +19,7 @@ from preflamp_stats.inference.method_metrics import (
 )
 from preflamp_stats.inference.sums import ExampleValues, collect_sums
 from preflamp_stats.inference.units import Units
+from preflamp_stats.metric import POINTS, Metric
 from preflamp_stats.metrics.curves import (
     DEFAULT_SHARES,
     DEFAULT_WEIGHTS,
@@ -28,7 +29,7 @@ from preflamp_stats.metrics.curves import (
     weight_credit,
 )
 from preflamp_stats.metrics.discrimination import score_credit
-from preflamp_stats.metrics.values import MetricInfo, available_metrics, policy_variables
+from preflamp_stats.metrics.values import available_metrics, policy_variables
 from preflamp_stats.settings import Settings
 
 __all__ = ["DatasetEvidence", "gather"]
@@ -97,7 +98,10 @@ def gather(
     curves = _curve_quantities(ds, settings, edges)
     quantities = {**metric_quantities(ds, infos, options), **curves}
     sums = collect_sums(ds, quantities, units, average=settings.average, progress=progress)
-    infos += [MetricInfo(key, "curve", curve.needs, "credit") for key, curve in curves.items()]
+    infos += [
+        Metric(key, "curve", curve.needs, "credit", key.replace("_", " "), POINTS, "higher")
+        for key, curve in curves.items()
+    ]
     estimated = {info.name: as_method_metric(ds, info, sums.get(info.name)) for info in infos}
     drawn = draw_metrics(
         estimated, n_resamples=settings.resamples, seed=settings.seed, dataset=name

@@ -31,8 +31,8 @@ def align_metrics(metrics: Mapping[str, MethodMetric]) -> xr.Dataset:
 
     Examples
     --------
-    >>> from preflamp_stats.metrics.values import MetricInfo
-    >>> info = MetricInfo("leaderboard", "method", ("leaderboard",), "free")
+    >>> from preflamp_stats.metrics.values import Metric
+    >>> info = Metric.of_file("leaderboard", "method", {})
     >>> values = xr.DataArray([0.2, 0.1], dims="method", coords={"method": ["b", "a"]})
     >>> align_metrics({"x": MethodMetric(info, values)})["x"].values
     array([0.1, 0.2])

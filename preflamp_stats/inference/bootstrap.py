@@ -110,7 +110,7 @@ def estimate_with_interval(metric: MethodMetric, level: float) -> xr.Dataset:
     )
     if metric.sums is not None:
         low, high = percentile_interval(metric.draws, level)
-        if metric.info.scale != "free":  # the stretch of training seeds can leave the range
+        if metric.info.values != "free":  # the stretch of training seeds can leave the range
             low, high = low.clip(0, 1), high.clip(0, 1)
         enough = metric.n_users > 1
         found = found.assign(low=low.where(enough), high=high.where(enough))

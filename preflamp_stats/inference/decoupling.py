@@ -182,7 +182,7 @@ def decoupling_between(
                 row[f"{side}_difference"] = columns["estimate"]
                 row[f"{side}_low"], row[f"{side}_high"] = columns["low"], columns["high"]
             row |= _p_values(
-                dx, dy, margin, discrimination_margin, x.info.direction * y.info.direction
+                dx, dy, margin, discrimination_margin, (x.info.sign or 1) * (y.info.sign or 1)
             )
             row["n_users"] = np.minimum(dx.n_users, dy.n_users)
             rows.append(row)

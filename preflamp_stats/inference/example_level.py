@@ -16,8 +16,9 @@ from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.units import Units, user_units
 from preflamp_stats.io.blocks import example_blocks, load_block
 from preflamp_stats.kernels.clustered import UserProducts, clustered_slope, user_products
+from preflamp_stats.metric import Metric
 from preflamp_stats.metrics.options import MetricOptions
-from preflamp_stats.metrics.values import MetricInfo, example_values, metric_info
+from preflamp_stats.metrics.values import example_values, metric_info
 
 __all__ = ["Estimator", "example_association"]
 
@@ -121,7 +122,7 @@ def example_association(
     )
 
 
-def _by_example(ds: xr.Dataset, name: str, options: MetricOptions) -> MetricInfo:
+def _by_example(ds: xr.Dataset, name: str, options: MetricOptions) -> Metric:
     info = metric_info(ds, name, options)
     if info.kind == "method":
         raise InputError(
@@ -146,7 +147,7 @@ class _Values:
 
 def _read(
     ds: xr.Dataset,
-    infos: list[MetricInfo],
+    infos: list[Metric],
     units: Units,
     options: MetricOptions,
     estimator: Estimator | None,

@@ -152,7 +152,7 @@ def in_context_between(
         )
     rows = []
     for model, as_measured in differences.by_model.items():
-        pairs = replace(as_measured, estimate=metric.info.direction * as_measured.estimate)
+        pairs = replace(as_measured, estimate=(metric.info.sign or 1) * as_measured.estimate)
         rng = np.random.default_rng(stream(seed, dataset, "best guided", metric.info.name, model))
         found = [
             lead_over_best(pairs, i, guided, level=level, n_draws=n_resamples, rng=rng)

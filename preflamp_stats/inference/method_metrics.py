@@ -16,9 +16,10 @@ from preflamp_stats.inference.checks import check_resampling
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.inference.sums import ExampleValues, UserSums, collect_sums, draw_ratios
 from preflamp_stats.inference.units import Units, example_units, user_units
+from preflamp_stats.metric import Metric
 from preflamp_stats.metrics.generation import absent_generations
 from preflamp_stats.metrics.options import MetricOptions
-from preflamp_stats.metrics.values import MetricInfo, example_values, metric_info
+from preflamp_stats.metrics.values import example_values, metric_info
 
 __all__ = [
     "MethodMetric",
@@ -36,7 +37,7 @@ class MethodMetric:
 
     Parameters
     ----------
-    info : MetricInfo
+    info : Metric
         Which metric.
     estimate : DataArray, dims ([model], method)
         Mean over training seeds where the file has them.
@@ -47,7 +48,7 @@ class MethodMetric:
         Bootstrap draws, paired across metrics; None until drawn.
     """
 
-    info: MetricInfo
+    info: Metric
     estimate: xr.DataArray
     sums: UserSums | None = None
     draws: xr.DataArray | None = field(default=None, repr=False)
@@ -128,7 +129,7 @@ def method_metrics(
 
 
 def metric_quantities(
-    ds: xr.Dataset, infos: Iterable[MetricInfo], options: MetricOptions
+    ds: xr.Dataset, infos: Iterable[Metric], options: MetricOptions
 ) -> dict[str, ExampleValues]:
     """Quantities to be summed for metrics; those known only per method need none."""
     infos = list(infos)
@@ -138,14 +139,14 @@ def metric_quantities(
         info.name: ExampleValues(
             info.needs,
             partial(example_values, metric=info, options=options, absent=absent),
-            info.scale,
+            info.values,
         )
         for info in infos
         if info.kind != "method"
     }
 
 
-def as_method_metric(ds: xr.Dataset, info: MetricInfo, sums: UserSums | None) -> MethodMetric:
+def as_method_metric(ds: xr.Dataset, info: Metric, sums: UserSums | None) -> MethodMetric:
     """Estimate of a metric from its sums, or from the file where it is known only per method."""
     if sums is None:
         values = _seeds_in_order(ds[info.name].astype(np.float64).load())

@@ -136,10 +136,10 @@ def regret_between(x: MethodMetric, y: MethodMetric, *, level: float = 0.95) -> 
             continue
         methods = here["method"].values[there]
         regret = choice_regret(
-            x.info.direction * here["x"].values[there],
-            y.info.direction * here["y"].values[there],
-            x.info.direction * here["x_draws"].values[:, there],
-            y.info.direction * here["y_draws"].values[:, there],
+            (x.info.sign or 1) * here["x"].values[there],
+            (y.info.sign or 1) * here["y"].values[there],
+            (x.info.sign or 1) * here["x_draws"].values[:, there],
+            (y.info.sign or 1) * here["y_draws"].values[:, there],
             n_units=int(here["n_users"]),
             level=level,
         )

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats.choices import Average, Scale
+from preflamp_stats.choices import Average, Values
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.units import Units
 from preflamp_stats.io.blocks import example_blocks, load_block
@@ -134,7 +134,7 @@ class ExampleValues:
 
     needs: tuple[str, ...]
     compute: Callable[[xr.Dataset], xr.DataArray]
-    scale: Scale = "credit"
+    scale: Values = "credit"
 
 
 def collect_sums(

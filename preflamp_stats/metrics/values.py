@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import xarray as xr
 
-from preflamp_stats.choices import Scale
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.kernels.rouge import ROUGE_METRICS
+from preflamp_stats.metric import POINTS, Metric
 from preflamp_stats.metrics.discrimination import score_credit
 from preflamp_stats.metrics.generation import generation_metrics, generation_quality
 from preflamp_stats.metrics.options import MetricOptions
 from preflamp_stats.metrics.policy import policy_score
 
 __all__ = [
-    "MetricInfo",
     "available_metrics",
     "example_values",
     "metric_info",
@@ -26,33 +23,10 @@ __all__ = [
 DISCRIMINATION = ("rm_accuracy", "policy_accuracy")
 
 
-@dataclass(frozen=True)
-class MetricInfo:
-    """What a metric is.
-
-    Parameters
-    ----------
-    name : str
-        Name in tables and on the command line.
-    kind : {"discrimination", "generation", "method"}
-        A share of pairs, a quality of a generated text, or a number known only per method.
-    needs : tuple of str
-        Variables of the file that it is computed from.
-    scale : {"credit", "share", "free"}
-        Which values an example can have.
-    direction : int
-        1 where higher values are better, −1 where the file says that lower ones are, by the
-        attribute ``higher_is_better = 0``.
-    """
-
-    name: str
-    kind: str
-    needs: tuple[str, ...]
-    scale: Scale
-    direction: int = 1
+_ROUGE_WORDS = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 
 
-def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> list[MetricInfo]:
+def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> list[Metric]:
     """Metrics that a dataset can give, discrimination first.
 
     Parameters
@@ -64,7 +38,7 @@ def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> l
 
     Returns
     -------
-    list of MetricInfo
+    list of Metric
 
     Examples
     --------
@@ -74,28 +48,30 @@ def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> l
     ['rm_accuracy', 'policy_accuracy', 'rouge1']
     """
     options = options or MetricOptions()
-    found = [MetricInfo("rm_accuracy", "discrimination", ("reward",), "credit")] * ("reward" in ds)
+    found = [_discrimination("rm_accuracy", "RM accuracy", ("reward",))] * ("reward" in ds)
     policy_needs = policy_variables(options)
     if set(policy_needs) <= set(ds):
-        found.append(MetricInfo("policy_accuracy", "discrimination", policy_needs, "credit"))
+        found.append(_discrimination("policy_accuracy", "policy accuracy", policy_needs))
     for name in generation_metrics(ds):
-        needs = (name,) if name in ds else ("generation", "reference")
-        scale: Scale = "share" if name in ROUGE_METRICS else "free"
-        found.append(MetricInfo(name, "generation", needs, scale, _direction(ds, name)))
+        if name in ROUGE_METRICS:
+            needs = (name,) if name in ds else ("generation", "reference")
+            words = _ROUGE_WORDS[name]
+            found.append(Metric(name, "generation", needs, "share", words, POINTS, "higher"))
+        else:
+            found.append(Metric.of_file(name, "generation", ds[name].attrs))
     found += [
-        MetricInfo(str(name), "method", (str(name),), "free", _direction(ds, str(name)))
+        Metric.of_file(str(name), "method", variable.attrs)
         for name, variable in ds.data_vars.items()
         if variable.attrs.get("role") == "method_metric"
     ]
     return found
 
 
-def _direction(ds: xr.Dataset, name: str) -> int:
-    higher = ds[name].attrs.get("higher_is_better", 1) if name in ds else 1
-    return 1 if str(higher).lower() in ("1", "true") else -1
+def _discrimination(name: str, words: str, needs: tuple[str, ...]) -> Metric:
+    return Metric(name, "discrimination", needs, "credit", words, POINTS, "higher")
 
 
-def metric_info(ds: xr.Dataset, name: str, options: MetricOptions | None = None) -> MetricInfo:
+def metric_info(ds: xr.Dataset, name: str, options: MetricOptions | None = None) -> Metric:
     """Look up a metric of a dataset by name.
 
     Raises
@@ -117,7 +93,7 @@ def metric_info(ds: xr.Dataset, name: str, options: MetricOptions | None = None)
 
 def example_values(
     ds: xr.Dataset,
-    metric: MetricInfo,
+    metric: Metric,
     options: MetricOptions,
     *,
     absent: xr.DataArray | None = None,
@@ -128,7 +104,7 @@ def example_values(
     ----------
     ds : Dataset
         A block of examples with the variables that the metric needs.
-    metric : MetricInfo
+    metric : Metric
         Of kind "discrimination" or "generation".
     options : MetricOptions
         How it is computed.

@@ -27,8 +27,8 @@ def test_metrics_are_those_that_the_variables_allow(make_study):
     assert _names(ds[["logprob", "user"]]) == []
 
 
-def test_kinds_and_scales(make_study):
-    found = {m.name: (m.kind, m.scale) for m in available_metrics(make_study())}
+def test_kinds_and_values(make_study):
+    found = {m.name: (m.kind, m.values) for m in available_metrics(make_study())}
     assert found == {
         "rm_accuracy": ("discrimination", "credit"),
         "policy_accuracy": ("discrimination", "credit"),
