@@ -216,7 +216,8 @@ def _check_metrics(found: Mapping[str, xr.Dataset], settings: Settings) -> None:
                 "add reward, or generation and reference, or a generation metric",
             )
         )
-    asked = {"upstream": settings.upstream, "downstream": settings.downstream}
+    options = ("upstream", "downstream", "lower_is_better", "higher_is_better")
+    asked = {option: getattr(settings, option) for option in options}
     # The defaults may be absent: either half of a file is enough.
     known = {*names, *Settings().upstream, *Settings().downstream}
     problems = []
