@@ -79,16 +79,17 @@ class _Group(click.Group):
             sys.exit(2)
 
 
-def _refuse_repeated(
-    parent: click.Context, command: click.Command | None, args: list[str]
-) -> None:
+def _refuse_repeated(parent: click.Context, command: click.Command | None, args: list[str]) -> None:
     """Refuse an option of a single value that is given twice: click would keep the last alone."""
     while command is not None:
         ctx = click.Context(command, parent, command.name, resilient_parsing=True)
         values, rest, order = command.make_parser(ctx).parse_args(list(args))
         options = [one for one in order if isinstance(one, click.Option)]
         for option in options:
-            if not (option.multiple or option.is_flag or option.count) and options.count(option) > 1:
+            if (
+                not (option.multiple or option.is_flag or option.count)
+                and options.count(option) > 1
+            ):
                 what = f"{option.opts[-1]} is given {options.count(option)} times; give it once"
                 raise click.UsageError(what, ctx)
         inner = isinstance(command, click.Group) and bool(rest) and not values.get("help")

@@ -79,7 +79,9 @@ def _directed(metric: Metric, options: MetricOptions) -> Metric:
         if metric.name in names and metric.direction != direction:
             if metric.direction != "unknown":
                 known = "the file says" if metric.source == "file" else "is known to be"
-                what = f"is named as {direction} is better, and {known} {metric.direction} is better"
+                what = (
+                    f"is named as {direction} is better, and {known} {metric.direction} is better"
+                )
                 mend = "leave it out of the option, or mend the attribute direction in the file"
                 raise InputError(Problem(what, mend, variable=metric.name))
             return replace(metric, direction=direction)
