@@ -92,7 +92,7 @@ def number_option(default: float, good: Callable[[Any], bool], mend: str, kind: 
 
 
 @cache
-def declared_options(cls: type) -> tuple[Option, ...]:
+def declared_options(cls: Any) -> tuple[Option, ...]:
     """Options of a dataclass, in its order."""
     hints, text = get_type_hints(cls), _docs(cls)
     found = []

@@ -45,9 +45,8 @@ def pooled_tau(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
     frames = []
     for upstream, downstream in _asked(evidence[0].settings) if evidence else ():
         both = _having(evidence, upstream, downstream)
-        if not any(
-            m.sums is not None for e in both for m in (e.summed[upstream], e.summed[downstream])
-        ):
+        pairs = [(each.summed[upstream], each.summed[downstream]) for each in both]
+        if not any(metric.sums is not None for pair in pairs for metric in pair):
             continue
         found = pooled_between(both, upstream, downstream)
         if found["n_strata"] > 1:

@@ -193,7 +193,8 @@ def _check(predictors: list[MethodMetric], scheme: Scheme, alternative: Alternat
     problems = []
     allowed = [s for s in get_args(Scheme) if (s == "methods") != several]
     if scheme not in allowed:
-        what = f"is {scheme!r} where {'two metrics are compared' if several else 'one metric predicts'}"
+        case = "two metrics are compared" if several else "one metric predicts"
+        what = f"is {scheme!r} where {case}"
         mend = f"choose one of {', '.join(allowed)}"
         problems.append(Problem(what, mend, variable="scheme"))
     if alternative not in get_args(Alternative):
