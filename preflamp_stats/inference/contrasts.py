@@ -19,7 +19,6 @@ from preflamp_stats.inference.method_metrics import (
     resampling_units,
 )
 from preflamp_stats.inference.streams import stream
-from preflamp_stats.kernels.equivalence import minimum_effect_test
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical, max_t_p_values
 from preflamp_stats.kernels.paired import PairedDifferences, paired_differences
 from preflamp_stats.metrics.options import MetricOptions
@@ -244,7 +243,10 @@ def metric_differences(
     for at in selections:
         one = ordered.sel(at).transpose("unit", "method", "seed")
         by_model[str(at.get("model", ""))] = paired_differences(
-            one["sums"].values, one["counts"].values, include_seeds=include_seeds
+            one["sums"].values,
+            one["counts"].values,
+            include_seeds=include_seeds,
+            bounded=metric.info.values != "free",
         )
     return MetricDifferences([str(m) for m in ordered["method"].values], models, by_model)
 
@@ -274,7 +276,7 @@ def corrected(
     dict of str to ndarray, shape (pair,)
     """
     found = differences
-    p_value = minimum_effect_test(found.estimate, found.se, found.df, margin=0)
+    p_value = found.beyond(0.0)
     alone = -float(special.ndtri((1 - level) / 2))
     if correction == "max-t":
         maxima = found.null_maxima(rng, n_draws)
@@ -289,11 +291,11 @@ def corrected(
         critical = -float(special.ndtri((1 - level) / 2 / n_pairs))
     else:
         p_adjusted, critical = p_value, alone
-    half = found.half_widths(critical)
+    low, high = found.limits(critical)
     return {
         "estimate": found.estimate,
-        "low": found.estimate - half,
-        "high": found.estimate + half,
+        "low": low,
+        "high": high,
         "p_value": p_value,
         "p_adjusted": p_adjusted,
         "se": found.se,

@@ -290,7 +290,10 @@ def pooled_between(
         [e for *_, e in strata], weights, level, [name for name, *_ in strata]
     )
     obstacles = sorted({e.obstacle for *_, e in strata} - {""})
-    low, high = (np.nan, np.nan) if obstacles else limits(stacked)
+    low = high = np.nan
+    if not obstacles:
+        low, high = limits(stacked)
+        low, high = np.fmin(low, stacked.tau), np.fmax(high, stacked.tau)
     return xr.Dataset(
         {
             "estimate": stacked.tau,

@@ -93,7 +93,7 @@ def slope_between(
             found["estimate"][at] = np.nanmedian(bought)
             found["low"][at], found["high"][at] = evidence.limits(bought)
             beyond = np.mean(bought >= margin), np.mean(bought <= -margin)
-            found["p_equivalence"][at] = max(beyond)
+            found["p_equivalence"][at] = max(*beyond, 1 / (len(bought) + 1))
     return found.assign(n_users=pair["n_users"], n_examples=pair["n_examples"]).assign_attrs(
         upstream=x.info.name, downstream=y.info.name, step=step, margin=margin, level=level
     )

@@ -181,7 +181,9 @@ def tau_between(
                 variant=variant,
             ).p_value
         if not evidence.obstacle:
-            row["low"], row["high"] = INTERVALS[kind](evidence)
+            low, high = INTERVALS[kind](evidence)
+            # Noise can pull the estimate beyond what it leaves likely of the true tau.
+            row["low"], row["high"] = np.fmin(low, evidence.tau), np.fmax(high, evidence.tau)
             row |= asdict(tau_noise(evidence))
         for name, value in row.items():
             found[name][at] = value

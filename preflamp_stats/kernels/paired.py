@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
+
+from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_test
+from preflamp_stats.kernels.few_differ import LOOKED_AT, FewDiffer, few_differ, may_agree
 
 __all__ = ["PairedDifferences", "paired_differences"]
 
@@ -29,6 +32,9 @@ class PairedDifferences:
         share no user; no standard error where they share fewer than two.
     n_users : ndarray of int, shape (pair,)
         Users that both methods have.
+    few : FewDiffer, optional
+        Of pairs of which all users, or all but a few, say the same: their standard error tells
+        little or nothing.
     """
 
     first: Index
@@ -37,6 +43,15 @@ class PairedDifferences:
     se: Array
     df: Array
     n_users: NDArray[np.int64]
+    few: FewDiffer | None = None
+
+    def oriented(self, pairs: Index, sign: Array) -> PairedDifferences:
+        """Some of the pairs, those of sign −1 the other way round."""
+        few = self.few and self.few.oriented(pairs, sign)
+        estimate = sign * self.estimate[pairs]
+        kept = (v[pairs] for v in (self.first, self.second, self.se, self.df, self.n_users))
+        first, second, se, df, n_users = kept
+        return PairedDifferences(first, second, estimate, se, df, n_users, few)
 
     @property
     def statistic(self) -> Array:
@@ -44,13 +59,43 @@ class PairedDifferences:
 
         There they can be compared whatever the pairs' degrees of freedom.
         """
-        distance = self.estimate
         with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.where((distance == 0) & (self.se == 0), 0.0, distance / self.se)
-        return np.asarray(np.sign(t) * -special.ndtri(special.stdtr(self.df, -np.abs(t))))
+            t = np.where((self.estimate == 0) & (self.se == 0), 0.0, self.estimate / self.se)
+        tail = special.stdtr(self.df, -np.abs(t))
+        if self.few is not None:
+            tail = np.fmax(tail, np.fmin(self.few.at_most(0.0), self.few.at_least(0.0)))
+        return np.asarray(np.sign(t) * -special.ndtri(np.minimum(tail, 0.5)))
+
+    def beyond(self, margin: float) -> Array:
+        """p-values of the minimum-effect test: does the difference lie beyond the margin?"""
+        p = minimum_effect_test(self.estimate, self.se, self.df, margin=margin)
+        if self.few is None:
+            return p
+        sides = np.where(
+            self.estimate < 0,
+            self.few.at_least(-margin) + self.few.at_least(margin),
+            self.few.at_most(margin) + self.few.at_most(-margin),
+        )
+        return np.fmax(p, np.minimum(sides, 1.0))
+
+    def within(self, margin: float) -> Array:
+        """p-values of the equivalence test (TOST): does the difference lie within the margin?"""
+        p = equivalence_test(self.estimate, self.se, self.df, margin=margin)
+        if self.few is None:
+            return p
+        return np.fmax(p, np.fmax(self.few.at_least(margin), self.few.at_most(-margin)))
+
+    def limits(self, critical: float) -> tuple[Array, Array]:
+        """Limits for a critical value on the normal scale."""
+        half = self.half_widths(critical)
+        low, high = self.estimate - half, self.estimate + half
+        if self.few is None:
+            return low, high
+        lower, upper = self.few.limits(float(special.ndtr(-critical)))
+        return np.fmin(low, lower), np.fmax(high, upper)
 
     def half_widths(self, critical: float) -> Array:
-        """Half-width of the intervals for a critical value on the normal scale."""
+        """Half-width of the t intervals for a critical value on the normal scale."""
         if np.isinf(critical):
             return np.where(np.isnan(self.se), np.nan, np.inf)
         t = -special.stdtrit(self.df, special.ndtr(-critical))
@@ -103,7 +148,7 @@ class PairedDifferences:
         -------
         ndarray, shape (n_draws,)
         """
-        where = np.flatnonzero(self.se > 0) if pairs is None else pairs
+        where = np.flatnonzero(self.se >= 0) if pairs is None else pairs
         error = np.sqrt(self.method_variances())
         i, j = self.first[where], self.second[where]
         scale = np.hypot(error[i], error[j])
@@ -121,7 +166,7 @@ class PairedDifferences:
 
 
 def paired_differences(
-    sums: ArrayLike, counts: ArrayLike, *, include_seeds: bool = True
+    sums: ArrayLike, counts: ArrayLike, *, include_seeds: bool = True, bounded: bool = False
 ) -> PairedDifferences:
     """Differences between all methods from sums per user.
 
@@ -141,6 +186,10 @@ def paired_differences(
     include_seeds : bool
         Include the variance between training seeds, where a method has at least two. Without it
         the difference is that of the trained models at hand.
+    bounded : bool
+        Whether all values lie in [0, 1]. Where all users, or all but a few, see the same difference
+        its error is then bounded by what the others could have seen; otherwise, where all do, it is
+        unknown.
 
     Returns
     -------
@@ -175,6 +224,7 @@ def paired_differences(
 
     estimate, se, df = np.full((3, len(first)), np.nan)
     n_users = np.zeros(len(first), dtype=np.int64)
+    few = np.full((5, len(first)), np.nan)
     for (one, other), members in groups.items():
         shared = patterns[:, one] & patterns[:, other]
         pairs = np.asarray(members)
@@ -185,7 +235,26 @@ def paired_differences(
             own = _Methods.of(s[shared][:, methods], n[shared][:, methods])
             estimate[pairs] = own.mean[a] - own.mean[b]
             se[pairs], df[pairs] = own.error_of_difference(a, b, include_seeds=include_seeds)
-    return PairedDifferences(first, second, estimate, se, df, n_users)
+            if bounded:
+                few[:, pairs] = _few_users_differ(*own.by_user, a, b)
+    unknown = (se == 0) & np.isnan(few[0])
+    found = PairedDifferences(first, second, estimate, np.where(unknown, np.nan, se), df, n_users)
+    return replace(found, few=FewDiffer(*few)) if np.isfinite(few[0]).any() else found
+
+
+def _few_users_differ(values: Array, weights: Array, a: Index, b: Index) -> Array:
+    """Fields of FewDiffer for the pairs a minus b, shape (field, pair)."""
+
+    def differences(users: slice, pairs: Index) -> tuple[Array, Array]:
+        one, other = a[pairs], b[pairs]
+        v, w = values[users], weights[users]
+        return v[:, one] - v[:, other], np.minimum(w[:, one], w[:, other])
+
+    found = np.full((5, len(a)), np.nan)
+    some = np.flatnonzero(may_agree(*differences(slice(LOOKED_AT), np.arange(len(a)))))
+    rows = few_differ(*differences(slice(None), some), -1.0, 1.0)
+    found[:, some] = [getattr(rows, field.name) for field in fields(rows)]
+    return found
 
 
 @dataclass(frozen=True)
@@ -203,6 +272,8 @@ class _Methods:
         Variance of the mean from training seeds, and the variance between seeds over their number
         that it was estimated from, users' part included; both 0 where that explains it all.
     n_seeds : ndarray of int, shape (method,)
+    by_user : (ndarray, ndarray), shapes (user, method)
+        Each user's mean, over seeds, and weight.
     """
 
     mean: Array
@@ -211,6 +282,7 @@ class _Methods:
     seed_variance: Array
     seed_spread: Array
     n_seeds: NDArray[np.int64]
+    by_user: tuple[Array, Array]
 
     @classmethod
     def of(cls, s: Array, n: Array) -> _Methods:
@@ -234,6 +306,8 @@ class _Methods:
         own = np.where(trained, own, 0.0)
         by_users = (own**2).sum(axis=(0, 2)) / degrees * n_users / max(n_users - 1, 1)
         beyond = (n_seeds > 1) & (between > by_users)
+        some = n > 0
+        means = np.divide(s, n, out=np.zeros_like(s), where=some)
         return cls(
             mean,
             alone.sum(axis=2) / n_seeds,
@@ -241,6 +315,7 @@ class _Methods:
             np.where(beyond, between - by_users, 0.0) / n_seeds,
             np.where(beyond, between, 0.0) / n_seeds,
             n_seeds,
+            (means.sum(axis=2) / np.maximum(some.sum(axis=2), 1), n.sum(axis=2)),
         )
 
     def error_of_difference(
