@@ -117,18 +117,18 @@ def estimate_with_interval(metric: MethodMetric, level: float) -> xr.Dataset:
     )
     if metric.sums is not None:
         low, high = percentile_interval(metric.draws, level)
-        enough = metric.n_users > 1
+        enough = (metric.n_users > 1) & low.notnull()
         if metric.info.values != "free":
             # The stretch of training seeds can leave the range.
             low, high = low.clip(0, 1), high.clip(0, 1)
             wider = few_users_limits(metric.sums, (1 - level) / 2)
-            low, high = np.fmin(low, wider[0]), np.fmax(high, wider[1])
+            low, high = _hull(low, high, *wider)
         else:
             alike = enough & (low == high)
             enough &= ~alike
             if alike.any():
-                found["note"] = xr.where(alike, NO_VARIATION, "")
-        low, high = np.fmin(low, metric.estimate), np.fmax(high, metric.estimate)
+                found["note"] = alike.copy(data=np.where(alike, NO_VARIATION, ""))
+        low, high = _hull(low, high, metric.estimate, metric.estimate)
         found = found.assign(low=low.where(enough), high=high.where(enough))
         if "seed" in metric.sums.sums.dims:
             found = found.assign(n_seeds=metric.n_seeds)
@@ -143,10 +143,18 @@ def few_users_limits(sums: UserSums, tail: float) -> tuple[xr.DataArray, xr.Data
     if "seed" in sums.sums.dims:
         means, weights = means.mean("seed"), weights.sum("seed")
     like = means.isel(unit=0, drop=True).transpose(*order)
-    columns = (
+    values, weight = (
         v.transpose("unit", *order).values.reshape(v.sizes["unit"], -1)
         for v in (means.fillna(0.0), weights)
     )
-    limits = few_differ(*columns, 0.0, 1.0).limits(tail)
+    limits = few_differ(values, weight, 0.0, 1.0).limits(tail)
     low, high = (like.copy(data=limit.reshape(like.shape)) for limit in limits)
     return low, high
+
+
+def _hull(
+    low: xr.DataArray, high: xr.DataArray, lower: xr.DataArray, upper: xr.DataArray
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Smallest interval that holds two; one that is not there is left out."""
+    ends = xr.apply_ufunc(np.fmin, low, lower), xr.apply_ufunc(np.fmax, high, upper)
+    return ends[0].transpose(*low.dims), ends[1].transpose(*high.dims)

@@ -81,9 +81,9 @@ def compare_methods(
     Returns
     -------
     Dataset, dims ([model], pair)
-        Coordinates ``method_a`` and ``method_b``; variables ``estimate`` (a minus b, over the users
-        that both have), ``se``, ``df``, ``low``, ``high``, ``p_value``, ``p_adjusted``,
-        ``n_users``.
+        Coordinates ``method_a`` and ``method_b``; variables ``estimate`` (a minus b, over the
+        examples that both have), ``se``, ``df``, ``low``, ``high``, ``p_value``, ``p_adjusted``,
+        ``n_users``, and ``n_examples`` where methods have different examples.
 
     Raises
     ------
@@ -238,15 +238,20 @@ def metric_differences(
     if "seed" not in ordered.dims:
         ordered = ordered.expand_dims("seed")
     models = ordered["model"] if "model" in ordered.dims else None
-    selections = [{}] if models is None else [{"model": m} for m in models.values]
+    selections = [{}] if models is None else [{"model": m} for m in models.values.tolist()]
     by_model = {}
     for at in selections:
         one = ordered.sel(at).transpose("unit", "method", "seed")
+        overlap = None
+        if (shared := metric.sums.overlaps.get(at.get("model"))) is not None:
+            seeds = one["seed"].values.tolist() if "seed" in one.coords else [None]
+            overlap = shared.take(one["method"].values.tolist(), seeds)
         by_model[str(at.get("model", ""))] = paired_differences(
             one["sums"].values,
             one["counts"].values,
             include_seeds=include_seeds,
             bounded=metric.info.values != "free",
+            overlap=overlap,
         )
     return MetricDifferences([str(m) for m in ordered["method"].values], models, by_model)
 
@@ -301,7 +306,7 @@ def corrected(
         "se": found.se,
         "df": found.df,
         "n_users": found.n_users,
-    }
+    } | ({} if found.n_examples is None else {"n_examples": found.n_examples})
 
 
 def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:

@@ -207,40 +207,42 @@ def lead_over_best(
     where, sign = _pairs_with(pairs, contender, guided)
     there = ~np.isnan(pairs.estimate[where]) & (pairs.n_users[where] > 1)
     where, sign = where[there], sign[there]
-    nothing = dict.fromkeys(("estimate", "low", "high", "naive_estimate", "p_value"), np.nan)
+    found: dict[str, Any] = dict.fromkeys(
+        ("estimate", "low", "high", "naive_estimate", "p_value"), np.nan
+    )
     if not len(where):
-        return {**nothing, "best_guided": -1, "n_guided": 0, "n_users": 0}
+        return {**found, "best_guided": -1, "n_guided": 0, "n_users": 0}
     leads = pairs.oriented(where, sign)
     apparent = int(np.argmin(leads.estimate))
     best = where[apparent]
-    told = {
+    n_users = int(leads.n_users.min())
+    found |= {
         "naive_estimate": float(leads.estimate[apparent]),
         "best_guided": int(pairs.second[best] if sign[apparent] > 0 else pairs.first[best]),
         "n_guided": len(where),
-        "n_users": int(leads.n_users.min()),
+        "n_users": n_users,
     }
     if np.isnan(leads.se).any():  # whoever is truly best may be one of those
-        return {**nothing, **told}
+        return found
     tail = (1 - level) / 2
     # The lead over the best is the smallest lead; a lower limit of every single one will do for it.
     low = float(np.min(leads.limits(-float(special.ndtri(tail)))[0]))
     # From above, the smallest limit counts, so all must hold together: but only for those methods
     # that can be the best.
     maxima = pairs.null_maxima(rng, n_draws, pairs=where, signs=sign)
-    sure = max_t_critical(maxima, level=1 - 0.1 / np.log(max(told["n_users"], 3)))
+    sure = max_t_critical(maxima, level=1 - 0.1 / np.log(max(n_users, 3)))
     above = leads.limits(sure)[1]
     possible = leads.estimate <= np.min(above) + 2 * (above - leads.estimate)
     maxima = pairs.null_maxima(rng, n_draws, pairs=where[possible], signs=sign[possible])
 
-    def upper(share: float) -> float:
-        critical = max(float(special.ndtri(share)), max_t_critical(maxima, level=share))
-        return float(np.min(leads.limits(critical)[1][possible]))
+    def critical(share: float) -> float:
+        return max(float(special.ndtri(share)), max_t_critical(maxima, level=share))
 
-    return {
-        **told,
-        "estimate": upper(0.5),
+    middle = leads.estimate + leads.half_widths(critical(0.5))
+    return found | {
+        "estimate": float(np.min(middle[possible])),
         "low": low,
-        "high": upper(1 - tail),
+        "high": float(np.min(leads.limits(critical(1 - tail))[1][possible])),
         "p_value": float(min(1.0, 2 * special.ndtr(-leads.statistic.min()))),
     }
 

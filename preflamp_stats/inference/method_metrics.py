@@ -14,7 +14,13 @@ from preflamp_stats.choices import Resample, choice_problems
 from preflamp_stats.errors import InputError
 from preflamp_stats.inference.checks import check_resampling
 from preflamp_stats.inference.streams import stream
-from preflamp_stats.inference.sums import ExampleValues, UserSums, collect_sums, draw_ratios
+from preflamp_stats.inference.sums import (
+    ExampleValues,
+    UserSums,
+    collect_sums,
+    draw_ratios,
+    on_common_examples,
+)
 from preflamp_stats.inference.units import Units, example_units, user_units
 from preflamp_stats.metric import Metric
 from preflamp_stats.metrics.generation import absent_generations
@@ -46,12 +52,23 @@ class MethodMetric:
         method, for which no sampling error is claimed.
     draws : DataArray or None, dims (resample, [model], method)
         Bootstrap draws, paired across metrics; None until drawn.
+    common : MethodMetric or None
+        The same over the examples that all methods have, where methods have different ones.
+    ranking_note : DataArray or None, dims ([model])
+        On which examples methods are ranked, where they have different ones.
     """
 
     info: Metric
     estimate: xr.DataArray
     sums: UserSums | None = None
     draws: xr.DataArray | None = field(default=None, repr=False)
+    common: MethodMetric | None = field(default=None, repr=False)
+    ranking_note: xr.DataArray | None = field(default=None, repr=False)
+
+    @property
+    def ranked(self) -> MethodMetric:
+        """The metric as methods are ranked by it: on the examples that all of them have."""
+        return self.common or self
 
     @property
     def n_examples(self) -> xr.DataArray:
@@ -159,7 +176,11 @@ def as_method_metric(ds: xr.Dataset, info: Metric, sums: UserSums | None) -> Met
         )
         values = sums.ratio()
     estimate = values.mean("seed", skipna=True) if "seed" in values.dims else values
-    return MethodMetric(info, estimate.transpose(..., "method"), sums)
+    found = MethodMetric(info, estimate.transpose(..., "method"), sums)
+    if sums is not None and sums.overlaps:
+        shared, note = on_common_examples(sums)
+        found = replace(found, common=as_method_metric(ds, info, shared), ranking_note=note)
+    return found
 
 
 def draw_metrics(
@@ -192,10 +213,12 @@ def draw_metrics(
         With ``draws``; those of a number known only per method do not vary.
     """
     check_resampling(n_resamples, seed)
-    sums = {name: m.sums for name, m in metrics.items() if m.sums is not None}
+    shared = {_on_common(name): m.common for name, m in metrics.items() if m.common is not None}
+    every = {**metrics, **shared}
+    sums = {name: m.sums for name, m in every.items() if m.sums is not None}
     drawn = draw_ratios(sums, n_resamples, stream(seed, dataset, "units"))
     found = {}
-    for name, metric in metrics.items():
+    for name, metric in every.items():
         if name in drawn:
             draws = drawn[name]
             if "seed" in draws.dims:
@@ -203,10 +226,12 @@ def draw_metrics(
                 draws = mean_over_seeds(draws, streams if include_seeds else None)
         else:
             draws = metric.estimate.expand_dims(resample=n_resamples)
-        found[name] = MethodMetric(
-            metric.info, metric.estimate, metric.sums, draws.transpose("resample", ..., "method")
-        )
-    return found
+        found[name] = replace(metric, draws=draws.transpose("resample", ..., "method"))
+    return {name: replace(found[name], common=found.get(_on_common(name))) for name in metrics}
+
+
+def _on_common(name: str) -> str:
+    return f"{name} on common examples"
 
 
 def mean_over_seeds(

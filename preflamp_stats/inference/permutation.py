@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from preflamp_stats.choices import Variant
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.alignment import align_metrics, each_model
+from preflamp_stats.inference.alignment import align_metrics, each_model, joined_notes
 from preflamp_stats.inference.method_metrics import (
     MethodMetric,
     method_metrics,
@@ -198,7 +198,8 @@ def permutation_between(
         found["n_methods"][at] = len(methods)
         found["n_permutations"][at] = test.n_permutations
         found["null"][at] = test.null
-        found["note"][at] = _note(test.statistic, len(methods))
+        note = _note(test.statistic, len(methods))
+        found["note"][at] = joined_notes(note, here["note"].item())
     return found.assign_attrs(
         upstream=x.info.name,
         downstream=y.info.name,
@@ -276,6 +277,7 @@ def _by_unit(metric: MethodMetric, scheme: Scheme) -> tuple[xr.DataArray, xr.Dat
     Where whole methods are swapped, a method is a single unit: the scale that makes methods
     comparable is then that of their estimates.
     """
+    metric = metric.ranked
     if scheme == "perm-systems" or metric.sums is None:
         values = metric.estimate.expand_dims("unit")
         return values.fillna(0.0), values.notnull().astype(np.float64)

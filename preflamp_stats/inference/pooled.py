@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from preflamp_stats.choices import Resample, Variant
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.alignment import align_metrics, each_model
+from preflamp_stats.inference.alignment import align_metrics, each_model, joined_notes
 from preflamp_stats.inference.intervals import percentile_limits
 from preflamp_stats.inference.method_metrics import (
     MethodMetric,
@@ -252,6 +252,7 @@ def pooled_between(
         raise InputError(Problem(f"is {interval!r}", f"choose one of {known}", variable="interval"))
     strata = []
     sizes = {"n_examples": 0, "n_users": 0}
+    told: set[str] = set()
     for name in sorted(pairs):
         if any(metric.draws is None for metric in pairs[name]):
             raise ValueError("draw the metrics first (draw_metrics)")
@@ -274,6 +275,7 @@ def pooled_between(
             for at in each_model(aligned)
         ]
         here = [stratum for stratum in here if not np.isnan(stratum[2].tau)]
+        told |= {note for note in aligned["note"].values.ravel().tolist() if note and here}
         # By label, so that neither sums nor draws depend on the order of the models in the file.
         strata += sorted(here, key=lambda stratum: stratum[1])
         if here:
@@ -293,7 +295,7 @@ def pooled_between(
     low = high = np.nan
     if not obstacles:
         low, high = limits(stacked)
-        low, high = np.fmin(low, stacked.tau), np.fmax(high, stacked.tau)
+        low, high = np.minimum(low, stacked.tau), np.maximum(high, stacked.tau)
     return xr.Dataset(
         {
             "estimate": stacked.tau,
@@ -303,7 +305,7 @@ def pooled_between(
             "n_datasets": len({name for name, *_ in strata}),
             "n_pairs": int(n_pairs.sum()),
             **sizes,
-            "note": "; ".join(obstacles),
+            "note": joined_notes(*obstacles, *sorted(told)),
             "tau": ("stratum", [e.tau for *_, e in strata]),
             "weight": ("stratum", weights),
         },

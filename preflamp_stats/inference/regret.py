@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from preflamp_stats.choices import Resample
-from preflamp_stats.inference.alignment import align_metrics, each_model
+from preflamp_stats.inference.alignment import align_metrics, each_model, joined_notes
 from preflamp_stats.inference.method_metrics import (
     MethodMetric,
     draw_metrics,
@@ -131,6 +131,7 @@ def regret_between(x: MethodMetric, y: MethodMetric, *, level: float = 0.95) -> 
         here = aligned.isel(at)
         there = (here["x"].notnull() & here["y"].notnull()).values
         found["n_methods"][at] = there.sum()
+        found["note"][at] = here["note"].item()
         if not there.any():
             found["note"][at] = "no method has both metrics"
             continue
@@ -148,7 +149,8 @@ def regret_between(x: MethodMetric, y: MethodMetric, *, level: float = 0.95) -> 
         for name in _NUMBERS:
             found[name][at] = getattr(regret, name)
         if np.isnan(regret.low):
-            found["note"][at] = "no interval: nothing tells how far off the downstream values are"
+            reason = "no interval: nothing tells how far off the downstream values are"
+            found["note"][at] = joined_notes(reason, here["note"].item())
     return found.assign(n_examples=aligned["n_examples"], n_users=aligned["n_users"]).assign_attrs(
         upstream=x.info.name,
         downstream=y.info.name,

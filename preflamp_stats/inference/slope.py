@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats.inference.alignment import align_metrics, each_model
+from preflamp_stats.inference.alignment import align_metrics, each_model, joined_notes
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
 
@@ -87,7 +87,7 @@ def slope_between(
             dataset=dataset,
         )
         found["n_methods"][at] = evidence.compared.sum()
-        found["note"][at] = evidence.obstacle
+        found["note"][at] = joined_notes(evidence.obstacle, pair["note"][at].item())
         if not evidence.obstacle:
             bought = step * slope_draws(evidence)
             found["estimate"][at] = np.nanmedian(bought)

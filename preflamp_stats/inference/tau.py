@@ -10,7 +10,7 @@ import xarray as xr
 
 from preflamp_stats.choices import Resample, Variant
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.alignment import align_metrics, each_model
+from preflamp_stats.inference.alignment import align_metrics, each_model, joined_notes
 from preflamp_stats.inference.checks import check_level
 from preflamp_stats.inference.method_metrics import (
     MethodMetric,
@@ -170,7 +170,7 @@ def tau_between(
         row: dict[str, Any] = {
             "estimate": evidence.tau,
             "n_methods": int(evidence.compared.sum()),
-            "note": evidence.obstacle,
+            "note": joined_notes(evidence.obstacle, here["note"].item()),
         }
         if not np.isnan(evidence.tau):
             row["p_value"] = tau_permutation_test(
@@ -183,7 +183,7 @@ def tau_between(
         if not evidence.obstacle:
             low, high = INTERVALS[kind](evidence)
             # Noise can pull the estimate beyond what it leaves likely of the true tau.
-            row["low"], row["high"] = np.fmin(low, evidence.tau), np.fmax(high, evidence.tau)
+            row["low"], row["high"] = np.minimum(low, evidence.tau), np.maximum(high, evidence.tau)
             row |= asdict(tau_noise(evidence))
         for name, value in row.items():
             found[name][at] = value

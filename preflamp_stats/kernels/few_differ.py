@@ -1,4 +1,4 @@
-"""Bounds of a mean of which (almost) every unit says the same, so that it seems to have no error."""
+"""Bounds of a mean of which almost all units say the same, so that it seems to have no error."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class FewDiffer:
         Effective number of units, and how many of them differ.
     down, up : ndarray, shape (column,)
         Mean distance from the value, below and above it, of those that differ.
+    below, above : ndarray, shape (column,)
+        Number of units below and above the value.
 
     Examples
     --------
@@ -61,12 +63,15 @@ class FewDiffer:
     differing: Array
     down: Array
     up: Array
+    below: Array
+    above: Array
 
     def oriented(self, columns: NDArray[np.intp], sign: Array) -> FewDiffer:
         """Some of the columns, those of sign −1 with their values negated."""
-        value, n, differing, down, up = (getattr(self, f.name)[columns] for f in fields(self))
-        down, up = np.where(sign > 0, [down, up], [up, down])
-        return FewDiffer(sign * value, n, differing, down, up)
+        value, n, differing, *sides = (getattr(self, f.name)[columns] for f in fields(self))
+        down, up, below, above = sides
+        turned = np.where(sign > 0, sides, [up, down, above, below])
+        return FewDiffer(sign * value, n, differing, *turned)
 
     def limits(self, tail: float) -> tuple[Array, Array]:
         """Limits that the mean leaves with at most this probability on either side."""
@@ -75,19 +80,25 @@ class FewDiffer:
         return self.value - share * self.down, self.value + share * self.up
 
     def at_most(self, target: float) -> Array:
-        """Largest probability of these data were the mean no larger than the target."""
-        return self._tail(self.value - target, self.down)
+        """Largest probability of these data were the mean no larger than the target.
+
+        Where the common value is the target itself, the sign test of those that differ.
+        """
+        return self._tail(self.value - target, self.down, self.above)
 
     def at_least(self, target: float) -> Array:
         """Largest probability of these data were the mean no smaller than the target."""
-        return self._tail(target - self.value, self.up)
+        return self._tail(target - self.value, self.up, self.below)
 
-    def _tail(self, distance: Array, reach: Array) -> Array:
+    def _tail(self, distance: Array, reach: Array, against: Array) -> Array:
         share = np.full(self.value.shape, np.inf)
         np.divide(distance, reach, out=share, where=reach > 0)
         k = self.differing
         share = np.where(distance > 0, np.minimum(share, 1.0), 0.0)
         found = special.betaincc(k + 1, np.maximum(self.n - k, _SAME), share)
+        others = self.below + self.above - against
+        sign_test = special.betainc(np.maximum(against, 1.0), others + 1, 0.5)
+        found = np.where((distance == 0) & (against > 0), sign_test, found)
         return np.asarray(np.where(np.isnan(self.value), np.nan, found))
 
 
@@ -108,7 +119,7 @@ def few_differ(values: Array, weights: Array, least: float, most: float) -> FewD
     FewDiffer
         NaN in the other columns.
     """
-    found = np.full((5, values.shape[1]), np.nan)
+    found = np.full((len(fields(FewDiffer)), values.shape[1]), np.nan)
     some = np.flatnonzero(may_agree(values[:LOOKED_AT], weights[:LOOKED_AT]))
     if some.size:
         v, w = values[:, some], np.maximum(weights[:, some], 0.0)
@@ -123,7 +134,9 @@ def few_differ(values: Array, weights: Array, least: float, most: float) -> FewD
         differing = (w * differs).sum(axis=0) / total * n
         down = (np.maximum(-distance, 0.0).sum(axis=0) + value - least) / (k + 1)
         up = (np.maximum(distance, 0.0).sum(axis=0) + most - value) / (k + 1)
-        rows = np.stack([value, n, differing, np.maximum(down, 0.0), np.maximum(up, 0.0)])
+        sides = (np.maximum(down, 0.0), np.maximum(up, 0.0))
+        counts = ((distance < -_SAME).sum(axis=0), (distance > _SAME).sum(axis=0))
+        rows = np.stack([value, n, differing, *sides, *counts])
         found[:, some] = np.where(few, rows, np.nan)
     return FewDiffer(*found)
 

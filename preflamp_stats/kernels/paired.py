@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_
 from preflamp_stats.kernels.few_differ import LOOKED_AT, FewDiffer, few_differ, may_agree
 
 __all__ = ["PairedDifferences", "paired_differences"]
+from preflamp_stats.kernels.overlap import Overlap
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -35,6 +36,8 @@ class PairedDifferences:
     few : FewDiffer, optional
         Of pairs of which all users, or all but a few, say the same: their standard error tells
         little or nothing.
+    n_examples : ndarray of int, shape (pair,), optional
+        Examples that both methods have, where methods have different ones.
     """
 
     first: Index
@@ -44,14 +47,19 @@ class PairedDifferences:
     df: Array
     n_users: NDArray[np.int64]
     few: FewDiffer | None = None
+    n_examples: NDArray[np.int64] | None = None
 
     def oriented(self, pairs: Index, sign: Array) -> PairedDifferences:
         """Some of the pairs, those of sign −1 the other way round."""
-        few = self.few and self.few.oriented(pairs, sign)
-        estimate = sign * self.estimate[pairs]
-        kept = (v[pairs] for v in (self.first, self.second, self.se, self.df, self.n_users))
-        first, second, se, df, n_users = kept
-        return PairedDifferences(first, second, estimate, se, df, n_users, few)
+        return PairedDifferences(
+            self.first[pairs],
+            self.second[pairs],
+            sign * self.estimate[pairs],
+            self.se[pairs],
+            self.df[pairs],
+            self.n_users[pairs],
+            self.few and self.few.oriented(pairs, sign),
+        )
 
     @property
     def statistic(self) -> Array:
@@ -166,7 +174,12 @@ class PairedDifferences:
 
 
 def paired_differences(
-    sums: ArrayLike, counts: ArrayLike, *, include_seeds: bool = True, bounded: bool = False
+    sums: ArrayLike,
+    counts: ArrayLike,
+    *,
+    include_seeds: bool = True,
+    bounded: bool = False,
+    overlap: Overlap | None = None,
 ) -> PairedDifferences:
     """Differences between all methods from sums per user.
 
@@ -190,12 +203,14 @@ def paired_differences(
         Whether all values lie in [0, 1]. Where all users, or all but a few, see the same difference
         its error is then bounded by what the others could have seen; otherwise, where all do, it is
         unknown.
+    overlap : Overlap, optional
+        What methods have in common, where they have different examples.
 
     Returns
     -------
     PairedDifferences
-        Each pair over the users that both methods have, so that no method gains from having been
-        spared the difficult ones.
+        Each pair over the users, and examples, that both methods have, so that no method gains
+        from having been spared the difficult ones.
 
     References
     ----------
@@ -215,31 +230,44 @@ def paired_differences(
         raise ValueError(f"sums {s.shape} and counts {n.shape} must be (user, method, seed) alike")
     s = np.where(n > 0, s, 0.0)
     first, second = np.triu_indices(s.shape[1], 1)
-    there = (n > 0).any(axis=2)
-    patterns, pattern = np.unique(there, axis=1, return_inverse=True)
-    pattern = pattern.ravel()
+    if overlap is None:
+        pattern = np.unique((n > 0).any(axis=2), axis=1, return_inverse=True)[1].ravel()
+    else:
+        pattern = overlap.pattern
     groups: dict[tuple[int, int], list[int]] = {}
     for pair, key in enumerate(zip(pattern[first].tolist(), pattern[second].tolist(), strict=True)):
         groups.setdefault((min(key), max(key)), []).append(pair)
 
     estimate, se, df = np.full((3, len(first)), np.nan)
     n_users = np.zeros(len(first), dtype=np.int64)
-    few = np.full((5, len(first)), np.nan)
+    few = np.full((len(fields(FewDiffer)), len(first)), np.nan)
+    n_examples = None if overlap is None else np.zeros(len(first), dtype=np.int64)
     for (one, other), members in groups.items():
-        shared = patterns[:, one] & patterns[:, other]
         pairs = np.asarray(members)
-        n_users[pairs] = shared.sum()
-        if shared.any():
-            methods, place = np.unique([first[pairs], second[pairs]], return_inverse=True)
-            a, b = place.reshape(2, -1)
-            own = _Methods.of(s[shared][:, methods], n[shared][:, methods])
+        methods, place = np.unique([first[pairs], second[pairs]], return_inverse=True)
+        a, b = place.reshape(2, -1)
+        s_pair, n_pair = s[:, methods], n[:, methods]
+        if overlap is not None and n_examples is not None:
+            s_pair, n_pair, n_examples[pairs] = overlap.between(one, other, methods)
+        users = (n_pair.max(axis=2, initial=0) > 0).all(axis=1)
+        n_users[pairs] = users.sum()
+        if users.any():
+            own = _Methods.of(s_pair[users], n_pair[users])
             estimate[pairs] = own.mean[a] - own.mean[b]
             se[pairs], df[pairs] = own.error_of_difference(a, b, include_seeds=include_seeds)
             if bounded:
                 few[:, pairs] = _few_users_differ(*own.by_user, a, b)
     unknown = (se == 0) & np.isnan(few[0])
-    found = PairedDifferences(first, second, estimate, np.where(unknown, np.nan, se), df, n_users)
-    return replace(found, few=FewDiffer(*few)) if np.isfinite(few[0]).any() else found
+    return PairedDifferences(
+        first,
+        second,
+        estimate,
+        np.where(unknown, np.nan, se),
+        df,
+        n_users,
+        few=FewDiffer(*few) if np.isfinite(few[0]).any() else None,
+        n_examples=n_examples,
+    )
 
 
 def _few_users_differ(values: Array, weights: Array, a: Index, b: Index) -> Array:
@@ -250,7 +278,7 @@ def _few_users_differ(values: Array, weights: Array, a: Index, b: Index) -> Arra
         v, w = values[users], weights[users]
         return v[:, one] - v[:, other], np.minimum(w[:, one], w[:, other])
 
-    found = np.full((5, len(a)), np.nan)
+    found = np.full((len(fields(FewDiffer)), len(a)), np.nan)
     some = np.flatnonzero(may_agree(*differences(slice(LOOKED_AT), np.arange(len(a)))))
     rows = few_differ(*differences(slice(None), some), -1.0, 1.0)
     found[:, some] = [getattr(rows, field.name) for field in fields(rows)]

@@ -45,6 +45,13 @@ def test_units_without_weight_do_not_count_and_large_ones_are_worth_fewer() -> N
     assert column([1.0] * 30, [50.0] + [1.0] * 29).limits(0.1)[0] < plain.limits(0.1)[0]
 
 
+@pytest.mark.parametrize(("above", "below"), [(0, 0), (1, 0), (4, 0), (3, 1), (1, 3)])
+def test_ties_with_few_who_differ_are_the_sign_test(above: int, below: int) -> None:
+    found = column([1.0] * above + [-1.0] * below + [0.0] * 20, least=-1.0)
+    exact = stats.binomtest(above, max(above + below, 1), alternative="greater").pvalue
+    assert_allclose(found.at_most(0.0), exact if above else 1.0)
+
+
 shares = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=2, max_size=90)
 
 
