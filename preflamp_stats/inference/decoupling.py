@@ -15,7 +15,6 @@ from preflamp_stats.inference.contrasts import MetricDifferences, corrected, met
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
-from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_test
 from preflamp_stats.kernels.multiplicity import holm
 from preflamp_stats.kernels.paired import PairedDifferences
 from preflamp_stats.metrics.options import MetricOptions
@@ -260,9 +259,8 @@ def _p_values(
 
     ``agreement`` is −1 where higher is better in one of the metrics and worse in the other.
     """
-    x_beyond = minimum_effect_test(dx.estimate, dx.se, dx.df, margin=discrimination_margin)
-    y_beyond = minimum_effect_test(dy.estimate, dy.se, dy.df, margin=margin)
-    y_within = equivalence_test(dy.estimate, dy.se, dy.df, margin=margin)
+    x_beyond, y_beyond = dx.beyond(discrimination_margin), dy.beyond(margin)
+    y_within = dy.within(margin)
     direction = agreement * np.sign(dx.estimate) * np.sign(dy.estimate)
     both_beyond = np.maximum(x_beyond, y_beyond)
     parts = (

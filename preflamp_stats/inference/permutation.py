@@ -220,6 +220,7 @@ def _by_unit(metric: MethodMetric, scheme: Scheme) -> tuple[xr.DataArray, xr.Dat
     Where whole methods are swapped, a method is a single unit: the scale that makes methods
     comparable is then that of their estimates.
     """
+    metric = metric.ranked
     if scheme == "perm-systems" or metric.sums is None:
         values = metric.estimate.expand_dims("unit")
         return values.fillna(0.0), values.notnull().astype(np.float64)

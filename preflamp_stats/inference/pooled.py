@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from preflamp_stats.choices import Resample, Variant
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.alignment import align_metrics, each_model
+from preflamp_stats.inference.alignment import align_metrics, each_model, joined_notes
 from preflamp_stats.inference.intervals import percentile_limits
 from preflamp_stats.inference.resampled import ResampledStudy, read_study
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
@@ -239,6 +239,7 @@ def pooled_between(
         raise InputError(Problem(f"is {interval!r}", f"choose one of {known}", variable="interval"))
     strata = []
     sizes = {"n_examples": 0, "n_users": 0}
+    told: set[str] = set()
     asked = replace(studies[0].settings, resample="users")
     for study in sorted(studies, key=lambda study: study.name):
         pair = study.drawn[upstream], study.drawn[downstream]
@@ -252,6 +253,7 @@ def pooled_between(
             for at in each_model(aligned)
         ]
         here = [stratum for stratum in here if not np.isnan(stratum[2].tau)]
+        told |= {note for note in aligned["note"].values.ravel().tolist() if note and here}
         # By label, so that neither sums nor draws depend on the order of the models in the file.
         strata += sorted(here, key=lambda stratum: stratum[1])
         if here:
@@ -268,7 +270,10 @@ def pooled_between(
         [e for *_, e in strata], weights, asked.level, [name for name, *_ in strata]
     )
     obstacles = sorted({e.obstacle for *_, e in strata} - {""})
-    low, high = (np.nan, np.nan) if obstacles else limits(stacked)
+    low = high = np.nan
+    if not obstacles:
+        low, high = limits(stacked)
+        low, high = np.minimum(low, stacked.tau), np.maximum(high, stacked.tau)
     return xr.Dataset(
         {
             "estimate": stacked.tau,
@@ -278,7 +283,7 @@ def pooled_between(
             "n_datasets": len({name for name, *_ in strata}),
             "n_pairs": int(n_pairs.sum()),
             **sizes,
-            "note": "; ".join(obstacles),
+            "note": joined_notes(*obstacles, *sorted(told)),
             "tau": ("stratum", [e.tau for *_, e in strata]),
             "weight": ("stratum", weights),
         },

@@ -119,7 +119,7 @@ def slope_between(
         bought = step * slope_draws(evidence)
         low, high = evidence.limits(bought)
         beyond = np.mean(bought >= margin), np.mean(bought <= -margin)
-        numbers = (np.nanmedian(bought), low, high, max(beyond))
+        numbers = (np.nanmedian(bought), low, high, max(*beyond, 1 / (len(bought) + 1)))
         return told | dict(zip(_NUMBERS, numbers, strict=True))
 
     columns = {**dict.fromkeys(_NUMBERS, np.nan), "n_methods": 0, "note": ""}

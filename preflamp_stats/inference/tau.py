@@ -112,7 +112,12 @@ def tau_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.Dat
                 variant=asked.variant,
             ).p_value
         if not evidence.obstacle:
-            told["low"], told["high"] = INTERVALS[kind](evidence)
+            low, high = INTERVALS[kind](evidence)
+            # Noise can pull the estimate beyond what it leaves likely of the true tau.
+            told["low"], told["high"] = (
+                np.minimum(low, evidence.tau),
+                np.maximum(high, evidence.tau),
+            )
             told |= asdict(tau_noise(evidence))
         return told
 

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from preflamp_stats.choices import Variant
+from preflamp_stats.inference.floors import NO_VARIATION
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.sampling_error import SamplingError, sampling_error
 from preflamp_stats.inference.streams import stream
@@ -93,6 +94,8 @@ class TauEvidence:
             return "no interval: no sampling error is known for either metric; resample methods"
         if self.picks is None and self.n_units == 1:
             return "no interval: a single unit to resample"
+        if self.picks is None and self.error is not None and not self.covariance.any():
+            return NO_VARIATION
         return ""
 
     @cached_property

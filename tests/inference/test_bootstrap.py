@@ -155,7 +155,7 @@ def test_one_user_has_an_estimate_and_no_interval(make_study):
 
 
 def test_training_seeds_widen_the_interval_where_they_differ(make_study):
-    ds = make_study(n_seeds=4, n_examples=60, n_users=8)
+    ds = make_study(n_seeds=4, n_examples=200, n_users=40)
     differs = ds["reward"] + xr.where(ds["candidate"] == "chosen", 1.0, 0.0) * (
         ds["seed"].isin([0, 1]) * 4 - 2
     )
