@@ -13,6 +13,7 @@ import pandas as pd
 from macros import points, share
 
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.metric import Metric, Scale
 from preflamp_stats.outputs.facets import distinct
 from preflamp_stats.outputs.figures import FIGURES as DRAWN
 from preflamp_stats.outputs.figures.style import ONE_COLUMN, TWO_COLUMNS
@@ -80,8 +81,18 @@ def tables(record: Mapping[str, Any]) -> dict[str, ResultTable]:
         entry = record["tables"][name]
         frame = pd.DataFrame(entry["rows"], columns=entry["columns"])
         frame = frame.replace({"inf": math.inf, "-inf": -math.inf}).infer_objects()
+        metrics = {
+            key: Metric(**told | {"scale": Scale(**told["scale"])})
+            for key, told in entry["metrics"].items()
+        }
         found[name] = ResultTable(
-            name, frame, entry["title"], entry["caption"], entry["higher_is_better"]
+            name,
+            frame,
+            entry["title"],
+            entry["caption"],
+            metrics,
+            entry["estimate_of"],
+            entry["ranked"],
         )
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from preflamp_stats.metric import Metric
 from preflamp_stats.settings import Settings
 
 __all__ = ["KEY_COLUMNS", "Analysis", "ResultTable"]
@@ -45,16 +46,34 @@ class ResultTable:
         A few words for headings.
     caption : str
         One or two plain-text sentences: what is estimated, how the interval was made, what to mind.
-    higher_is_better : bool
-        Whether the best row of a group may be marked. False where no row is better than another
-        (tau, contrasts).
+    metrics : mapping of str to Metric
+        Every metric that the rows name, by its name, with the decimals that its sampling error
+        deserves.
+    estimate_of : str
+        Which metric an estimate is in units of: the column that names it (``metric``,
+        ``downstream``), or the name of the one metric of the whole table.
+    ranked : bool
+        Whether estimates of one group are there to be compared, so that the best may be marked
+        where the direction of its metric is known. False for differences and associations.
     """
 
     name: str
     frame: pd.DataFrame
     title: str
     caption: str
-    higher_is_better: bool = False
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    estimate_of: str = "metric"
+    ranked: bool = False
+
+    def metric(self, name: str) -> Metric:
+        """Metric of a name; one that nobody described is in its own units, without direction."""
+        return self.metrics.get(name) or Metric.of_file(name, "method", {})
+
+    def row_metrics(self) -> list[Metric]:
+        """Metric that the estimate of each row is in units of."""
+        if self.estimate_of not in self.frame:
+            return [self.metric(self.estimate_of)] * len(self.frame)
+        return [self.metric(str(name)) for name in self.frame[self.estimate_of]]
 
     @property
     def keys(self) -> list[str]:

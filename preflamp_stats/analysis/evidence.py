@@ -34,6 +34,13 @@ from preflamp_stats.settings import Settings
 
 __all__ = ["DatasetEvidence", "gather"]
 
+_CURVES = {
+    "weight_curve": "policy accuracy",
+    "prefix_accuracy": "RM accuracy",
+    "length_difference": "RM accuracy",
+}
+"""Words for what each curve is a curve of."""
+
 
 @dataclass(frozen=True)
 class DatasetEvidence:
@@ -99,7 +106,7 @@ def gather(
     quantities = {**metric_quantities(ds, infos, options), **curves}
     sums = collect_sums(ds, quantities, units, average=settings.average, progress=progress)
     infos += [
-        Metric(key, "curve", curve.needs, "credit", key.replace("_", " "), POINTS, "higher")
+        Metric(key, "curve", curve.needs, "credit", _CURVES[key], POINTS, "higher")
         for key, curve in curves.items()
     ]
     estimated = {info.name: as_method_metric(ds, info, sums.get(info.name)) for info in infos}

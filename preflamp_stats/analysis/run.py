@@ -17,8 +17,10 @@ import xarray as xr
 from preflamp_stats import __version__
 from preflamp_stats.analysis import association, captions, comparison, estimates
 from preflamp_stats.analysis.evidence import DatasetEvidence, gather
+from preflamp_stats.analysis.metrics import shared_metrics
 from preflamp_stats.analysis.sentences import findings, notes, summary
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.metric import Metric
 from preflamp_stats.metrics.values import available_metrics
 from preflamp_stats.results import Analysis, ResultTable
 from preflamp_stats.schema import datasets
@@ -40,7 +42,8 @@ class _Recipe:
     title: str
     make: Maker
     caption: Callable[[Settings, pd.DataFrame], str]
-    higher_is_better: bool = False
+    estimate_of: str = "metric"
+    ranked: bool = False
 
 
 def _each(make: Callable[[DatasetEvidence], pd.DataFrame]) -> Maker:
@@ -54,14 +57,21 @@ def _each(make: Callable[[DatasetEvidence], pd.DataFrame]) -> Maker:
 
 
 _RECIPES = (
-    _Recipe("tau", "Does accuracy predict?", _each(association.tau), captions.tau),
+    _Recipe("tau", "Does accuracy predict?", _each(association.tau), captions.tau, "tau"),
     _Recipe(
         "pooled_tau",
         "Does accuracy predict, over all datasets and models?",
         association.pooled_tau,
         captions.pooled_tau,
+        "tau",
     ),
-    _Recipe("slope", "What do twenty points buy?", _each(association.slope), captions.slope),
+    _Recipe(
+        "slope",
+        "What do twenty points buy?",
+        _each(association.slope),
+        captions.slope,
+        "downstream",
+    ),
     _Recipe(
         "decoupling",
         "Do gains upstream come with gains downstream?",
@@ -73,23 +83,30 @@ _RECIPES = (
         "Is the text better where the pair is ranked right?",
         _each(association.example_level),
         captions.example_level,
+        "downstream",
     ),
     _Recipe(
         "rm_accuracy",
         "Reward model accuracy",
         _each(estimates.rm_accuracy),
         captions.rm_accuracy,
-        True,
+        "rm_accuracy",
+        ranked=True,
     ),
     _Recipe(
         "policy_accuracy",
         "Policy accuracy",
         _each(estimates.policy_accuracy),
         captions.policy_accuracy,
-        True,
+        "policy_accuracy",
+        ranked=True,
     ),
     _Recipe(
-        "generation", "Generation quality", _each(estimates.generation), captions.generation, True
+        "generation",
+        "Generation quality",
+        _each(estimates.generation),
+        captions.generation,
+        ranked=True,
     ),
     _Recipe(
         "method_metrics",
@@ -108,6 +125,7 @@ _RECIPES = (
         "What would choosing by the upstream metric cost?",
         _each(association.regret),
         captions.regret,
+        "downstream",
     ),
     _Recipe("contrasts", "Methods compared", _each(comparison.contrasts), captions.contrasts),
     _Recipe(
@@ -115,18 +133,21 @@ _RECIPES = (
         "Policy accuracy over the reward weight",
         _each(estimates.weight_curve),
         captions.weight_curve,
+        "weight_curve",
     ),
     _Recipe(
         "prefix_accuracy",
         "When does the reward know?",
         _each(estimates.prefix_accuracy),
         captions.prefix_accuracy,
+        "prefix_accuracy",
     ),
     _Recipe(
         "length_difference",
         "Is it only length?",
         _each(estimates.length_difference),
         captions.length,
+        "length_difference",
     ),
 )
 
@@ -181,6 +202,7 @@ def analyze(
         for name, ds in found.items()
     ]
     _check_unchanged(paths, states)
+    metrics = shared_metrics(evidence)
     tables = {}
     for recipe in _RECIPES:
         frame = recipe.make(evidence)
@@ -190,7 +212,9 @@ def analyze(
                 frame,
                 recipe.title,
                 recipe.caption(settings, frame),
-                recipe.higher_is_better,
+                _named(frame, recipe.estimate_of, metrics),
+                recipe.estimate_of,
+                recipe.ranked,
             )
     return Analysis(
         settings,
@@ -201,6 +225,15 @@ def analyze(
         notes=notes(evidence, settings),
         findings=findings(tables, settings),
     )
+
+
+def _named(
+    frame: pd.DataFrame, estimate_of: str, metrics: Mapping[str, Metric]
+) -> dict[str, Metric]:
+    """Metrics that the rows of a table name."""
+    columns = [c for c in ("metric", "upstream", "downstream") if c in frame]
+    names = {estimate_of, *(str(name) for column in columns for name in frame[column])}
+    return {name: metric for name, metric in metrics.items() if name in names}
 
 
 def _check_metrics(found: Mapping[str, xr.Dataset], settings: Settings) -> None:

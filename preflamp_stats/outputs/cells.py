@@ -12,13 +12,12 @@ from preflamp_stats.outputs.formatting import (
     MISSING,
     interval,
     label,
-    metric_of,
     one_line,
     row_scales,
     value_text,
 )
 from preflamp_stats.outputs.grid import Cell
-from preflamp_stats.quantities import Quantity, number, quantities
+from preflamp_stats.quantities import Quantity, number
 from preflamp_stats.results import ResultTable
 
 __all__ = [
@@ -58,13 +57,11 @@ def best_rows(table: ResultTable) -> list[bool]:
     """
     frame = table.frame
     marks = [False] * len(frame)
-    if not table.higher_is_better or "estimate" not in frame or frame.empty:
+    if not table.ranked or "estimate" not in frame or frame.empty:
         return marks
     keys = [key for key in table.keys if key not in METHOD_KEYS]
     keys += [column for column in ("share", "bin_low", "bin_high") if column in frame]
-    metrics = quantities(frame, metric_of(table.name))
-    names = frame["metric"] if "metric" in frame else [metric_of(table.name)] * len(frame)
-    better = [metrics[str(name)].better for name in names]
+    better = [metric.sign for metric in table.row_metrics()]
     printed = [
         round(float(value) * scale.factor, scale.decimals)
         for value, scale in zip(frame["estimate"], row_scales(table), strict=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from preflamp_stats.quantities import COEFFICIENT, Scale, number, quantities
+from preflamp_stats.quantities import Scale, number
 from preflamp_stats.results import ResultTable
 
 __all__ = [
@@ -201,14 +201,7 @@ def row_scales(table: ResultTable) -> list[Scale]:
     -------
     list of Scale
     """
-    frame, fallback = table.frame, metric_of(table.name)
-    if fallback == "tau":
-        return [COEFFICIENT] * len(frame)
-    if table.name in _IN_UNITS_OF_DOWNSTREAM and "downstream" in frame:
-        frame = frame.assign(metric=frame["downstream"])
-    found = quantities(frame, fallback)
-    names = frame["metric"].fillna(fallback) if "metric" in frame else [fallback] * len(frame)
-    return [found[str(name)].scale for name in names]
+    return [metric.scale for metric in table.row_metrics()]
 
 
 def sample_sizes(frame: pd.DataFrame) -> str:

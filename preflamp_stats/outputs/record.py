@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,9 @@ def to_json(analysis: Analysis, files: Sequence[str] = ()) -> str:
             name: {
                 "title": table.title,
                 "caption": table.caption,
-                "higher_is_better": table.higher_is_better,
+                "metrics": {key: asdict(metric) for key, metric in table.metrics.items()},
+                "estimate_of": table.estimate_of,
+                "ranked": table.ranked,
                 "columns": [str(column) for column in table.frame.columns],
                 "rows": table.frame.to_dict("records"),
             }

@@ -100,13 +100,14 @@ def to_markdown(table: ResultTable) -> str:
     Examples
     --------
     >>> frame = pd.DataFrame({"method": ["a|b", "c"], "estimate": [0.7, 0.6]})
-    >>> print(to_markdown(ResultTable("rm_accuracy", frame, "RM accuracy", "Two methods.", True)))
+    >>> table = ResultTable("rm_accuracy", frame, "RM accuracy", "Two methods.")
+    >>> print(to_markdown(table))
     **RM accuracy.** Two methods.
     <BLANKLINE>
     | Method | RM accuracy |
     |:---|---:|
-    | a\|b | **70.0** |
-    | c | 60.0 |
+    | a\|b | 0.700 |
+    | c | 0.600 |
     <BLANKLINE>
     """
     grid = lay_out(table)
