@@ -11,6 +11,7 @@ from dataclasses import replace
 from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.results import Question, ResultTable
 from preflamp_stats.settings import Settings
+from preflamp_stats.tables import words
 from preflamp_stats.tables.accuracy import POLICY_ACCURACY, RM_ACCURACY
 from preflamp_stats.tables.contrasts import CONTRASTS
 from preflamp_stats.tables.curves import LENGTH_DIFFERENCE, PREFIX_ACCURACY, WEIGHT_CURVE
@@ -79,11 +80,12 @@ def make_tables(
             continue
         columns = [frame[c] for c in ("metric", "upstream", "downstream") if c in frame]
         named = {table.estimate_of, *(str(name) for column in columns for name in column.unique())}
+        caption = table.caption if isinstance(table.caption, str) else table.caption(frame)
         made = ResultTable(
             table.name,
             frame,
             table.title,
-            table.caption(settings, frame),
+            words.fill(caption, settings, frame),
             {name: metric for name, metric in metrics.items() if name in named},
             table.estimate_of,
             table.ranked,
