@@ -54,9 +54,7 @@ QUESTIONS = {
 }
 
 
-def make_tables(
-    evidence: Sequence[DatasetEvidence], settings: Settings, tables: Sequence[Table] = TABLES
-) -> dict[str, ResultTable]:
+def make_tables(evidence: Sequence[DatasetEvidence], settings: Settings) -> dict[str, ResultTable]:
     """Make every table that the evidence allows, with what it says in words.
 
     Parameters
@@ -65,7 +63,6 @@ def make_tables(
         At least one dataset, drawn.
     settings : Settings
         What was asked for.
-    tables : sequence of Table
 
     Returns
     -------
@@ -74,7 +71,7 @@ def make_tables(
     """
     metrics = shared_metrics(evidence)
     found = {}
-    for table in tables:
+    for table in TABLES:
         frame = table.rows(evidence)
         if frame.empty:
             continue
@@ -96,13 +93,11 @@ def make_tables(
     return found
 
 
-def make_questions(
-    found: Mapping[str, ResultTable], tables: Sequence[Table] = TABLES
-) -> list[Question]:
+def make_questions(found: Mapping[str, ResultTable]) -> list[Question]:
     """Put tables under the questions that they answer, those that answer none of ours last."""
     questions = []
     for name, title in QUESTIONS.items():
-        here = [table for table in tables if table.question == name and table.name in found]
+        here = [table for table in TABLES if table.question == name and table.name in found]
         answers = (table.answer(found) for table in here if table.answer)
         if here:
             answer = next((text for text in answers if text), "")
