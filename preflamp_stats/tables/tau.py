@@ -265,7 +265,7 @@ def _prediction(rows: pd.DataFrame, table: ResultTable) -> str:
 
 
 TAU_BY_MODEL = Table(
-    name=TAU.name,
+    name="tau",
     title="Does accuracy predict?",
     question="predict",
     rows=_rows,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from preflamp_stats.tables.rows import metric_rows, tidy
 
 import preflamp_stats as pls
 from preflamp_stats.analysis.evidence import DatasetEvidence, gather
+from preflamp_stats.tables.rows import metric_rows, tidy
 
 
 def evidence(**attrs: object) -> DatasetEvidence:
