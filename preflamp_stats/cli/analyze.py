@@ -132,7 +132,7 @@ def run_analysis(
     """Analyse files, print the summary, write the directory."""
     from contextlib import ExitStack
 
-    from preflamp_stats.analysis import analyze
+    from preflamp_stats.analysis.run import analyze
     from preflamp_stats.cli.console import console
     from preflamp_stats.cli.progress import reading_progress
     from preflamp_stats.io.files import open_results

@@ -22,7 +22,6 @@ from preflamp_stats.outputs.formatting import (
     p_value,
     sample_sizes,
 )
-from preflamp_stats.outputs.questions import QUESTIONS
 from preflamp_stats.quantities import COEFFICIENT, Scale, number, scale_of
 from preflamp_stats.results import Analysis
 
@@ -40,15 +39,10 @@ def print_summary(analysis: Analysis, console: Console) -> None:
     console : rich.console.Console
         Colours and rules only where it is a terminal; plain text when piped.
     """
-    for question in QUESTIONS:
-        answer = question.answer(analysis.tables)
-        if answer:
+    for question in analysis.questions:
+        if question.answer:
             console.print(Text(question.title, style="bold"))
-            console.print(Padding(Text(one_line(answer)), (0, 0, 0, 2), expand=False))
-    placed = {text for told in analysis.findings.values() for text in told}
-    for sentence in analysis.summary:
-        if sentence not in placed:
-            console.print(Text(one_line(sentence)))
+            console.print(Padding(Text(one_line(question.answer)), (0, 0, 0, 2), expand=False))
     metrics = _metric_frames(analysis)
     if metrics:
         for facet in facets(*metrics.values()):

@@ -1,0 +1,109 @@
+"""Do gains upstream come with gains downstream? A verdict on every pair of methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from preflamp_stats.analysis.evidence import DatasetEvidence
+from preflamp_stats.inference.decoupling import decoupling_between
+from preflamp_stats.results import ResultTable, distinct
+from preflamp_stats.settings import Settings
+from preflamp_stats.tables.rows import asked_pairs, having, joined, tidy
+from preflamp_stats.tables.table import Table
+from preflamp_stats.tables.words import by_dataset, counted, judged, listed, percent
+
+__all__ = ["DECOUPLING"]
+
+
+def _rows(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
+    settings = evidence[0].settings
+    by_name = {each.name: each for each in evidence}
+    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in by_name}
+    for upstream, downstream in asked_pairs(settings):
+        # The margins are for a share of pairs and for generation quality.
+        both = {
+            name: pair
+            for name, pair in having(evidence, upstream, downstream).items()
+            if tuple(m.info.kind for m in pair) == ("discrimination", "generation")
+        }
+        judgements = decoupling_between(
+            both,
+            margin=settings.margin,
+            discrimination_margin=settings.discrimination_margin,
+            n_resamples=settings.resamples,
+            seed=settings.seed,
+            level=settings.level,
+        )
+        for name, found in judgements.items():
+            pair = {side: found.attrs[side] for side in ("upstream", "downstream")}
+            frame = tidy(found, by_name[name], pair)
+            frames[name].append(frame[frame["upstream_difference"].notna()])
+    return joined(frame for of_dataset in frames.values() for frame in of_dataset)
+
+
+def _caption(settings: Settings, frame: pd.DataFrame) -> str:
+    return (
+        "Differences between two methods, A minus B. Decoupled: the upstream metric differs by "
+        f"more than {settings.discrimination_margin:g} while the downstream one is equivalent "
+        f"within {settings.margin:g}. Coupled, reversed: both differ by more than their margins, "
+        "in the same or in opposite directions. Each verdict is shown as a whole, corrected for "
+        "the number of pairs in all datasets and models; inconclusive is no evidence of anything. "
+        f"Intervals: {percent(settings)} simultaneous over pairs."
+    )
+
+
+def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
+    """Count the verdicts on pairs of methods, for each dataset and pair of metrics."""
+    frame, remark = judged(table.frame, table, "upstream", "downstream")
+    for dataset, rows in by_dataset(frame):
+        for (above, below), group in rows.groupby(["upstream", "downstream"], sort=False):
+            counts = group["verdict"].value_counts()
+            shown = [f"{v} in {counts.get(v, 0)}" for v in ("decoupled", "reversed", "coupled")]
+            yield (
+                f"{dataset}{table.metric(above).words} and {table.metric(below).words} are "
+                f"{listed(shown)} of {counted(len(group), 'comparison')} of two methods; "
+                f"{counts.get('inconclusive', 0)} inconclusive, which shows nothing either way."
+            )
+    if remark:
+        yield remark
+
+
+def _answer(tables: Mapping[str, ResultTable]) -> str:
+    """Say whether gains upstream come with better text, by the verdicts on pairs of methods."""
+    table = tables.get("decoupling")
+    if table is None:
+        return ""
+    frame, remark = judged(table.frame, table, "upstream", "downstream")
+    if frame.empty:
+        return remark
+    counts = frame["verdict"].value_counts()
+    coupled, turned, apart = (counts.get(v, 0) for v in ("coupled", "reversed", "decoupled"))
+    above, below = (
+        listed([table.metric(name).words for name in distinct(frame, side)])
+        for side in ("upstream", "downstream")
+    )
+    start = "Often" if coupled > turned + apart else "Not as a rule"
+    if coupled + turned + apart < len(frame) / 2:
+        start = "Mostly open"
+    text = (
+        f"{start}: of {counted(len(frame), 'comparison')} of two methods, the one with higher "
+        f"{above} is shown to have better {below} in {coupled}, worse in {turned}, "
+        f"and equal within the margin in {apart}."
+    )
+    return f"{text} {remark}".rstrip()
+
+
+DECOUPLING = Table(
+    name="decoupling",
+    title="Do gains upstream come with gains downstream?",
+    question="write",
+    rows=_rows,
+    caption=_caption,
+    reading="Each row compares two methods, A minus B. Decoupled means shown to write equally well "
+    "although the accuracies differ; it takes an equivalence test, not a large p-value. "
+    "Inconclusive means that the data cannot tell.",
+    finding=_finding,
+    answer=_answer,
+)
