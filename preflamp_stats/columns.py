@@ -16,8 +16,8 @@ Kind = Literal[
     "key", "metric", "axis", "estimate", "difference", "coefficient", "p value", "count",
     "own number", "text",
 ]  # fmt: skip
-"""What a column holds: a ``metric`` is a key that names one, an ``axis`` what a curve runs along, an
-``own number`` has a unit of nobody's."""
+"""What a column holds: a ``metric`` is a key that names one, an ``axis`` is what a curve runs along,
+an ``own number`` has no unit that is known."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ COLUMNS = (
     Column("reliability_downstream", "Reliability, downstream", "coefficient"),
     Column(
         "population_tau",
-        "Methods like these",
+        "Population tau",
         "coefficient",
         interval=("population_low", "population_high"),
     ),

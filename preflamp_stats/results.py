@@ -14,6 +14,7 @@ from preflamp_stats.settings import Settings
 
 __all__ = ["KEY_COLUMNS", "Analysis", "Question", "ResultTable", "distinct", "table_frame"]
 
+
 @dataclass(frozen=True)
 class ResultTable:
     """One tidy table: an estimate a row, key columns first.

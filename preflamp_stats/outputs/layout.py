@@ -33,6 +33,7 @@ MOST_ROWS = 40
 _MAX_ACROSS = 6
 _MAX_WITH_INTERVALS = 5
 _UPRIGHT_ROWS = 3
+_MOST_NAMED = 3
 _METHOD = ("method", "method_family")
 _ACROSS = ("model", "metric", "dataset")
 """Keys that may go across a table; as headings of rows they speak for themselves."""
@@ -188,7 +189,9 @@ def _by_method(
     if axis and pd.api.types.is_numeric_dtype(frame[axis]):
         headings = sorted(headings)
     bare = len(headings) > _MAX_WITH_INTERVALS
-    stub = [key for key in _METHOD if key in frame and (key == "method" or frame[key].nunique() > 1)]
+    stub = [
+        key for key in _METHOD if key in frame and (key == "method" or frame[key].nunique() > 1)
+    ]
     groups = list(frame.groupby(down, sort=False, dropna=False)) if down else [((), frame)]
     sizes = [sample_sizes(rows) for _, rows in groups]
     same_size = len(set(sizes)) == 1
@@ -242,7 +245,7 @@ def _by_row(
     varying = [key for key in keys if frame[key].nunique(dropna=False) > 1]
     columns, constant = _columns(frame, keys)
     n_columns = len(columns) + ("estimate" in frame)
-    upright = len(shown) <= _UPRIGHT_ROWS and n_columns > _MAX_ACROSS
+    upright = len(shown) == 1 or (1 < len(shown) <= _UPRIGHT_ROWS and n_columns > _MAX_ACROSS)
     # Keys become headings of rows rather than columns of repetitions.
     groups: list[str] = []
     stub = varying or ([] if upright else keys)
@@ -295,7 +298,7 @@ def _upright(grid: Grid) -> Grid:
 
 
 def _columns(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[list[Column], list[str]]:
-    """Columns of values to print, in the order of reading, and those that are the same throughout."""
+    """Columns of values to print, in the order of reading, and those that are all the same."""
     known = [declared(str(c), frame[c]) for c in frame if c not in keys]
     ends = {end for column in known for end in column.interval or ()}
     values, constant = [], []
@@ -309,7 +312,11 @@ def _columns(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[list[Column], li
         ):
             continue
         same = frame[column.name].nunique(dropna=False) == 1
-        if same and column.kind == "count" and column.name in ("n_methods", "n_users", "n_examples"):
+        if (
+            same
+            and column.kind == "count"
+            and column.name in ("n_methods", "n_users", "n_examples")
+        ):
             constant.append(column.name)
         elif same and column.shown == "varying":
             continue
@@ -347,9 +354,7 @@ def _estimates(table: ResultTable, marks: Sequence[str]) -> list[Cell]:
     ends = [frame[end] if end in frame else [math.nan] * len(frame) for end in ("low", "high")]
     columns = (frame["estimate"], *ends, table.row_metrics(), best_rows(table), marks)
     return [
-        Cell(
-            number(value, metric.scale) or MISSING, interval(low, high, metric.scale), best, mark
-        )
+        Cell(number(value, metric.scale) or MISSING, interval(low, high, metric.scale), best, mark)
         for value, low, high, metric, best, mark in zip(*columns, strict=True)
     ]
 
@@ -445,7 +450,8 @@ def _unknown_directions(table: ResultTable) -> str:
     names = dict.fromkeys(one_line(metric.words) for metric in metrics if not metric.sign)
     if not names:
         return ""
-    return f"Whether more or less is better is not known for {', '.join(names)}"
+    told = [*list(names)[:_MOST_NAMED], *(["others"] if len(names) > _MOST_NAMED else [])]
+    return f"Whether more or less is better is not known for {', '.join(told)}"
 
 
 def _estimate_title(table: ResultTable, pairs: bool) -> str:
