@@ -5,7 +5,7 @@ A new table is a file of this package and a line here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from preflamp_stats.analysis.evidence import DatasetEvidence
@@ -54,7 +54,11 @@ QUESTIONS = {
 
 
 def make_tables(
-    evidence: Sequence[DatasetEvidence], settings: Settings, tables: Sequence[Table] = TABLES
+    evidence: Sequence[DatasetEvidence],
+    settings: Settings,
+    tables: Sequence[Table] = TABLES,
+    *,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, ResultTable]:
     """Make every table that the evidence allows, with what it says in words.
 
@@ -65,6 +69,8 @@ def make_tables(
     settings : Settings
         What was asked for.
     tables : sequence of Table
+    progress : callable, optional
+        Called with what is being done, the tables done, and their number.
 
     Returns
     -------
@@ -73,7 +79,9 @@ def make_tables(
     """
     metrics = shared_metrics(evidence)
     found = {}
-    for table in tables:
+    for place, table in enumerate(tables):
+        if progress:
+            progress(f"estimating {table.name}", place, len(tables))
         frame = table.rows(evidence)
         if frame.empty:
             continue
