@@ -8,26 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from preflamp_stats.columns import KEY_COLUMNS
 from preflamp_stats.metric import Metric
 from preflamp_stats.settings import Settings
 
 __all__ = ["KEY_COLUMNS", "Analysis", "Question", "ResultTable", "distinct", "table_frame"]
-
-KEY_COLUMNS = (
-    "dataset",
-    "model",
-    "method",
-    "method_family",
-    "seed",
-    "scoring",
-    "weight",
-    "metric",
-    "upstream",
-    "downstream",
-    "method_a",
-    "method_b",
-)
-"""Columns that say which estimate a row holds, in the order in which they stand."""
 
 
 @dataclass(frozen=True)

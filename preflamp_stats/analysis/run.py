@@ -27,7 +27,7 @@ __all__ = ["Analysis", "analyze"]
 
 
 Progress = Callable[[str, int, int], None]
-"""Told a dataset's name, the examples read so far, and their number."""
+"""Told what is being done, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def analyze(
         Files behind the tree, to be recorded with their checksums. A tree from
         :func:`preflamp_stats.open_results` names its own.
     progress : callable, optional
-        Called with the dataset's name, the examples read and their number.
+        Called with what is being done, how much of it is done, and how much there is: the
+        examples of each dataset read, then the tables estimated.
 
     Returns
     -------
@@ -108,7 +109,7 @@ def analyze(
         for name, ds in found.items()
     ]
     _check_unchanged(paths, states)
-    tables = make_tables(evidence, settings)
+    tables = make_tables(evidence, settings, progress=progress)
     return Analysis(
         settings,
         tables,
@@ -178,7 +179,7 @@ def _reporter(progress: Progress | None, name: str, ds: xr.Dataset) -> Callable[
     def report(examples: int) -> None:
         nonlocal done
         done += examples
-        progress(name, done, total)
+        progress(f"reading {name}", done, total)
 
     return report
 

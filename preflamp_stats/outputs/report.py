@@ -12,9 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from preflamp_stats.outputs.figures import FIGURES, Rendered, render_figures
-from preflamp_stats.outputs.formatting import label, sentence
-from preflamp_stats.outputs.grid import Grid
-from preflamp_stats.outputs.layout import lay_out
+from preflamp_stats.outputs.formatting import sentence
+from preflamp_stats.outputs.layout import Grid, lay_out
 from preflamp_stats.results import Analysis
 
 __all__ = ["to_html"]
@@ -81,7 +80,7 @@ def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"label": label, "sentence": sentence, "minus": _minus, "prose": _prose}
+    environment.filters |= {"sentence": sentence, "minus": _minus, "prose": _prose}
     questions = [
         _Question(each.name, each.title, each.answer, _sections(analysis, each.tables, figures))
         for each in analysis.questions

@@ -5,7 +5,7 @@ A new table is a file of this package and a line here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from preflamp_stats.analysis.evidence import DatasetEvidence
@@ -54,7 +54,12 @@ QUESTIONS = {
 }
 
 
-def make_tables(evidence: Sequence[DatasetEvidence], settings: Settings) -> dict[str, ResultTable]:
+def make_tables(
+    evidence: Sequence[DatasetEvidence],
+    settings: Settings,
+    *,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, ResultTable]:
     """Make every table that the evidence allows, with what it says in words.
 
     Parameters
@@ -63,6 +68,8 @@ def make_tables(evidence: Sequence[DatasetEvidence], settings: Settings) -> dict
         At least one dataset, drawn.
     settings : Settings
         What was asked for.
+    progress : callable, optional
+        Called with what is being done, the tables done, and their number.
 
     Returns
     -------
@@ -71,7 +78,9 @@ def make_tables(evidence: Sequence[DatasetEvidence], settings: Settings) -> dict
     """
     metrics = shared_metrics(evidence)
     found = {}
-    for table in TABLES:
+    for place, table in enumerate(TABLES):
+        if progress:
+            progress(f"estimating {table.name}", place, len(TABLES))
         frame = table.rows(evidence)
         if frame.empty:
             continue
