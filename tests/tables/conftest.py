@@ -17,7 +17,8 @@ SETTINGS = pls.Settings(resamples=200, downstream=("policy_accuracy", "rouge1", 
 
 def with_own_metrics(ds: xr.Dataset, **attrs: object) -> xr.Dataset:
     """Add edits, of which fewer are better, and a judge of whom nothing is known."""
-    edits, judge = 40 * (1 - ds["rouge1"]), 70 + 3 * ds["rouge1"]
+    quality = ds["rouge1"].drop_attrs()
+    edits, judge = 40 * (1 - quality), 70 + 3 * quality
     told = {"long_name": "edits needed", "units": "edits", "direction": "lower"}
     return ds.assign(
         edits=edits.assign_attrs(role="generation_metric", **told, **attrs),
