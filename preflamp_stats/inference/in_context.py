@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from scipy import special
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.checks import check_level
 from preflamp_stats.inference.contrasts import metric_differences
+from preflamp_stats.inference.floors import unknown_direction
 from preflamp_stats.inference.method_metrics import MethodMetric, method_metrics, resampling_units
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical
@@ -42,8 +42,8 @@ def in_context_test(
     The best of several estimates owes part of its lead to luck, so the difference from the method
     that *looks* best is biased against the contender and its usual interval is wrong. The target
     here is δ = contender − max over guided methods of their true values, whichever is best. Where
-    the file says that lower values are better (``higher_is_better = 0``) δ has the other sign, so
-    that a positive one is always a lead.
+    lower values are better δ has the other sign, so that a positive one is always a lead; where the
+    file does not say which are, nothing leads: NaN, and ``note`` says so.
 
     Parameters
     ----------
@@ -152,7 +152,10 @@ def in_context_between(
         )
     rows = []
     for model, as_measured in differences.by_model.items():
-        pairs = replace(as_measured, estimate=(metric.info.sign or 1) * as_measured.estimate)
+        every = np.arange(len(as_measured.estimate))
+        # Without a direction nobody leads.
+        sign = np.where(metric.info.sign, float(metric.info.sign), np.nan)
+        pairs = as_measured.oriented(every, np.broadcast_to(sign, every.shape))
         rng = np.random.default_rng(stream(seed, dataset, "best guided", metric.info.name, model))
         found = [
             lead_over_best(pairs, i, guided, level=level, n_draws=n_resamples, rng=rng)
@@ -169,6 +172,8 @@ def in_context_between(
         result = result.isel(model=0)
     else:
         result = result.assign_coords(model=differences.models)
+    if undirected := unknown_direction(metric.info):
+        result["note"] = xr.full_like(result["best_guided"], undirected)
     return _with_dominance(result, level).assign_attrs(metric=metric.info.name, level=level)
 
 

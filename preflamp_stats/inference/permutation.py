@@ -53,7 +53,8 @@ def permutation_test(
     ds : Dataset
         One benchmark dataset of a results file.
     upstream, downstream : str
-        Metrics that predict and that are to be predicted.
+        Metrics that predict and that are to be predicted; turned round where lower is better, as
+        for :func:`preflamp_stats.tau_test`.
     other : str, optional
         A second metric that predicts.
     scheme : str, optional
@@ -166,7 +167,10 @@ def permutation_between(
         methods = here["method"].values[
             np.logical_and.reduce([here[name].notnull().values for name in metrics])
         ]
-        values = {name: here[name].sel({"method": methods}).values for name in metrics}
+        values = {
+            name: (m.info.sign or 1) * here[name].sel({"method": methods}).values
+            for name, m in metrics.items()
+        }
         labels = [str(aligned[dim].values[place]) for dim, place in at.items()]
         rng = np.random.default_rng(stream(seed, dataset, "permutation", used, *labels))
         if other is None:
@@ -277,17 +281,17 @@ def _by_unit(metric: MethodMetric, scheme: Scheme) -> tuple[xr.DataArray, xr.Dat
     Where whole methods are swapped, a method is a single unit: the scale that makes methods
     comparable is then that of their estimates.
     """
-    metric = metric.ranked
+    sign, metric = metric.info.sign or 1, metric.ranked
     if scheme == "perm-systems" or metric.sums is None:
         values = metric.estimate.expand_dims("unit")
-        return values.fillna(0.0), values.notnull().astype(np.float64)
+        return sign * values.fillna(0.0), values.notnull().astype(np.float64)
     sums, counts = metric.sums.sums, metric.sums.counts
     if "seed" in sums.dims:
         # Each training seed weighs the same in the estimate, however many examples it has.
         total = counts.sum("unit")
         weight = (total.max("seed") / total.where(total > 0)).fillna(0.0)
         sums, counts = (sums * weight).sum("seed"), (counts * weight).sum("seed")
-    return sums, counts
+    return sign * sums, counts
 
 
 def _cells(

@@ -11,6 +11,7 @@ from scipy import stats
 
 from preflamp_stats.choices import Resample
 from preflamp_stats.inference.alignment import align_metrics, each_model, joined_notes
+from preflamp_stats.inference.floors import unknown_direction
 from preflamp_stats.inference.method_metrics import (
     MethodMetric,
     draw_metrics,
@@ -44,8 +45,9 @@ def selection_regret(
 
     The target is the regret of the choice made here: the best method's true downstream value less
     that of the method chosen. The interval holds although the choice was made on the same data,
-    and although which method is best is unknown. Higher values are taken as better in both
-    metrics, unless the file says otherwise by the attribute ``higher_is_better = 0``.
+    and although which method is best is unknown. The file must say of its own metrics whether
+    higher or lower values are better (attribute ``direction``); where it does not, nothing is
+    chosen, and ``note`` says so.
 
     Parameters
     ----------
@@ -127,6 +129,7 @@ def regret_between(x: MethodMetric, y: MethodMetric, *, level: float = 0.95) -> 
     numbers = {name: xr.full_like(like, np.nan, dtype=np.float64) for name in _NUMBERS}
     texts = {name: xr.full_like(like, "", dtype=object) for name in ("chosen", "best", "note")}
     found = xr.Dataset({**texts, **numbers, "n_methods": xr.zeros_like(like)})
+    undirected = unknown_direction(x.info, y.info)
     for at in each_model(aligned):
         here = aligned.isel(at)
         there = (here["x"].notnull() & here["y"].notnull()).values
@@ -135,12 +138,15 @@ def regret_between(x: MethodMetric, y: MethodMetric, *, level: float = 0.95) -> 
         if not there.any():
             found["note"][at] = "no method has both metrics"
             continue
+        if undirected:
+            found["note"][at] = undirected
+            continue
         methods = here["method"].values[there]
         regret = choice_regret(
-            (x.info.sign or 1) * here["x"].values[there],
-            (y.info.sign or 1) * here["y"].values[there],
-            (x.info.sign or 1) * here["x_draws"].values[:, there],
-            (y.info.sign or 1) * here["y_draws"].values[:, there],
+            x.info.sign * here["x"].values[there],
+            y.info.sign * here["y"].values[there],
+            x.info.sign * here["x_draws"].values[:, there],
+            y.info.sign * here["y_draws"].values[:, there],
             n_units=int(here["n_users"]),
             level=level,
         )

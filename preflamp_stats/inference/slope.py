@@ -85,6 +85,7 @@ def slope_between(
             include_seeds=include_seeds,
             seed=seed,
             dataset=dataset,
+            oriented=False,
         )
         found["n_methods"][at] = evidence.compared.sum()
         found["note"][at] = joined_notes(evidence.obstacle, pair["note"][at].item())

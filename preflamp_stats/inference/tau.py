@@ -49,7 +49,9 @@ def tau_test(
     ds : Dataset
         One benchmark dataset of a results file.
     upstream, downstream : str
-        Metrics that predict and that are to be predicted.
+        Metrics that predict and that are to be predicted. Of a metric of which lower values are
+        better (attribute ``direction``) the ranks are turned round: tau is agreement on what is
+        good. One whose direction is not known is taken as it is.
     resample : {"users", "examples", "methods", "both"}
         What is drawn: users or examples for the tau of these very methods; methods, or methods and
         users, for that of the population from which they came.

@@ -161,6 +161,7 @@ def model_evidence(
     include_seeds: bool,
     seed: int,
     dataset: str,
+    oriented: bool = True,
 ) -> TauEvidence:
     """Gather what is known of two metrics for one model.
 
@@ -176,13 +177,17 @@ def model_evidence(
         As for :func:`preflamp_stats.tau_test`.
     seed, dataset
         Name the random streams.
+    oriented : bool
+        Turn a metric of which lower values are better round, so that tau is of what is good. One
+        whose direction is not known stays as it is.
 
     Returns
     -------
     TauEvidence
     """
-    x_hat, y_hat = here["x"].values, here["y"].values
-    x_draws, y_draws = here["x_draws"].values, here["y_draws"].values
+    signs = [(m.info.sign or 1) if oriented else 1 for m in (x, y)]
+    x_hat, y_hat = signs[0] * here["x"].values, signs[1] * here["y"].values
+    x_draws, y_draws = signs[0] * here["x_draws"].values, signs[1] * here["y_draws"].values
     there = ~(np.isnan(x_hat) | np.isnan(y_hat))
     model = here["model"].item() if "model" in here.coords else None
     if resample == "methods":  # the metrics stay as they are
@@ -192,6 +197,7 @@ def model_evidence(
     else:
         methods = here["method"].values[there].tolist()
         error = sampling_error(x, y, methods, model, include_seeds=include_seeds)
+        error = error and error.oriented(*signs)
     picks = None
     if resample in ("methods", "both"):
         picks = _picks(there, len(x_draws), stream(seed, dataset, "methods"))
