@@ -38,7 +38,7 @@ _HOMES = {
     "metrics.generation": ["rouge"],
     "metrics.options": ["MetricOptions"],
     "metrics.values": ["available_metrics"],
-    "results": ["Question", "ResultTable"],
+    "results": ["ResultTable"],
     "schema": ["datasets", "validate"],
     "settings": ["Settings"],
     "simulation": ["StudyDesign", "simulate", "simulate_dataset"],
