@@ -17,25 +17,25 @@ __all__ = ["to_latex"]
 _COLUMN_PT = 214.0
 _PAGE_PT = 390.0
 """Widths of a float: a column of ACL's style, and the page of NeurIPS's, narrower than ACL's."""
-_NARROWEST_PT = 60.0
+_NARROWEST_PT = 72.0
 """A column of text is wrapped to no less than this, whatever the values take."""
 _LINES = 42
 _NOTE_LINES = 9
 """Lines of a float, and of the text below it, so that it and its caption stay on a page."""
 _FLOATS_BEFORE_CLEARING = 8
 """LaTeX stops when too many floats wait for a page."""
-_TABCOLSEP = 4.0
 _RANGE_POINTS = 8.0
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """How a grid is set: environment, font, intervals beside or below, long texts wrapped."""
+    """How a grid is set: environment, font, intervals beside or below, columns how far apart."""
 
     environment: str
     font: str
     points: float
     stacked: bool
+    apart: float = 8.0
     wrap: bool = False
 
     @property
@@ -52,7 +52,8 @@ _FITS = (
     _Fit("table*", r"\small", 10.0, stacked=True),
     _Fit("table*", r"\footnotesize", 9.0, stacked=True),
     _Fit("table*", r"\scriptsize", 8.0, stacked=True),
-    _Fit("table*", r"\scriptsize", 8.0, stacked=True, wrap=True),
+    _Fit("table*", r"\scriptsize", 8.0, stacked=True, apart=5.0),
+    _Fit("table*", r"\scriptsize", 8.0, stacked=True, apart=5.0, wrap=True),
 )
 
 
@@ -89,7 +90,7 @@ def to_latex(table: ResultTable) -> str:
         group is bold where the table has a better and a worse.
     """
     grid = lay_out(table)
-    fit = next((fit for fit in _FITS if _total(_measure(grid, fit)) <= fit.limit), _FITS[-1])
+    fit = next((fit for fit in _FITS if _total(_measure(grid, fit), fit) <= fit.limit), _FITS[-1])
     parts = [part for piece in _abreast(grid, fit) for part in _pages(piece, fit)]
     floats = []
     for place, part in enumerate(parts, start=1):
@@ -111,7 +112,7 @@ def _float(grid: Grid, fit: _Fit, caption: str, name: str) -> str:
         rf"\begin{{{fit.environment}}}[t]",
         r"\centering",
         fit.font,
-        rf"\setlength{{\tabcolsep}}{{{_TABCOLSEP:g}pt}}",
+        rf"\setlength{{\tabcolsep}}{{{fit.apart / 2:g}pt}}",
         rf"\begin{{tabular}}{{@{{}}{''.join(_kind(column, fit) for column in columns)}@{{}}}}",
         r"\toprule",
     ]
@@ -125,7 +126,7 @@ def _float(grid: Grid, fit: _Fit, caption: str, name: str) -> str:
         if place:
             lines.append(r"\addlinespace")
         if block.heading:
-            width = _total(columns)
+            width = _total(columns, fit)
             long = _text_width(block.heading, fit.points) > width
             kind = rf"p{{{width:.0f}pt}}" if long else "l"
             span = rf"\multicolumn{{{n_stub + n_columns}}}{{@{{}}{kind}@{{}}}}"
@@ -160,11 +161,17 @@ def _row(row: Row, columns: Sequence[_Column], fit: _Fit) -> list[str]:
         for set_text, text, column in zip(texts, plain, columns, strict=True)
     ]
     ranges = [""] * len(row.labels) + [_interval(cell) for cell in row.cells]
-    if fit.stacked and any(ranges):
-        return [_line(shown), _line(ranges)]
-    return [
-        _line([f"{text} {low_high}".rstrip() for text, low_high in zip(shown, ranges, strict=True)])
+    if not fit.stacked:
+        return [
+            _line([f"{text} {below}".rstrip() for text, below in zip(shown, ranges, strict=True)])
+        ]
+    if not any(column.wrapped for column in columns):
+        return [_line(shown), _line(ranges)] if any(ranges) else [_line(shown)]
+    boxes = [
+        rf"\begin{{tabular}}[t]{{@{{}}c@{{}}}}{text}\\{below}\end{{tabular}}" if below else text
+        for text, below in zip(shown, ranges, strict=True)
     ]
+    return [_line(boxes)]
 
 
 def _line(fields: Sequence[str]) -> str:
@@ -189,17 +196,15 @@ def _number(text: str) -> str:
 
 def _breakable(text: str, width: float) -> str:
     """Escape a text that may break after its punctuation too: names of models have no spaces."""
-    return r"\allowbreak{}".join(map(escape_latex, _pieces(text, width)))
+    words = [map(escape_latex, _pieces(word, width)) for word in text.split()]
+    return " ".join(map(r"\allowbreak{}".join, words))
 
 
-def _pieces(text: str, width: float) -> list[str]:
-    """Pieces between which a name may break; none is wider than the column, in any font of ours."""
+def _pieces(word: str, width: float) -> list[str]:
+    """Pieces between which a name may break; none is wider than the column in any font of ours."""
     most = max(int(width / (0.78 * 10)), 4)
-    parts = re.split(r"(?<=[/>)(._:-])", text)
-    cut = [
-        re.findall(rf"\S{{1,{most}}}|\s+", part) if len(part) > most else [part] for part in parts
-    ]
-    return [piece for pieces in cut for piece in pieces]
+    parts = re.split(r"(?<=[/>)(._:-])", word)
+    return [part[at : at + most] for part in parts for at in range(0, len(part), most)]
 
 
 def _measure(grid: Grid, fit: _Fit) -> list[_Column]:
@@ -234,7 +239,7 @@ def _measure(grid: Grid, fit: _Fit) -> list[_Column]:
 
 def _share(columns: Sequence[tuple[bool, float, str]], fit: _Fit) -> float:
     """Width to which texts are wrapped, so that all columns together fill the page."""
-    left = fit.limit - 2 * _TABCOLSEP * len(columns)
+    left = fit.limit - fit.apart * len(columns)
     left -= sum(natural for is_text, natural, _ in columns if not is_text)
     texts = sorted(natural for is_text, natural, _ in columns if is_text)
     for place, natural in enumerate(texts):
@@ -245,17 +250,15 @@ def _share(columns: Sequence[tuple[bool, float, str]], fit: _Fit) -> float:
     return math.inf
 
 
-def _abreast(grid: Grid, fit: _Fit) -> Iterator[Grid]:
-    """The grid, or grids of fewer of its columns where all together are wider than the page."""
-    start = 0
-    while start == 0 or start < len(grid.columns):
-        stop = len(grid.columns)
-        piece = _with_columns(grid, start, stop)
-        while stop > start + 1 and _total(_measure(piece, fit)) > fit.limit:
-            stop -= 1
-            piece = _with_columns(grid, start, stop)
-        yield piece
-        start = max(stop, 1)
+def _abreast(grid: Grid, fit: _Fit) -> list[Grid]:
+    """The grid, or grids of equally many of its columns where all are wider than the page."""
+    n_columns = len(grid.columns)
+    for n_parts in range(1, n_columns + 1):
+        size = math.ceil(n_columns / n_parts)
+        parts = [_with_columns(grid, at, at + size) for at in range(0, n_columns, size)]
+        if all(_total(_measure(part, fit), fit) <= fit.limit for part in parts):
+            return parts
+    return parts if n_columns else [grid]
 
 
 def _with_columns(grid: Grid, start: int, stop: int) -> Grid:
@@ -277,7 +280,8 @@ def _pages(grid: Grid, fit: _Fit) -> Iterator[Grid]:
             for text, column in zip(texts, columns, strict=True)
             if column.wrapped
         ]
-        return max(1, *wrapped, 1) + (fit.stacked and any(cell.interval for cell in row.cells))
+        below = fit.stacked and any(cell.interval for cell in row.cells)
+        return max(1 + below, *wrapped, 1)
 
     notes = " ".join([*grid.remarks, *(text for _, text in grid.footnotes)])
     page = _LINES - max(0, math.ceil(_text_width(notes, 9.0) / fit.limit) - _NOTE_LINES)
@@ -307,16 +311,17 @@ def _kind(column: _Column, fit: _Fit) -> str:
     return "l" if column.is_text else "c" if fit.stacked else "r"
 
 
-def _total(columns: Sequence[_Column]) -> float:
+def _total(columns: Sequence[_Column], fit: _Fit) -> float:
     """Estimated width of the tabular in points, on the wide side."""
-    return 2 * _TABCOLSEP * len(columns) + sum(column.width for column in columns)
+    return sum(column.width for column in columns) + fit.apart * (len(columns) - 1)
 
 
 def _stacked(heading: str, width: float, fit: _Fit, is_text: bool) -> str:
     """Heading in as many lines as its column asks for."""
     lines = [""]
     for word in re.findall(r"\S+", heading):
-        for place, piece in enumerate(_pieces(word, width) if fit.wrap else [word]):
+        fits = _text_width(word, fit.points) <= width
+        for place, piece in enumerate([word] if fits else _pieces(word, width)):
             longer = f"{lines[-1]}{'' if place else ' '}{piece}".strip()
             if lines[-1] and _text_width(longer, fit.points) > width:
                 lines.append(piece)

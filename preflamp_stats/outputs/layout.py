@@ -247,13 +247,14 @@ def _by_row(
     n_columns = len(columns) + ("estimate" in frame)
     upright = len(shown) == 1 or (1 < len(shown) <= _UPRIGHT_ROWS and n_columns > _MAX_ACROSS)
     # Keys become headings of rows rather than columns of repetitions.
-    groups: list[str] = []
     stub = varying or ([] if upright else keys)
     if pairs:
         stub = ["method_a", "method_b"]
-        groups = [key for key in varying if key not in stub]
-    elif len(varying) > 1 and not upright and frame[varying[0]].nunique() <= len(frame) / 2:
-        groups, stub = varying[:1], varying[1:]
+    elif len(varying) > 1 and not upright:
+        inner = ["model"] if len(varying) > 2 and "model" in varying else varying[1:]
+        outer = frame[[key for key in varying if key not in inner]].drop_duplicates()
+        stub = inner if len(outer) <= len(frame) / 2 else varying
+    groups = [key for key in varying if key not in stub]
     metrics = table.row_metrics()
     blocks: dict[str, list[Row]] = {}
     for position, record in zip(shown, frame.iloc[shown].to_dict("records"), strict=True):
