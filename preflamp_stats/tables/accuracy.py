@@ -9,16 +9,9 @@ import pandas as pd
 from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.results import ResultTable, table_frame
 from preflamp_stats.settings import Settings
+from preflamp_stats.tables import words
 from preflamp_stats.tables.rows import each_dataset, metric_rows
 from preflamp_stats.tables.table import Table
-from preflamp_stats.tables.words import (
-    counted,
-    interval_words,
-    scoring_words,
-    span,
-    spread,
-    ties_words,
-)
 
 __all__ = ["POLICY_ACCURACY", "RM_ACCURACY"]
 
@@ -45,23 +38,8 @@ def _weight(evidence: DatasetEvidence) -> float:
     return evidence.settings.weight
 
 
-def _rm_caption(settings: Settings, frame: pd.DataFrame) -> str:
-    return (
-        "Share of pairs in which the reward model scores the chosen response above the rejected "
-        f"one ({ties_words(settings, frame)}). {interval_words(settings, frame)}"
-    )
-
-
-def _policy_caption(settings: Settings, frame: pd.DataFrame) -> str:
-    return (
-        "Share of pairs in which the guided policy scores the chosen response above the rejected "
-        f"one, by {scoring_words(settings)} ({ties_words(settings, frame)}). "
-        f"{interval_words(settings, frame)}"
-    )
-
-
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
-    return spread(table.frame, table.metric(table.name))
+    return words.spread(table.frame, table.metric(table.name))
 
 
 def _beats_chance(name: str, who: str) -> Callable[[Mapping[str, ResultTable]], str]:
@@ -75,7 +53,7 @@ def _beats_chance(name: str, who: str) -> Callable[[Mapping[str, ResultTable]], 
         better, worse = frame[frame["low"] > 0.5], frame[frame["high"] < 0.5]
         metric = tables[name].metric(name)
         several = frame[[k for k in ("dataset", "model", "seed") if k in frame]].drop_duplicates()
-        cases = counted(len(frame), "case" if len(several) > 1 else "method")
+        cases = words.counted(len(frame), "case" if len(several) > 1 else "method")
         if len(better) == len(frame):
             text = f"Yes: {who} prefers the chosen response more often than chance in all {cases}"
         elif len(better):
@@ -83,7 +61,7 @@ def _beats_chance(name: str, who: str) -> Callable[[Mapping[str, ResultTable]], 
         else:
             text = f"Not shown: {who} is shown to beat chance in none of {cases}"
         text += f", and to fall below it in {len(worse)}" if len(worse) else ""
-        values = f"{span(frame['estimate'], metric.scale)} {metric.scale.unit}"
+        values = f"{words.span(frame['estimate'], metric.scale)} {metric.scale.unit}"
         return f"{text} ({metric.words} {values})."
 
     return answer
@@ -94,7 +72,8 @@ POLICY_ACCURACY = Table(
     title="Policy accuracy",
     question="discriminate",
     rows=_policy_rows,
-    caption=_policy_caption,
+    caption="Share of pairs in which the guided policy scores the chosen response above the "
+    "rejected one, by {scoring} ({counting}). {intervals}",
     reading="50 points is a coin toss, the dashed line. This is what the guided policy itself "
     "prefers; RM accuracy is what the reward prefers.",
     finding=_finding,
@@ -107,7 +86,8 @@ RM_ACCURACY = Table(
     title="Reward model accuracy",
     question="discriminate",
     rows=_rm_rows,
-    caption=_rm_caption,
+    caption="Share of pairs in which the reward model scores the chosen response above the "
+    "rejected one ({counting}). {intervals}",
     reading="50 points is a coin toss, the dashed line. Two methods whose intervals overlap may "
     "still differ, since they saw the same users: look at the comparison of methods.",
     finding=_finding,

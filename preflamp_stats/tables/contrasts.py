@@ -8,10 +8,8 @@ import pandas as pd
 
 from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.inference.contrasts import contrasts_between
-from preflamp_stats.settings import Settings
 from preflamp_stats.tables.rows import asked_metrics, each_dataset, tidy
 from preflamp_stats.tables.table import Table
-from preflamp_stats.tables.words import percent, rest_on_users
 
 __all__ = ["CONTRASTS"]
 
@@ -32,20 +30,14 @@ def _rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
             yield frame[frame["estimate"].notna()]
 
 
-def _caption(settings: Settings, frame: pd.DataFrame) -> str:
-    return (
-        "Differences between two methods, A minus B, paired by "
-        f"{'user' if rest_on_users(frame) else 'example'}. Intervals: {percent(settings)}, and "
-        "adjusted p-values, both simultaneous over the pairs of a dataset, model and metric."
-    )
-
-
 CONTRASTS = Table(
     name="contrasts",
     title="Methods compared",
     question="write",
     rows=_rows,
-    caption=_caption,
+    caption="Differences between two methods, A minus B, paired by "
+    "{unit}. Intervals: {level}, and "
+    "adjusted p-values, both simultaneous over the pairs of a dataset, model and metric.",
     reading="A minus B on the same users. Adjusted p-values hold for all pairs of a dataset, model "
     "and metric at once.",
 )

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from preflamp_stats.analysis.evidence import DatasetEvidence
-from preflamp_stats.settings import Settings
 from preflamp_stats.tables.rows import each_dataset, metric_rows
 from preflamp_stats.tables.table import Table
-from preflamp_stats.tables.words import interval_words, ties_words
 
 __all__ = ["LENGTH_DIFFERENCE", "PREFIX_ACCURACY", "WEIGHT_CURVE"]
 
@@ -39,35 +37,14 @@ def _curve(evidence: DatasetEvidence, name: str, **keys: str) -> Iterator[pd.Dat
         yield metric_rows(evidence, evidence.curves[name], keys)
 
 
-def _weight_caption(settings: Settings, frame: pd.DataFrame) -> str:
-    return (
-        "Policy accuracy as a function of the reward weight w: w = 0 is the base model's own "
-        f"likelihood, w = inf the reward alone ({ties_words(settings, frame)}). "
-        f"{interval_words(settings, frame)}"
-    )
-
-
-def _prefix_caption(settings: Settings, frame: pd.DataFrame) -> str:
-    return (
-        "Accuracy of the reward when only a share of each response has been read "
-        f"({ties_words(settings, frame)}). {interval_words(settings, frame)}"
-    )
-
-
-def _length_caption(settings: Settings, frame: pd.DataFrame) -> str:
-    return (
-        "RM accuracy among pairs whose difference in length, chosen minus rejected response in "
-        "tokens, lies from bin_low up to but not including bin_high: a reward model that reads "
-        f"more than length is right in every bin. {interval_words(settings, frame)}"
-    )
-
-
 WEIGHT_CURVE = Table(
     name="weight_curve",
     title="Policy accuracy over the reward weight",
     question="discriminate",
     rows=_weight_rows,
-    caption=_weight_caption,
+    caption="Policy accuracy as a function of the reward weight w: w = 0 is the base model's own "
+    "likelihood, w = inf the reward alone ({counting}). "
+    "{intervals}",
     reading="Left end: the language model alone. Right end: the reward alone. A curve that is "
     "highest in between gains from both.",
     estimate_of="weight_curve",
@@ -77,7 +54,8 @@ PREFIX_ACCURACY = Table(
     title="When does the reward know?",
     question="discriminate",
     rows=_prefix_rows,
-    caption=_prefix_caption,
+    caption="Accuracy of the reward when only a share of each response has been read "
+    "({counting}). {intervals}",
     reading="Guided decoding uses the reward of unfinished responses. A curve that stays near 50 "
     "points until the end means that the reward steers blindly on the way.",
     estimate_of="prefix_accuracy",
@@ -87,7 +65,9 @@ LENGTH_DIFFERENCE = Table(
     title="Is it only length?",
     question="discriminate",
     rows=_length_rows,
-    caption=_length_caption,
+    caption="RM accuracy among pairs whose difference in length, chosen minus rejected response in "
+    "tokens, lies from bin_low up to but not including bin_high: a reward model that reads "
+    "more than length is right in every bin. {intervals}",
     reading="A reward that reads more than length is above 50 points in every bin. One that counts "
     "tokens is right where the chosen response is longer and wrong where it is shorter.",
     estimate_of="length_difference",

@@ -8,10 +8,8 @@ import pandas as pd
 
 from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.inference.example_level import example_association
-from preflamp_stats.settings import Settings
 from preflamp_stats.tables.rows import each_dataset, metric_pairs, tidy
 from preflamp_stats.tables.table import Table
-from preflamp_stats.tables.words import percent
 
 __all__ = ["EXAMPLE_LEVEL"]
 
@@ -32,22 +30,15 @@ def _rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
             yield tidy(found, evidence, pair)
 
 
-def _caption(settings: Settings, frame: pd.DataFrame) -> str:
-    used = ", ".join(sorted(set(frame["estimator"])))
-    return (
-        "How much better the text of an example is where its pair is ranked right instead of "
-        "wrong, methods and users taken into account. An association, not an effect: an example "
-        f"that is easy to rank may be easy to write. Estimator: {used}; errors by leaving out each "
-        f"user in turn. Intervals: {percent(settings)}."
-    )
-
-
 EXAMPLE_LEVEL = Table(
     name="example_level",
     title="Is the text better where the pair is ranked right?",
     question="predict",
     rows=_rows,
-    caption=_caption,
+    caption="How much better the text of an example is where its pair is ranked right instead of "
+    "wrong, methods and users taken into account. An association, not an effect: an example "
+    "that is easy to rank may be easy to write. Estimator: {estimators}; errors by leaving out "
+    "each user in turn. Intervals: {level}.",
     reading="Above 0: where a method ranks a user's pair right, it also writes the better text for "
     "that user. This is within methods; tau is between them.",
     estimate_of="downstream",

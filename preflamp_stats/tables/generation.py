@@ -10,9 +10,9 @@ from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.kernels.rouge import ROUGE_METRICS
 from preflamp_stats.results import ResultTable, table_frame
 from preflamp_stats.settings import Settings
+from preflamp_stats.tables import words
 from preflamp_stats.tables.rows import each_dataset, metric_rows
 from preflamp_stats.tables.table import Table
-from preflamp_stats.tables.words import interval_words, mean_words, rest_on_users, spread
 
 __all__ = ["GENERATION", "METHOD_METRICS"]
 
@@ -32,19 +32,14 @@ def _rows_of(kind: str) -> Callable[[Sequence[DatasetEvidence]], pd.DataFrame]:
     return rows
 
 
-def _caption(settings: Settings, frame: pd.DataFrame) -> str:
+def _caption(frame: pd.DataFrame) -> str:
     by_reference = frame["metric"].isin(ROUGE_METRICS)
-    person = "the user's own completion" if rest_on_users(frame) else "the reference"
-    against = f"ROUGE F1 against {person}"
+    against = "ROUGE F1 against {reference}"
     what = f"Quality of the generated text: {against}"
     if not by_reference.all():
         what = "Quality of the generated text, by metrics of the file in their own units"
         what += f"; {against}" if by_reference.any() else ""
-    return f"{what} ({mean_words(settings, frame)}). {interval_words(settings, frame)}"
-
-
-def _method_caption(settings: Settings, frame: pd.DataFrame) -> str:
-    return "Numbers given per method by the file; no sampling error is known for them."
+    return what + " ({mean}). {intervals}"
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
@@ -52,7 +47,7 @@ def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
     there = set(table.frame["metric"])
     asked = [m for m in (*settings.downstream, *settings.upstream) if m in there]
     for name in asked[:_MOST_METRICS]:
-        yield from spread(table.frame[table.frame["metric"] == name], table.metric(name))
+        yield from words.spread(table.frame[table.frame["metric"] == name], table.metric(name))
 
 
 def _answer(tables: Mapping[str, ResultTable]) -> str:
@@ -78,7 +73,7 @@ METHOD_METRICS = Table(
     title="Numbers known only per method",
     question="write",
     rows=_rows_of("method"),
-    caption=_method_caption,
+    caption="Numbers given per method by the file; no sampling error is known for them.",
     reading="These numbers came with the file, without any sampling error.",
     finding=_finding,
 )

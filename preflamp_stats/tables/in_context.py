@@ -12,9 +12,9 @@ from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.inference.in_context import in_context_between
 from preflamp_stats.results import ResultTable, distinct, table_frame
 from preflamp_stats.settings import Settings
+from preflamp_stats.tables import words
 from preflamp_stats.tables.rows import asked_metrics, each_dataset, tidy
 from preflamp_stats.tables.table import Table
-from preflamp_stats.tables.words import by_dataset, counted, judged, listed, members, percent, span
 
 __all__ = ["IN_CONTEXT"]
 
@@ -49,27 +49,19 @@ def _by_label(values: xr.DataArray, dim: str) -> dict[Any, Any]:
     return dict(zip(values[dim].values.tolist(), values.values.tolist(), strict=True))
 
 
-def _caption(settings: Settings, frame: pd.DataFrame) -> str:
-    return (
-        "A method without a reward model minus the best reward-guided one, whichever that truly "
-        f"is: the luck of looking best is taken out. Intervals: {percent(settings)}; p-values "
-        "adjusted for all models and methods compared."
-    )
-
-
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
     """Say how each method without a reward model stands to the best with one, over the models."""
-    frame, remark = judged(table.frame, table, "metric")
-    for dataset, rows in by_dataset(frame):
+    frame, remark = words.judged(table.frame, table, "metric")
+    for dataset, rows in words.by_dataset(frame):
         for (method, name), group in rows.groupby(["method", "metric"], sort=False):
             metric = table.metric(name)
             unit = f" {metric.scale.unit}" if metric.scale.unit else ""
             text = (
                 f"{dataset}{method} minus the best reward-guided method in {metric.words} is "
-                f"{span(metric.sign * group['estimate'], metric.scale)}{unit}"
+                f"{words.span(metric.sign * group['estimate'], metric.scale)}{unit}"
             )
             if len(group) > 1:
-                text += f" over {counted(len(group), 'model')}"
+                text += f" over {words.counted(len(group), 'model')}"
             better, worse = _better(group), group[group["high"] < 0]
             parts = []
             for side, there in (("better", better), ("worse", worse)):
@@ -77,7 +69,7 @@ def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
                     every = " with every model" if len(group) > 1 else ""
                     parts.append(f"shown to be {side}{every}")
                 elif len(there):
-                    which = listed(members(there, group, table))
+                    which = words.listed(words.members(there, group, table))
                     parts.append(f"shown to be {side} with {which}")
             if len(better) + len(worse) < len(group):
                 where = "" if len(group) == 1 else "elsewhere " if parts else "everywhere "
@@ -102,7 +94,7 @@ def _answer(tables: Mapping[str, ResultTable]) -> str:
     if frame.empty:
         return ""
     table = tables["in_context"]
-    frame, remark = judged(frame, table, "metric")
+    frame, remark = words.judged(frame, table, "metric")
     if frame.empty:
         return remark
     name = frame["metric"].iloc[0]
@@ -135,7 +127,7 @@ def _lead(rows: pd.DataFrame) -> tuple[bool, str]:
         return False, f"{who} is behind with every model"
     if wins.empty:
         return False, f"{who} is not shown to be ahead with any model"
-    models = listed(distinct(wins, "model")) or "the model at hand"
+    models = words.listed(distinct(wins, "model")) or "the model at hand"
     return True, f"{who} beats every reward-guided method with {models}"
 
 
@@ -144,7 +136,9 @@ IN_CONTEXT = Table(
     title="Does in-context learning win, and from which size?",
     question="in-context",
     rows=_rows,
-    caption=_caption,
+    caption="A method without a reward model minus the best reward-guided one, whichever that "
+    "truly is: the luck of looking best is taken out. Intervals: {level}; p-values "
+    "adjusted for all models and methods compared.",
     reading="Above 0: the method without a reward model is ahead of the best with one. An interval "
     "wholly above 0 shows it; the size named is the smallest from which it holds for every larger "
     "model.",

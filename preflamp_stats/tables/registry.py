@@ -11,6 +11,7 @@ from dataclasses import replace
 from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.results import Question, ResultTable
 from preflamp_stats.settings import Settings
+from preflamp_stats.tables import words
 from preflamp_stats.tables.accuracy import POLICY_ACCURACY, RM_ACCURACY
 from preflamp_stats.tables.contrasts import CONTRASTS
 from preflamp_stats.tables.curves import LENGTH_DIFFERENCE, PREFIX_ACCURACY, WEIGHT_CURVE
@@ -56,7 +57,6 @@ QUESTIONS = {
 def make_tables(
     evidence: Sequence[DatasetEvidence],
     settings: Settings,
-    tables: Sequence[Table] = TABLES,
     *,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, ResultTable]:
@@ -68,7 +68,6 @@ def make_tables(
         At least one dataset, drawn.
     settings : Settings
         What was asked for.
-    tables : sequence of Table
     progress : callable, optional
         Called with what is being done, the tables done, and their number.
 
@@ -79,19 +78,20 @@ def make_tables(
     """
     metrics = shared_metrics(evidence)
     found = {}
-    for place, table in enumerate(tables):
+    for place, table in enumerate(TABLES):
         if progress:
-            progress(f"estimating {table.name}", place, len(tables))
+            progress(f"estimating {table.name}", place, len(TABLES))
         frame = table.rows(evidence)
         if frame.empty:
             continue
         columns = [frame[c] for c in ("metric", "upstream", "downstream") if c in frame]
         named = {table.estimate_of, *(str(name) for column in columns for name in column.unique())}
+        caption = table.caption if isinstance(table.caption, str) else table.caption(frame)
         made = ResultTable(
             table.name,
             frame,
             table.title,
-            table.caption(settings, frame),
+            words.fill(caption, settings, frame),
             {name: metric for name, metric in metrics.items() if name in named},
             table.estimate_of,
             table.ranked,
@@ -102,13 +102,11 @@ def make_tables(
     return found
 
 
-def make_questions(
-    found: Mapping[str, ResultTable], tables: Sequence[Table] = TABLES
-) -> list[Question]:
+def make_questions(found: Mapping[str, ResultTable]) -> list[Question]:
     """Put tables under the questions that they answer, those that answer none of ours last."""
     questions = []
     for name, title in QUESTIONS.items():
-        here = [table for table in tables if table.question == name and table.name in found]
+        here = [table for table in TABLES if table.question == name and table.name in found]
         answers = (table.answer(found) for table in here if table.answer)
         if here:
             answer = next((text for text in answers if text), "")

@@ -14,17 +14,6 @@ from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.results import KEY_COLUMNS
 from preflamp_stats.settings import Settings
 
-__all__ = [
-    "asked_metrics",
-    "asked_pairs",
-    "each_dataset",
-    "having",
-    "joined",
-    "metric_pairs",
-    "metric_rows",
-    "tidy",
-]
-
 _PAIR = ("method_a", "method_b")
 _ESTIMATE_COLUMNS = ("estimate", "low", "high", "level", "n_examples", "n_users", "n_seeds")
 
@@ -65,6 +54,12 @@ def having(
         for each in evidence
         if {upstream, downstream} <= set(each.metrics)
     }
+
+
+def pair_rows(found: xr.Dataset, evidence: DatasetEvidence, *told: str) -> pd.DataFrame:
+    """Tidy rows of a pair of metrics, with those attributes of the result that are told."""
+    names = ("upstream", "downstream", *told)
+    return tidy(found, evidence, {name: found.attrs[name] for name in names})
 
 
 def asked_metrics(evidence: DatasetEvidence) -> Iterator[MethodMetric]:

@@ -10,17 +10,9 @@ from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.inference.slope import slope_between
 from preflamp_stats.results import ResultTable
 from preflamp_stats.settings import Settings
-from preflamp_stats.tables.rows import each_dataset, metric_pairs, tidy
+from preflamp_stats.tables import words
+from preflamp_stats.tables.rows import each_dataset, metric_pairs, pair_rows
 from preflamp_stats.tables.table import Table
-from preflamp_stats.tables.words import (
-    bracketed,
-    by_dataset,
-    counted,
-    deployed,
-    in_unit,
-    percent,
-    span,
-)
 
 __all__ = ["SLOPE"]
 
@@ -38,34 +30,24 @@ def _rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
                 dataset=evidence.name,
                 level=settings.level,
             )
-            told = {name: found.attrs[name] for name in ("upstream", "downstream", "step")}
-            yield tidy(found, evidence, told)
-
-
-def _caption(settings: Settings, frame: pd.DataFrame) -> str:
-    return (
-        "Difference downstream that goes with twenty points of the upstream metric, over these "
-        "methods, both metrics freed from sampling noise; p_equivalence is the probability, given "
-        f"the data, that it is not within {settings.margin:g} of 0. "
-        f"Intervals: {percent(settings)}, from draws of the methods' true values."
-    )
+            yield pair_rows(found, evidence, "step")
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
     """Say what a step of the upstream accuracy goes with downstream, over the models."""
-    for dataset, rows in by_dataset(deployed(table)):
+    for dataset, rows in words.by_dataset(words.deployed(table)):
         for (above, below), group in rows.groupby(["upstream", "downstream"], sort=False):
             metric = table.metric(below)
-            values = span(group["estimate"], metric.scale)
+            values = words.span(group["estimate"], metric.scale)
             if len(group) == 1:
-                values = bracketed(group.iloc[0], metric.scale)
+                values = words.bracketed(group.iloc[0], metric.scale)
             text = (
                 f"{dataset}{100 * group['step'].iloc[0]:g} points of {table.metric(above).words} "
-                f"go with {values}{in_unit(metric)}"
+                f"go with {values}{words.in_unit(metric)}"
             )
             if len(group) > 1:
                 away = group[(group["low"] > 0) | (group["high"] < 0)]
-                text += f" over {counted(len(group), 'model')}"
+                text += f" over {words.counted(len(group), 'model')}"
                 text += f"; {len(away)} of {len(group)} intervals exclude 0"
             yield f"{text}."
 
@@ -75,7 +57,10 @@ SLOPE = Table(
     title="What do twenty points buy?",
     question="predict",
     rows=_rows,
-    caption=_caption,
+    caption="Difference downstream that goes with twenty points of the upstream metric, over these "
+    "methods, both metrics freed from sampling noise; p_equivalence is the probability, given "
+    "the data, that it is not within {margin} of 0. "
+    "Intervals: {level}, from draws of the methods' true values.",
     reading="How many points downstream go with twenty points upstream. An interval that includes "
     "0 leaves open whether anything is gained.",
     finding=_finding,

@@ -29,9 +29,9 @@ class Table:
         :data:`preflamp_stats.tables.registry.QUESTIONS`; empty for none.
     rows : callable
         Makes the tidy rows from the evidence of all datasets; no rows, no table.
-    caption : callable
-        One or two sentences, from the settings and the rows: what is estimated, how the interval
-        was made, what to mind.
+    caption : str or callable
+        One or two sentences: what is estimated, how the interval was made, what to mind; with
+        places that :func:`preflamp_stats.tables.words.fill` fills. A function makes it of the rows.
     reading : str
         How to read the table and its figure.
     finding : callable, optional
@@ -47,7 +47,7 @@ class Table:
     title: str
     question: str = ""
     rows: Callable[[Sequence[DatasetEvidence]], pd.DataFrame]
-    caption: Callable[[Settings, pd.DataFrame], str]
+    caption: str | Callable[[pd.DataFrame], str]
     reading: str = ""
     finding: Callable[[ResultTable, Settings], Iterable[str]] | None = None
     answer: Callable[[Mapping[str, ResultTable]], str] | None = None

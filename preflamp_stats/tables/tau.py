@@ -12,26 +12,18 @@ from preflamp_stats.inference.tau import tau_between
 from preflamp_stats.metric import COEFFICIENT, TAU, number
 from preflamp_stats.results import ResultTable, distinct, table_frame
 from preflamp_stats.settings import Settings
-from preflamp_stats.tables.rows import asked_pairs, each_dataset, having, joined, metric_pairs, tidy
-from preflamp_stats.tables.table import Table
-from preflamp_stats.tables.words import (
-    MOST_PAIRS,
-    bracketed,
-    capital,
-    counted,
-    direction_unknown,
-    interval_words,
-    listed,
-    members,
-    metric_groups,
-    percent,
-    rest_on_users,
-    span,
+from preflamp_stats.tables import words
+from preflamp_stats.tables.rows import (
+    asked_pairs,
+    each_dataset,
+    having,
+    joined,
+    metric_pairs,
+    pair_rows,
 )
+from preflamp_stats.tables.table import Table
 
 __all__ = ["POOLED_TAU", "TAU_BY_MODEL"]
-
-_TOLD = ("upstream", "downstream", "variant", "resample", "target", "interval", "seeds")
 
 
 @each_dataset
@@ -49,7 +41,7 @@ def _rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
             variant=settings.variant,
             interval=settings.interval,
         )
-        yield tidy(found, evidence, {name: found.attrs[name] for name in _TOLD})
+        yield pair_rows(found, evidence, "variant", "resample", "target", "interval", "seeds")
 
 
 def _pooled_rows(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
@@ -80,29 +72,21 @@ _COLUMNS = {
 }
 
 
-def _caption(settings: Settings, frame: pd.DataFrame) -> str:
-    each = "user were asked" if rest_on_users(frame) else "example were at hand"
-    target = f"these very methods, as if every {each}"
+def _caption(frame: pd.DataFrame) -> str:
+    target = "these very methods, as if every {at_hand}"
     if "target" in frame and not (frame["target"] == "these methods").any():
         target = "the population of methods from which these were drawn"
     told = "; ".join(w for c, w in _COLUMNS.items() if c in frame and frame[c].notna().any())
     return (
-        f"Kendall's tau-{settings.variant} between an upstream and a downstream metric over "
-        f"methods. The interval is for {target}.{f' {capital(told)}.' if told else ''} "
-        f"{interval_words(settings, frame)}"
-    )
-
-
-def _pooled_caption(settings: Settings, frame: pd.DataFrame) -> str:
-    return (
-        f"Kendall's tau-{settings.variant} over all pairs of methods of one dataset and model, "
-        f"those of different datasets or models never compared. Intervals: {percent(settings)}."
+        "Kendall's tau-{variant} between an upstream and a downstream metric over methods. "
+        f"The interval is for {target}.{f' {words.capital(told)}.' if told else ''} "
+        "{intervals}"
     )
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
     """Say for each dataset and pair of metrics whether the rankings agree, over its models."""
-    for dataset, group, upstreams in metric_groups(table.frame):
+    for dataset, group, upstreams in words.metric_groups(table.frame):
         above, below = _words(group, table)
         between = f"between {above} and {below}"
         if upstreams > 1:
@@ -112,9 +96,9 @@ def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
 
 def _pooled_finding(table: ResultTable, settings: Settings) -> Iterator[str]:
     """Say for each pair of metrics whether the rankings agree over all datasets and models."""
-    for row in range(len(table.frame)) if len(table.frame) <= MOST_PAIRS else ():
+    for row in range(len(table.frame)) if len(table.frame) <= words.MOST_PAIRS else ():
         one = table.frame.iloc[[row]].drop(columns="n_methods", errors="ignore")
-        strata = f"{counted(int(one['n_strata'].iloc[0]), 'pair')} of dataset and model"
+        strata = f"{words.counted(int(one['n_strata'].iloc[0]), 'pair')} of dataset and model"
         pair = " and ".join(_words(one, table))
         yield f"Pooled over {strata}, Kendall's tau between {pair} {_verdict(one, table)}"
 
@@ -144,16 +128,16 @@ def _verdict(group: pd.DataFrame, table: ResultTable) -> str:
     if known.empty:
         return f"is undefined{_reasons(undefined)}."
     bounded = known[known["low"].notna() & known["high"].notna()]
-    text = f"is {span(known['estimate'], COEFFICIENT)}"
+    text = f"is {words.span(known['estimate'], COEFFICIENT)}"
     if len(known) == 1:
-        text = f"is {bracketed(known.iloc[0], COEFFICIENT)}"
+        text = f"is {words.bracketed(known.iloc[0], COEFFICIENT)}"
     text += _basis(known)
     if len(bounded) < len(known):
-        which = listed(members(known.drop(bounded.index), group, table))
+        which = words.listed(words.members(known.drop(bounded.index), group, table))
         text += f"; no interval{f' for {which}' if which else ''}{_reasons(known)}"
     text += _intervals_say(bounded, group, table) if len(bounded) else ""
-    if lacking := members(undefined, group, table):
-        text += f"; undefined for {listed(lacking)}{_reasons(undefined)}"
+    if lacking := words.members(undefined, group, table):
+        text += f"; undefined for {words.listed(lacking)}{_reasons(undefined)}"
     return f"{text}.{_noise(known)}"
 
 
@@ -164,7 +148,7 @@ def _basis(known: pd.DataFrame) -> str:
         return f" over {methods}" if counts else ""
     noun = "model" if known["upstream"].nunique() == 1 else "comparison"
     each = f" ({methods}{' each' if len(counts) == 1 else ''})" if counts else ""
-    return f" over {counted(len(known), noun)}{each}"
+    return f" over {words.counted(len(known), noun)}{each}"
 
 
 def _intervals_say(bounded: pd.DataFrame, group: pd.DataFrame, table: ResultTable) -> str:
@@ -191,8 +175,8 @@ def _intervals_say(bounded: pd.DataFrame, group: pd.DataFrame, table: ResultTabl
     parts = []
     for side, rows in (("above", above), ("below", below)):
         if len(rows):
-            which = members(rows, group, table)
-            named = f" ({listed(which)})" if 0 < len(which) <= 3 else ""
+            which = words.members(rows, group, table)
+            named = f" ({words.listed(which)})" if 0 < len(which) <= 3 else ""
             parts.append(f"{side} 0 in {len(rows)} of {total}{named}")
     text = f"; the interval lies {' and '.join(parts)}"
     return text + ("; elsewhere " + leave_open if len(above) + len(below) < total else "")
@@ -205,11 +189,11 @@ def _noise(known: pd.DataFrame) -> str:
         "ceiling": "noise alone would leave rankings that truly agree a tau of",
     }
     parts = [
-        f"{words} {span(known[column].dropna(), COEFFICIENT)}"
-        for column, words in told.items()
+        f"{text} {words.span(known[column].dropna(), COEFFICIENT)}"
+        for column, text in told.items()
         if column in known and known[column].notna().any()
     ]
-    return f" {capital('; '.join(parts))}." if parts else ""
+    return f" {words.capital('; '.join(parts))}." if parts else ""
 
 
 def _reasons(rows: pd.DataFrame) -> str:
@@ -245,14 +229,14 @@ def _prediction(rows: pd.DataFrame, table: ResultTable) -> str:
     sign = _sign(rows, table)
     up, down = (bounded["low"] > 0).sum(), (bounded["high"] < 0).sum()
     unknown = [
-        direction_unknown(metric)
+        words.direction_unknown(metric)
         for metric in (table.metric(rows[side].iloc[0]) for side in ("upstream", "downstream"))
         if not metric.sign
     ]
     if len(rows) > 1 and not unknown:
         alike, opposite = (down, up) if sign < 0 else (up, down)
         return (
-            f"{capital(above)} and {below} are shown to rank methods alike in {alike} of "
+            f"{words.capital(above)} and {below} are shown to rank methods alike in {alike} of "
             f"{len(bounded)} comparisons and in opposite ways in {opposite}; the rest leave it "
             "open."
         )
@@ -262,7 +246,7 @@ def _prediction(rows: pd.DataFrame, table: ResultTable) -> str:
             f"comparisons and with lower in {down}; {'; '.join(unknown)}."
         )
     row = bounded.iloc[0]
-    tau = f"(tau {bracketed(row, COEFFICIENT)})"
+    tau = f"(tau {words.bracketed(row, COEFFICIENT)})"
     tend = f"methods with higher {above} tend to have {'higher' if up else 'lower'} {below} {tau}"
     if not up and not down:
         text = f"Open for {below}: the data do not tell whether {above} ranks methods alike {tau}"
@@ -271,7 +255,7 @@ def _prediction(rows: pd.DataFrame, table: ResultTable) -> str:
             text += f"; more than {number(most, COEFFICIENT)} is ruled out"
         return f"{text}{''.join(f'; {each}' for each in unknown)}."
     if unknown:
-        return f"{capital(tend)}; {'; '.join(unknown)}."
+        return f"{words.capital(tend)}; {'; '.join(unknown)}."
     if (up if sign > 0 else down) == 0:
         return f"No for {below}: {tend}."
     size = abs(row["estimate"])
@@ -281,7 +265,7 @@ def _prediction(rows: pd.DataFrame, table: ResultTable) -> str:
 
 
 TAU_BY_MODEL = Table(
-    name=TAU.name,
+    name="tau",
     title="Does accuracy predict?",
     question="predict",
     rows=_rows,
@@ -300,7 +284,8 @@ POOLED_TAU = Table(
     title="Does accuracy predict, over all datasets and models?",
     question="predict",
     rows=_pooled_rows,
-    caption=_pooled_caption,
+    caption="Kendall's tau-{variant} over all pairs of methods of one dataset and model, "
+    "those of different datasets or models never compared. Intervals: {level}.",
     reading="One tau over all datasets and models; only methods of the same dataset and model are "
     "compared with each other.",
     finding=_pooled_finding,

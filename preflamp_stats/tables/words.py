@@ -12,34 +12,15 @@ from preflamp_stats.metric import POINTS, Metric, Scale, number
 from preflamp_stats.results import ResultTable, distinct
 from preflamp_stats.settings import Settings
 
-__all__ = [
-    "MOST_PAIRS",
-    "bracketed",
-    "by_dataset",
-    "capital",
-    "counted",
-    "deployed",
-    "direction_unknown",
-    "in_unit",
-    "interval_words",
-    "judged",
-    "listed",
-    "mean_words",
-    "members",
-    "metric_groups",
-    "percent",
-    "rest_on_users",
-    "scoring_words",
-    "some",
-    "span",
-    "spread",
-    "ties_words",
-]
-
 MOST_PAIRS = 6
 """A dataset with more pairs of metrics gets one sentence for each downstream metric."""
 _MOST_NAMED = 3
 
+_TIES = {
+    "half": "ties count half",
+    "strict": "a tie is wrong",
+    "drop": "ties are left out",
+}
 _INTERVALS = {
     "percentile": "percentile bootstrap",
     "model": "model-based",
@@ -53,54 +34,57 @@ _UNITS = {
 }
 
 
-def percent(settings: Settings) -> str:
-    """Level of the intervals."""
-    return f"{settings.level * 100:g}%"
+def fill(template: str, settings: Settings, frame: pd.DataFrame) -> str:
+    """Fill the places of a caption with the choices of the settings and what the rows tell.
 
-
-def interval_words(settings: Settings, frame: pd.DataFrame) -> str:
-    """Say in a sentence how the intervals were made."""
-    kinds = set(frame["resample"]) if "resample" in frame else {settings.resample}
-    unit = " or ".join(words for kind, words in _UNITS.items() if kind in kinds)
-    made = [_INTERVALS.get(kind, kind) for kind in distinct(frame, "interval") if kind]
-    seeds = ", training seeds included" if "n_seeds" in frame else ""
-    return (
-        f"Intervals: {percent(settings)} {' and '.join(made) or 'percentile bootstrap'}, "
-        f"{unit}{seeds}, {settings.resamples} resamples."
-    )
-
-
-def scoring_words(settings: Settings) -> str:
-    """Name the policy's score and the reward weight."""
+    Parameters
+    ----------
+    template : str
+        With places such as ``{level}``, ``{intervals}`` or ``{margin}``; the function's own code is
+        their list.
+    settings : Settings
+    frame : DataFrame
+    """
+    # Where a file names no users, its examples are the units of every row.
+    users = "resample" not in frame or bool((frame["resample"] != "examples").any())
     weight = "infinite" if math.isinf(settings.weight) else f"{settings.weight:g}"
-    words = {
+    scoring = {
         "sequence": f"log-probability plus weight {weight} times the reward of the response",
         "accumulated": f"token log-probabilities plus weight {weight} times every prefix's reward",
         "renormalised": f"its renormalised likelihood at weight {weight}",
         "stored": "the score stored in the file",
     }[settings.scoring]
-    return words + (", per token" if settings.length_normalise else "")
+    mean = (
+        "mean of the users' means"
+        if settings.average == "macro" and users
+        else "mean over examples"
+    )
+    return template.format(
+        level=f"{settings.level * 100:g}%",
+        intervals=_intervals(settings, frame),
+        scoring=scoring + (", per token" if settings.length_normalise else ""),
+        mean=mean,
+        counting=f"{_TIES[settings.ties]}; {mean}",
+        unit="user" if users else "example",
+        at_hand="user were asked" if users else "example were at hand",
+        reference="the user's own completion" if users else "the reference",
+        estimators=", ".join(sorted(distinct(frame, "estimator"))),
+        variant=settings.variant,
+        margin=f"{settings.margin:g}",
+        least=f"{settings.discrimination_margin:g}",
+    )
 
 
-def ties_words(settings: Settings, frame: pd.DataFrame) -> str:
-    """Say what a tie counts, and what a share of pairs is a mean of."""
-    ties = {
-        "half": "ties count half",
-        "strict": "a tie is wrong",
-        "drop": "ties are left out",
-    }[settings.ties]
-    return f"{ties}; {mean_words(settings, frame)}"
-
-
-def mean_words(settings: Settings, frame: pd.DataFrame) -> str:
-    """Say what an estimate is a mean of."""
-    macro = settings.average == "macro" and rest_on_users(frame)
-    return "mean of the users' means" if macro else "mean over examples"
-
-
-def rest_on_users(frame: pd.DataFrame) -> bool:
-    """Whether any row rests on users: where a file names none, its examples are the units."""
-    return "resample" not in frame or bool((frame["resample"] != "examples").any())
+def _intervals(settings: Settings, frame: pd.DataFrame) -> str:
+    """Say in a sentence how the intervals were made."""
+    kinds = distinct(frame, "resample") or [settings.resample]
+    unit = " or ".join(words for kind, words in _UNITS.items() if kind in kinds)
+    made = [_INTERVALS.get(kind, kind) for kind in distinct(frame, "interval") if kind]
+    seeds = ", training seeds included" if "n_seeds" in frame else ""
+    return (
+        f"Intervals: {settings.level * 100:g}% {' and '.join(made) or 'percentile bootstrap'}, "
+        f"{unit}{seeds}, {settings.resamples} resamples."
+    )
 
 
 def by_dataset(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
