@@ -199,8 +199,8 @@ def _by_method(
     for (key, rows), size in zip(groups, sizes, strict=True):
         found: dict[str, dict[Any, Cell]] = {}
         labels = {}
-        for position, record in rows.iterrows():
-            cell = cells[int(str(position))]
+        for position, record in zip(rows.index, rows.to_dict("records"), strict=True):
+            cell = cells[position]
             cell = Cell(cell.text, "", cell.best, cell.mark) if bare else cell
             found.setdefault(record["method"], {})[record[across] if across else ""] = cell
             labels[record["method"]] = tuple(value_text(record[each]) for each in stub)
@@ -456,12 +456,13 @@ def _unknown_directions(table: ResultTable) -> str:
 
 
 def _estimate_title(table: ResultTable, pairs: bool) -> str:
-    if table.estimate_of == "tau":
+    metrics = {metric.name: metric for metric in table.row_metrics()}
+    if any(metric.kind == "agreement" for metric in metrics.values()):
         return "Tau"
     if not pairs:
         return "Estimate"
-    named = {metric.heading for metric in table.row_metrics()}
-    return f"{one_line(next(iter(named)))}, A − B" if len(named) == 1 else "A − B"
+    only = one_line(next(iter(metrics.values())).heading) if len(metrics) == 1 else ""
+    return f"{only}, A − B" if only else "A − B"
 
 
 def _title(column: Column, table: ResultTable) -> str:
