@@ -6,6 +6,7 @@ Each case is an analysis of a simulated study, with the numbers changed where th
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
