@@ -107,9 +107,9 @@ def _section(analysis: Analysis, name: str, figures: Mapping[str, Rendered]) -> 
     pictures = tuple(
         _Picture(
             source=_data_uri(figures[key].content["palette"]),
-            alt=spec.alt(analysis),
+            alt=figures[key].alt,
             title=spec.title,
-            left_out=spec.left_out(analysis),
+            left_out=figures[key].left_out,
             width=round(figures[key].width * _PIXELS_PER_INCH),
         )
         for key, spec in FIGURES.items()
