@@ -117,8 +117,8 @@ def render_files(analysis: Analysis, *, progress: Progress | None = None) -> dic
         for ending in endings:
             files[f"tables/{name}.{ending}"] = _RENDERERS[ending](table).encode()
     report = "html" in formats
-    tell("drawing figures", 0, 1)
-    figures = render_figures(analysis, (*_FIGURES, *(["palette"] if report else [])))
+    kinds = (*_FIGURES, *(["palette"] if report else []))
+    figures = render_figures(analysis, kinds, progress=progress)
     for name, figure in figures.items():
         files |= {f"figures/{name}.{kind}": figure.content[kind] for kind in _FIGURES}
     tell("writing the report", 0, 1)

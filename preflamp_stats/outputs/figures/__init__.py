@@ -121,7 +121,12 @@ class Rendered:
     left_out: str
 
 
-def render_figures(analysis: Analysis, kinds: Sequence[str] = KINDS) -> dict[str, Rendered]:
+def render_figures(
+    analysis: Analysis,
+    kinds: Sequence[str] = KINDS,
+    *,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Rendered]:
     """Draw every figure that the tables allow, and its content of each kind.
 
     Parameters
@@ -129,6 +134,8 @@ def render_figures(analysis: Analysis, kinds: Sequence[str] = KINDS) -> dict[str
     analysis : Analysis
     kinds : sequence of str
         Of :data:`~preflamp_stats.outputs.figures.rendering.KINDS`.
+    progress : callable, optional
+        Called with what is being done, the figures done, and their number.
 
     Returns
     -------
@@ -136,7 +143,9 @@ def render_figures(analysis: Analysis, kinds: Sequence[str] = KINDS) -> dict[str
         By name; the same analysis, the same bytes.
     """
     found = {}
-    for name, spec in FIGURES.items():
+    for place, (name, spec) in enumerate(FIGURES.items()):
+        if progress:
+            progress("drawing figures", place, len(FIGURES))
         drawn = spec.draw(analysis)
         if drawn is not None:
             figure, left_out = drawn
