@@ -12,7 +12,7 @@ from preflamp_stats.outputs.latex_text import escape_latex
 from preflamp_stats.outputs.layout import Block, Cell, Grid, Row, lay_out
 from preflamp_stats.results import ResultTable
 
-__all__ = ["to_latex"]
+__all__ = ["Fit", "parts", "to_latex", "width"]
 
 _COLUMN_PT = 214.0
 _PAGE_PT = 390.0
@@ -28,7 +28,7 @@ _RANGE_POINTS = 8.0
 
 
 @dataclass(frozen=True)
-class _Fit:
+class Fit:
     """How a grid is set: environment, font, intervals beside or below, columns how far apart."""
 
     environment: str
@@ -45,15 +45,15 @@ class _Fit:
 
 
 _FITS = (
-    _Fit("table", r"\small", 10.0, stacked=False),
-    _Fit("table", r"\footnotesize", 9.0, stacked=False),
-    _Fit("table*", r"\small", 10.0, stacked=False),
-    _Fit("table*", r"\footnotesize", 9.0, stacked=False),
-    _Fit("table*", r"\small", 10.0, stacked=True),
-    _Fit("table*", r"\footnotesize", 9.0, stacked=True),
-    _Fit("table*", r"\scriptsize", 8.0, stacked=True),
-    _Fit("table*", r"\scriptsize", 8.0, stacked=True, apart=5.0),
-    _Fit("table*", r"\scriptsize", 8.0, stacked=True, apart=5.0, wrap=True),
+    Fit("table", r"\small", 10.0, stacked=False),
+    Fit("table", r"\footnotesize", 9.0, stacked=False),
+    Fit("table*", r"\small", 10.0, stacked=False),
+    Fit("table*", r"\footnotesize", 9.0, stacked=False),
+    Fit("table*", r"\small", 10.0, stacked=True),
+    Fit("table*", r"\footnotesize", 9.0, stacked=True),
+    Fit("table*", r"\scriptsize", 8.0, stacked=True),
+    Fit("table*", r"\scriptsize", 8.0, stacked=True, apart=5.0),
+    Fit("table*", r"\scriptsize", 8.0, stacked=True, apart=5.0, wrap=True),
 )
 
 
@@ -89,23 +89,43 @@ def to_latex(table: ResultTable) -> str:
         Labelled ``tab:NAME``, the following parts ``tab:NAME-2`` and so on. The best value of each
         group is bold where the table has a better and a worse.
     """
-    grid = lay_out(table)
-    fit = next((fit for fit in _FITS if _total(_measure(grid, fit), fit) <= fit.limit), _FITS[-1])
-    parts = [part for piece in _abreast(grid, fit) for part in _pages(piece, fit)]
+    found = parts(table)
     floats = []
-    for place, part in enumerate(parts, start=1):
+    for place, (part, fit) in enumerate(found, start=1):
         title = table.title if place == 1 else f"{table.title} (continued)"
         caption = f"{sentence(title)} {table.caption if place == 1 else ''}"
         name = f"tab:{table.name}" if place == 1 else f"tab:{table.name}-{place}"
         # Remarks and footnotes hold for the whole table; its last part carries them.
-        shown = part if place == len(parts) else replace(part, remarks=(), footnotes=())
+        shown = part if place == len(found) else replace(part, remarks=(), footnotes=())
         floats.append(_float(shown, fit, caption, name))
-        if place % _FLOATS_BEFORE_CLEARING == 0 and place < len(parts):
+        if place % _FLOATS_BEFORE_CLEARING == 0 and place < len(found):
             floats.append("\\clearpage\n")
     return "% Needs \\usepackage{booktabs}.\n" + "\n".join(floats)
 
 
-def _float(grid: Grid, fit: _Fit, caption: str, name: str) -> str:
+def parts(table: ResultTable) -> list[tuple[Grid, Fit]]:
+    """Share a table out to floats that fit a page, and choose how they are set.
+
+    Parameters
+    ----------
+    table : ResultTable
+
+    Returns
+    -------
+    list of (Grid, Fit)
+        One for each float.
+    """
+    grid = lay_out(table)
+    fit = next((fit for fit in _FITS if width(grid, fit) <= fit.limit), _FITS[-1])
+    return [(part, fit) for piece in _abreast(grid, fit) for part in _pages(piece, fit)]
+
+
+def width(grid: Grid, fit: Fit) -> float:
+    """Estimated width of a grid in points, on the wide side."""
+    return _total(_measure(grid, fit), fit)
+
+
+def _float(grid: Grid, fit: Fit, caption: str, name: str) -> str:
     n_stub, n_columns = len(grid.stub), len(grid.columns)
     columns = _measure(grid, fit)
     lines = [
@@ -126,11 +146,11 @@ def _float(grid: Grid, fit: _Fit, caption: str, name: str) -> str:
         if place:
             lines.append(r"\addlinespace")
         if block.heading:
-            width = _total(columns, fit)
-            long = _text_width(block.heading, fit.points) > width
-            kind = rf"p{{{width:.0f}pt}}" if long else "l"
+            room = _total(columns, fit)
+            long = _text_width(block.heading, fit.points) > room
+            kind = rf"p{{{room:.0f}pt}}" if long else "l"
             span = rf"\multicolumn{{{n_stub + n_columns}}}{{@{{}}{kind}@{{}}}}"
-            lines.append(rf"{span}{{\textit{{{_breakable(block.heading, width)}}}}} \\")
+            lines.append(rf"{span}{{\textit{{{_breakable(block.heading, room)}}}}} \\")
         for row in block.rows:
             lines += _row(row, columns, fit)
     lines += [r"\bottomrule", r"\end{tabular}"]
@@ -150,7 +170,7 @@ def _float(grid: Grid, fit: _Fit, caption: str, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(row: Row, columns: Sequence[_Column], fit: _Fit) -> list[str]:
+def _row(row: Row, columns: Sequence[_Column], fit: Fit) -> list[str]:
     texts = [*map(escape_latex, row.labels), *map(_estimate, row.cells)]
     plain = [*row.labels, *(cell.text for cell in row.cells)]
     shown = [
@@ -207,7 +227,7 @@ def _pieces(word: str, width: float) -> list[str]:
     return [part[at : at + most] for part in parts for at in range(0, len(part), most)]
 
 
-def _measure(grid: Grid, fit: _Fit) -> list[_Column]:
+def _measure(grid: Grid, fit: Fit) -> list[_Column]:
     """Columns of the tabular, texts wrapped to share what the numbers leave of the page."""
     rows = [row for block in grid.blocks for row in block.rows]
     found = []
@@ -237,7 +257,7 @@ def _measure(grid: Grid, fit: _Fit) -> list[_Column]:
     ]
 
 
-def _share(columns: Sequence[tuple[bool, float, str]], fit: _Fit) -> float:
+def _share(columns: Sequence[tuple[bool, float, str]], fit: Fit) -> float:
     """Width to which texts are wrapped, so that all columns together fill the page."""
     left = fit.limit - fit.apart * len(columns)
     left -= sum(natural for is_text, natural, _ in columns if not is_text)
@@ -250,13 +270,13 @@ def _share(columns: Sequence[tuple[bool, float, str]], fit: _Fit) -> float:
     return math.inf
 
 
-def _abreast(grid: Grid, fit: _Fit) -> list[Grid]:
+def _abreast(grid: Grid, fit: Fit) -> list[Grid]:
     """The grid, or grids of equally many of its columns where all are wider than the page."""
     n_columns = len(grid.columns)
     for n_parts in range(1, n_columns + 1):
         size = math.ceil(n_columns / n_parts)
         parts = [_with_columns(grid, at, at + size) for at in range(0, n_columns, size)]
-        if all(_total(_measure(part, fit), fit) <= fit.limit for part in parts):
+        if all(width(part, fit) <= fit.limit for part in parts):
             return parts
     return parts if n_columns else [grid]
 
@@ -269,7 +289,7 @@ def _with_columns(grid: Grid, start: int, stop: int) -> Grid:
     return replace(grid, columns=grid.columns[start:stop], blocks=tuple(blocks))
 
 
-def _pages(grid: Grid, fit: _Fit) -> Iterator[Grid]:
+def _pages(grid: Grid, fit: Fit) -> Iterator[Grid]:
     """Portions of at most a page, broken between blocks where that is possible."""
     columns = _measure(grid, fit)
 
@@ -305,18 +325,18 @@ def _pages(grid: Grid, fit: _Fit) -> Iterator[Grid]:
     yield replace(grid, blocks=tuple(part))
 
 
-def _kind(column: _Column, fit: _Fit) -> str:
+def _kind(column: _Column, fit: Fit) -> str:
     if column.wrapped:
         return f"p{{{column.width:.0f}pt}}"
     return "l" if column.is_text else "c" if fit.stacked else "r"
 
 
-def _total(columns: Sequence[_Column], fit: _Fit) -> float:
+def _total(columns: Sequence[_Column], fit: Fit) -> float:
     """Estimated width of the tabular in points, on the wide side."""
     return sum(column.width for column in columns) + fit.apart * (len(columns) - 1)
 
 
-def _stacked(heading: str, width: float, fit: _Fit, is_text: bool) -> str:
+def _stacked(heading: str, width: float, fit: Fit, is_text: bool) -> str:
     """Heading in as many lines as its column asks for."""
     lines = [""]
     for word in re.findall(r"\S+", heading):
@@ -332,7 +352,7 @@ def _stacked(heading: str, width: float, fit: _Fit, is_text: bool) -> str:
     return rf"\shortstack[{side}]{{{(chr(92) * 2).join(texts)}}}" if len(texts) > 1 else texts[0]
 
 
-def _cell_width(cell: Cell, fit: _Fit) -> float:
+def _cell_width(cell: Cell, fit: Fit) -> float:
     # Bold figures and a footnote letter take a little more than plain ones.
     value = _text_width(cell.text + cell.mark, fit.points) * (1.15 if cell.best else 1)
     low_high = _text_width(cell.interval, _RANGE_POINTS)
