@@ -61,14 +61,18 @@ _FITS = (
 class _Column:
     """One column of the tabular: its width if nothing is wrapped, and the width that it gets."""
 
+    heading: str
+    is_text: bool
     natural: float
     width: float
-    is_text: bool
-    heading: str
 
     @property
     def wrapped(self) -> bool:
         return self.width < self.natural
+
+    def side(self, fit: Fit) -> str:
+        """Where its cells stand."""
+        return "l" if self.is_text else "c" if fit.stacked else "r"
 
 
 def to_latex(table: ResultTable) -> str:
@@ -128,12 +132,13 @@ def width(grid: Grid, fit: Fit) -> float:
 def _float(grid: Grid, fit: Fit, caption: str, name: str) -> str:
     n_stub, n_columns = len(grid.stub), len(grid.columns)
     columns = _measure(grid, fit)
+    kinds = [f"p{{{c.width:.0f}pt}}" if c.wrapped else c.side(fit) for c in columns]
     lines = [
         rf"\begin{{{fit.environment}}}[t]",
         r"\centering",
         fit.font,
         rf"\setlength{{\tabcolsep}}{{{fit.apart / 2:g}pt}}",
-        rf"\begin{{tabular}}{{@{{}}{''.join(_kind(column, fit) for column in columns)}@{{}}}}",
+        rf"\begin{{tabular}}{{@{{}}{''.join(kinds)}@{{}}}}",
         r"\toprule",
     ]
     if grid.spanner and n_columns > 1:
@@ -141,7 +146,7 @@ def _float(grid: Grid, fit: Fit, caption: str, name: str) -> str:
             "& " * n_stub + rf"\multicolumn{{{n_columns}}}{{c}}{{{escape_latex(grid.spanner)}}} \\"
         )
         lines.append(rf"\cmidrule(l){{{n_stub + 1}-{n_stub + n_columns}}}")
-    lines += [_line([column.heading for column in columns]), r"\midrule"]
+    lines += [_line([_heading(column, fit) for column in columns]), r"\midrule"]
     for place, block in enumerate(grid.blocks):
         if place:
             lines.append(r"\addlinespace")
@@ -171,27 +176,25 @@ def _float(grid: Grid, fit: Fit, caption: str, name: str) -> str:
 
 
 def _row(row: Row, columns: Sequence[_Column], fit: Fit) -> list[str]:
-    texts = [*map(escape_latex, row.labels), *map(_estimate, row.cells)]
-    plain = [*row.labels, *(cell.text for cell in row.cells)]
-    shown = [
-        # Lines of a narrow column are set ragged: stretched ones would run over its edge.
-        rf"\rightskip0pt plus 1fil\relax {_breakable(text, column.width)}"
-        if column.wrapped
-        else set_text
-        for set_text, text, column in zip(texts, plain, columns, strict=True)
-    ]
-    ranges = [""] * len(row.labels) + [_interval(cell) for cell in row.cells]
+    shown = [*map(escape_latex, row.labels), *map(_estimate, row.cells)]
+    for place, (cell, column) in enumerate(zip(_cells(row), columns, strict=True)):
+        if column.wrapped and _cell_width(cell, fit) > column.width:
+            # Lines of a narrow column are set ragged: stretched ones would run over its edge.
+            text = _breakable(cell.text, column.width)
+            shown[place] = rf"\rightskip0pt plus 1fil\relax {text}"
+    ranges = [_interval(cell) for cell in _cells(row)]
+    both = list(zip(shown, ranges, strict=True))
     if not fit.stacked:
-        return [
-            _line([f"{text} {below}".rstrip() for text, below in zip(shown, ranges, strict=True)])
-        ]
-    if not any(column.wrapped for column in columns):
-        return [_line(shown), _line(ranges)] if any(ranges) else [_line(shown)]
-    boxes = [
-        rf"\begin{{tabular}}[t]{{@{{}}c@{{}}}}{text}\\{below}\end{{tabular}}" if below else text
-        for text, below in zip(shown, ranges, strict=True)
-    ]
-    return [_line(boxes)]
+        return [_line([f"{text} {low_high}".rstrip() for text, low_high in both])]
+    if any(ranges) and not any(column.wrapped for column in columns):
+        return [_line(shown), _line(ranges)]
+    below = r"\begin{tabular}[t]{@{}c@{}}%s\\%s\end{tabular}"
+    return [_line([below % pair if pair[1] else pair[0] for pair in both])]
+
+
+def _cells(row: Row) -> list[Cell]:
+    """Labels and values of a row alike."""
+    return [*map(Cell, row.labels), *row.cells]
 
 
 def _line(fields: Sequence[str]) -> str:
@@ -229,45 +232,26 @@ def _pieces(word: str, width: float) -> list[str]:
 
 def _measure(grid: Grid, fit: Fit) -> list[_Column]:
     """Columns of the tabular, texts wrapped to share what the numbers leave of the page."""
-    rows = [row for block in grid.blocks for row in block.rows]
-    found = []
-    for place, heading in enumerate(grid.stub):
-        texts = [row.labels[place] for row in rows]
-        widths = [_text_width(text, fit.points) for text in texts]
-        found.append((True, max(widths, default=0.0), heading))
-    for place, heading in enumerate(grid.columns):
-        cells = [row.cells[place] for row in rows]
-        is_text = any(character.isalpha() for cell in cells for character in cell.text)
-        widths = [_cell_width(cell, fit) for cell in cells]
-        found.append((is_text, max(widths, default=0.0), heading))
+    rows = [_cells(row) for block in grid.blocks for row in block.rows]
     columns = []
-    for is_text, inside, heading in found:
-        words = heading.split() or [""]
-        natural = max(inside, *(_text_width(word, fit.points) for word in words))
-        columns.append((is_text, natural, heading))
-    narrow = _share(columns, fit) if fit.wrap else math.inf
-    return [
-        _Column(
-            natural,
-            min(natural, narrow) if is_text else natural,
-            is_text,
-            _stacked(heading, min(natural, narrow) if is_text else natural, fit, is_text),
-        )
-        for is_text, natural, heading in columns
-    ]
-
-
-def _share(columns: Sequence[tuple[bool, float, str]], fit: Fit) -> float:
-    """Width to which texts are wrapped, so that all columns together fill the page."""
-    left = fit.limit - fit.apart * len(columns)
-    left -= sum(natural for is_text, natural, _ in columns if not is_text)
-    texts = sorted(natural for is_text, natural, _ in columns if is_text)
+    for place, heading in enumerate([*grid.stub, *grid.columns]):
+        cells = [row[place] for row in rows]
+        is_text = place < len(grid.stub) or any(c.isalpha() for cell in cells for c in cell.text)
+        widths = [_text_width(word, fit.points) for word in heading.split()]
+        natural = max([*widths, *(_cell_width(cell, fit) for cell in cells)], default=0.0)
+        columns.append(_Column(heading, is_text, natural, natural))
+    if not fit.wrap:
+        return columns
+    texts = sorted(column.natural for column in columns if column.is_text)
+    left = fit.limit - _total(columns, fit) + sum(texts)
+    narrow = math.inf
     for place, natural in enumerate(texts):
         share = left / (len(texts) - place)
         if natural > share:
-            return max(share, _NARROWEST_PT)
+            narrow = max(share, _NARROWEST_PT)
+            break
         left -= natural
-    return math.inf
+    return [replace(c, width=min(c.natural, narrow)) if c.is_text else c for c in columns]
 
 
 def _abreast(grid: Grid, fit: Fit) -> list[Grid]:
@@ -294,14 +278,13 @@ def _pages(grid: Grid, fit: Fit) -> Iterator[Grid]:
     columns = _measure(grid, fit)
 
     def lines(row: Row) -> int:
-        texts = [*row.labels, *(cell.text for cell in row.cells)]
+        cells = _cells(row)
         wrapped = [
-            math.ceil(1.2 * _text_width(text, fit.points) / column.width)
-            for text, column in zip(texts, columns, strict=True)
+            math.ceil(1.2 * _cell_width(cell, fit) / column.width)
+            for cell, column in zip(cells, columns, strict=True)
             if column.wrapped
         ]
-        below = fit.stacked and any(cell.interval for cell in row.cells)
-        return max(1 + below, *wrapped, 1)
+        return max(1 + (fit.stacked and any(cell.interval for cell in cells)), *wrapped, 1)
 
     notes = " ".join([*grid.remarks, *(text for _, text in grid.footnotes)])
     page = _LINES - max(0, math.ceil(_text_width(notes, 9.0) / fit.limit) - _NOTE_LINES)
@@ -325,31 +308,24 @@ def _pages(grid: Grid, fit: Fit) -> Iterator[Grid]:
     yield replace(grid, blocks=tuple(part))
 
 
-def _kind(column: _Column, fit: Fit) -> str:
-    if column.wrapped:
-        return f"p{{{column.width:.0f}pt}}"
-    return "l" if column.is_text else "c" if fit.stacked else "r"
-
-
 def _total(columns: Sequence[_Column], fit: Fit) -> float:
     """Estimated width of the tabular in points, on the wide side."""
     return sum(column.width for column in columns) + fit.apart * (len(columns) - 1)
 
 
-def _stacked(heading: str, width: float, fit: Fit, is_text: bool) -> str:
+def _heading(column: _Column, fit: Fit) -> str:
     """Heading in as many lines as its column asks for."""
     lines = [""]
-    for word in re.findall(r"\S+", heading):
-        fits = _text_width(word, fit.points) <= width
-        for place, piece in enumerate([word] if fits else _pieces(word, width)):
+    for word in column.heading.split():
+        fits = _text_width(word, fit.points) <= column.width
+        for place, piece in enumerate([word] if fits else _pieces(word, column.width)):
             longer = f"{lines[-1]}{'' if place else ' '}{piece}".strip()
-            if lines[-1] and _text_width(longer, fit.points) > width:
+            if lines[-1] and _text_width(longer, fit.points) > column.width:
                 lines.append(piece)
             else:
                 lines[-1] = longer
-    texts = [escape_latex(line) for line in lines]
-    side = "l" if is_text else "c" if fit.stacked else "r"
-    return rf"\shortstack[{side}]{{{(chr(92) * 2).join(texts)}}}" if len(texts) > 1 else texts[0]
+    text = r"\\".join(map(escape_latex, lines))
+    return rf"\shortstack[{column.side(fit)}]{{{text}}}" if len(lines) > 1 else text
 
 
 def _cell_width(cell: Cell, fit: Fit) -> float:
