@@ -14,8 +14,8 @@ from typing import Any
 import xarray as xr
 
 from preflamp_stats import __version__, results
-from preflamp_stats.analysis.evidence import DatasetEvidence, gather
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.inference.resampled import ResampledStudy, read_study
 from preflamp_stats.metric import Metric
 from preflamp_stats.metrics.values import available_metrics, metric_words
 from preflamp_stats.schema import datasets
@@ -104,42 +104,42 @@ def analyze(
     paths = [Path(path) for path in inputs or _sources(tree)]
     states = [_state(path) for path in paths]
     fingerprints = [_fingerprint(path) for path in paths]
-    evidence = [
-        gather(ds, name, settings, progress=_reporter(progress, name, ds))
+    studies = [
+        read_study(ds, settings, name=name, progress=_reporter(progress, name, ds))
         for name, ds in found.items()
     ]
     _check_unchanged(paths, states)
-    tables = make_tables(evidence, settings, progress=progress)
+    tables = make_tables(studies, settings, progress=progress)
     return Analysis(
         settings,
         tables,
         inputs=fingerprints,
         versions=_versions(),
         questions=make_questions(tables),
-        notes=_notes(evidence, settings),
+        notes=_notes(studies, settings),
     )
 
 
-def _notes(evidence: Sequence[DatasetEvidence], settings: Settings) -> list[str]:
+def _notes(studies: Sequence[ResampledStudy], settings: Settings) -> list[str]:
     """List what was left out and why, and what a reader must mind."""
     found = []
     asked = dict.fromkeys([*settings.upstream, *settings.downstream])
     unknown: dict[str, Metric] = {}
-    for dataset in evidence:
-        absent = [metric_words(name) for name in asked if name not in dataset.metrics]
+    for study in studies:
+        absent = [metric_words(name) for name in asked if name not in study.summed]
         if absent:
-            found.append(f"{dataset.name}: not in the file and left out: {', '.join(absent)}.")
-        if dataset.units.kind == "examples" and settings.resample != "examples":
+            found.append(f"{study.name}: not in the file and left out: {', '.join(absent)}.")
+        if study.units.kind == "examples" and settings.resample != "examples":
             found.append(
-                f"{dataset.name}: the file names no users, so each example is taken as its own "
+                f"{study.name}: the file names no users, so each example is taken as its own "
                 "unit; if users wrote several examples each, the intervals are too narrow."
             )
-        elif dataset.units.kind == "users" and len(dataset.units.labels) < 20:
+        elif study.units.kind == "users" and len(study.units.labels) < 20:
             found.append(
-                f"{dataset.name}: only {counted(len(dataset.units.labels), 'user')}; intervals "
+                f"{study.name}: only {counted(len(study.units.labels), 'user')}; intervals "
                 "that resample so few are rough."
             )
-        there = [dataset.metrics[name].info for name in asked if name in dataset.metrics]
+        there = [study.summed[name].info for name in asked if name in study.summed]
         unknown |= {metric.name: metric for metric in there if not metric.sign}
     return found + [f"{capital(direction_unknown(metric))}." for metric in unknown.values()]
 
@@ -148,7 +148,7 @@ def _check_metrics(found: Mapping[str, xr.Dataset], settings: Settings) -> None:
     """Refuse metrics that no dataset has: a misspelt name must not pass for an empty result."""
     if not found:
         raise InputError(Problem("holds no dataset", "write at least one group with variables"))
-    available = {name: available_metrics(ds, settings.metric_options) for name, ds in found.items()}
+    available = {name: available_metrics(ds, settings) for name, ds in found.items()}
     names = sorted({metric.name for metrics in available.values() for metric in metrics})
     if not names:
         raise InputError(
@@ -157,7 +157,8 @@ def _check_metrics(found: Mapping[str, xr.Dataset], settings: Settings) -> None:
                 "add reward, or generation and reference, or a generation metric",
             )
         )
-    asked = {"upstream": settings.upstream, "downstream": settings.downstream}
+    options = ("upstream", "downstream", "lower_is_better", "higher_is_better")
+    asked = {option: getattr(settings, option) for option in options}
     # The defaults may be absent: either half of a file is enough.
     known = {*names, *Settings().upstream, *Settings().downstream}
     problems = []

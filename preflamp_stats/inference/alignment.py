@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import xarray as xr
 
 from preflamp_stats.inference.method_metrics import MethodMetric
 
-__all__ = ["align_metrics", "each_model"]
+__all__ = ["align_metrics", "each_model", "over_models"]
 
 
 def align_metrics(metrics: Mapping[str, MethodMetric]) -> xr.Dataset:
@@ -64,3 +64,35 @@ def each_model(aligned: xr.Dataset) -> Iterator[dict[Any, int]]:
     lead = [dim for dim in aligned.dims if dim not in ("method", "resample")]
     for where in np.ndindex(*(aligned.sizes[dim] for dim in lead)):
         yield dict(zip(lead, where, strict=True))
+
+
+def over_models(
+    aligned: xr.Dataset,
+    columns: Mapping[str, object],
+    row: Callable[[xr.Dataset], Mapping[str, object]],
+) -> xr.Dataset:
+    """One row of numbers and texts for every model, or one where there is no such dim.
+
+    Parameters
+    ----------
+    aligned : Dataset
+        Of :func:`align_metrics`.
+    columns : mapping of str to object
+        Columns in their order, with what stands where a row does not tell them.
+    row : callable
+        Takes one model, returns what is told of it.
+
+    Returns
+    -------
+    Dataset, dims ([model])
+        The columns, ``n_examples`` and ``n_users``.
+    """
+    rows = [{**columns, **row(aligned.isel(at))} for at in each_model(aligned)]
+    like = aligned["n_users"]
+    found = {}
+    for name, empty in columns.items():
+        dtype = object if isinstance(empty, str) else type(empty)
+        values = np.array([one[name] for one in rows], dtype=dtype)
+        found[name] = like.copy(data=values.reshape(like.shape))
+    sizes = {size: aligned[size] for size in ("n_examples", "n_users")}
+    return xr.Dataset({**found, **{name: v for name, v in sizes.items() if name not in columns}})

@@ -6,16 +6,10 @@ import numpy as np
 import xarray as xr
 
 from preflamp_stats.choices import Resample
-from preflamp_stats.inference.checks import check_level
 from preflamp_stats.inference.intervals import percentile_interval
-from preflamp_stats.inference.method_metrics import (
-    MethodMetric,
-    draw_metrics,
-    method_metrics,
-    resampling_units,
-)
+from preflamp_stats.inference.method_metrics import MethodMetric
+from preflamp_stats.inference.resampled import study_of_call
 from preflamp_stats.metrics.options import MetricOptions
-from preflamp_stats.schema import dataset_name
 
 __all__ = ["bootstrap", "estimate_with_interval"]
 
@@ -38,7 +32,8 @@ def bootstrap(
     ds : Dataset
         One benchmark dataset of a results file.
     metric : str
-        Name of a metric, such as ``rm_accuracy``, ``policy_accuracy`` or ``rouge1``.
+        Name of a metric, such as ``rm_accuracy``, ``policy_accuracy`` or ``rouge1``, or of a curve:
+        ``weight_curve``, ``prefix_accuracy``, ``length_difference`` (accuracy by bins of length).
     resample : {"users", "examples"}
         Unit drawn with replacement. Users keep all their examples together; a file without users
         has its examples drawn. ("methods" and "both" rank methods; here they mean "users".)
@@ -55,7 +50,7 @@ def bootstrap(
 
     Returns
     -------
-    Dataset, dims ([model], method)
+    Dataset, dims ([model], method), and that of a curve
         ``estimate, low, high, n_examples, n_users`` and, where the file has training seeds,
         ``n_seeds``. Attributes name the metric, level, unit and whether seeds were resampled.
 
@@ -72,17 +67,21 @@ def bootstrap(
     >>> bool((found.low <= found.estimate).any() and (found.estimate <= found.high).any())
     True
     """
-    units = resampling_units(ds, resample)
-    estimated = method_metrics(ds, [metric], units=units, options=options or MetricOptions())
-    dataset = dataset_name(ds)
-    drawn = draw_metrics(
-        estimated, n_resamples=n_resamples, seed=seed, dataset=dataset, include_seeds=include_seeds
+    study = study_of_call(
+        ds,
+        [metric],
+        options,
+        resample=resample,
+        n_resamples=n_resamples,
+        seed=seed,
+        level=level,
+        include_seeds=include_seeds,
     )
-    found = estimate_with_interval(drawn[metric], level)
+    found = estimate_with_interval(study.drawn[metric], level)
     return found.assign_attrs(
         metric=metric,
         level=level,
-        resample=units.kind,
+        resample=study.units.kind,
         n_resamples=n_resamples,
         seed=seed,
         seeds="resampled" if include_seeds and "n_seeds" in found else "not resampled",
@@ -96,7 +95,6 @@ def estimate_with_interval(metric: MethodMetric, level: float) -> xr.Dataset:
     A number known only per method, and one that rests on a single user, get no interval: nothing
     in the file tells how far off they are.
     """
-    check_level(level)
     if metric.draws is None:
         raise ValueError(f"metric {metric.info.name} has not been drawn")
     found = xr.Dataset(

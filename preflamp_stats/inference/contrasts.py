@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from scipy import special
 
+from preflamp_stats.choices import check_choice
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.checks import check_level
-from preflamp_stats.inference.method_metrics import (
-    MethodMetric,
-    method_metrics,
-    resampling_units,
-)
+from preflamp_stats.inference.method_metrics import MethodMetric
+from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.kernels.equivalence import minimum_effect_test
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical, max_t_p_values
 from preflamp_stats.kernels.paired import PairedDifferences, paired_differences
 from preflamp_stats.metrics.options import MetricOptions
-from preflamp_stats.schema import dataset_name
 
 __all__ = [
     "Correction",
     "MetricDifferences",
-    "check_choice",
     "compare_methods",
     "contrasts_between",
     "corrected",
@@ -102,39 +97,29 @@ def compare_methods(
     >>> bool((found.p_adjusted >= found.p_value).all())
     True
     """
-    units = resampling_units(ds, resample)
-    found = method_metrics(ds, [metric], units=units, options=options or MetricOptions())
-    return contrasts_between(
-        found[metric],
-        correction=correction,
+    study = study_of_call(
+        ds,
+        [metric],
+        options,
+        resample=resample,
         n_resamples=n_resamples,
         seed=seed,
-        dataset=dataset_name(ds),
         level=level,
         include_seeds=include_seeds,
     )
+    return contrasts_between(study, metric, correction=correction)
 
 
 def contrasts_between(
-    metric: MethodMetric,
-    *,
-    correction: Correction = "max-t",
-    n_resamples: int = 10_000,
-    seed: int = 0,
-    dataset: str = "",
-    level: float = 0.95,
-    include_seeds: bool = True,
+    study: ResampledStudy, metric: str, *, correction: Correction = "max-t"
 ) -> xr.Dataset:
-    """Compare all methods in a metric that has been summed by user; see :func:`compare_methods`.
+    """Compare all methods of a study in a metric; see :func:`compare_methods`.
 
     Parameters
     ----------
-    metric : MethodMetric
-        With sums; draws are not needed.
-    correction, n_resamples, seed, level, include_seeds
-        As for :func:`compare_methods`.
-    dataset : str
-        Name of the dataset; each has random streams of its own.
+    study : ResampledStudy
+    metric : str
+    correction : {"max-t", "holm", "none"}
 
     Returns
     -------
@@ -143,26 +128,27 @@ def contrasts_between(
     Raises
     ------
     InputError
-        If the metric is known only per method, or an option is unknown.
+        If the metric is known only per method, or the correction is unknown.
     """
-    check_choice("correction", correction, get_args(Correction))
-    check_level(level)
-    differences = metric_differences(metric, include_seeds=include_seeds)
+    check_choice("correction", correction, Correction)
+    asked, summed = study.settings, study.summed[metric]
+    differences = metric_differences(summed, include_seeds=asked.include_seeds)
     rows = [
         corrected(
             found,
             correction=correction,
-            level=level,
-            n_draws=n_resamples,
-            rng=np.random.default_rng(stream(seed, dataset, "pairs", metric.info.name, model)),
+            level=asked.level,
+            n_draws=asked.resamples,
+            rng=np.random.default_rng(stream(asked.seed, study.name, "pairs", metric, model)),
         )
         for model, found in differences.by_model.items()
     ]
+    seeds = asked.include_seeds and bool((summed.n_seeds > 1).any())
     return differences.dataset(rows).assign_attrs(
-        metric=metric.info.name,
+        metric=metric,
         correction=correction,
-        level=level,
-        seeds="included" if include_seeds and bool((metric.n_seeds > 1).any()) else "not included",
+        level=asked.level,
+        seeds="included" if seeds else "not included",
     )
 
 
@@ -300,10 +286,3 @@ def corrected(
         "df": found.df,
         "n_users": found.n_users,
     }
-
-
-def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Refuse an option that is none of those allowed."""
-    if value not in allowed:
-        mend = f"choose one of {', '.join(allowed)}"
-        raise InputError(Problem(f"is {value!r}", mend, variable=name))

@@ -6,13 +6,15 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from preflamp_stats.choices import check_choice
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.inference.checks import check_level
 from preflamp_stats.inference.units import Units, user_units
 from preflamp_stats.io.blocks import example_blocks, load_block
 from preflamp_stats.kernels.clustered import UserProducts, clustered_slope, user_products
@@ -101,13 +103,9 @@ def example_association(
     """
     options = options or MetricOptions()
     infos = [_by_example(ds, name, options) for name in (upstream, downstream)]
-    if estimator is not None and estimator not in get_args(Estimator):
-        allowed = ", ".join(get_args(Estimator))
-        raise InputError(
-            Problem(f"is {estimator!r}", f"choose one of {allowed}", variable="estimator")
-        )
-    if not 0 < level < 1:
-        raise InputError(Problem(f"is {level!r}", "take a share in (0, 1)", variable="level"))
+    if estimator is not None:
+        check_choice("estimator", estimator, Estimator)
+    check_level(level)
     units = user_units(ds)
     results = {}
     for model, example in _read(ds, infos, units, options, estimator):

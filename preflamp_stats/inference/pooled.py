@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -13,15 +13,12 @@ from preflamp_stats.choices import Resample, Variant
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.alignment import align_metrics, each_model
 from preflamp_stats.inference.intervals import percentile_limits
-from preflamp_stats.inference.method_metrics import (
-    MethodMetric,
-    draw_metrics,
-    method_metrics,
-    resampling_units,
-)
+from preflamp_stats.inference.resampled import ResampledStudy, read_study
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
 from preflamp_stats.kernels.posterior_limits import central_limits
 from preflamp_stats.metrics.options import MetricOptions
+from preflamp_stats.metrics.values import metric_info
+from preflamp_stats.settings import Settings
 
 __all__ = [
     "POOLED_INTERVALS",
@@ -189,58 +186,48 @@ def pooled_tau(
     >>> found["n_strata"].item(), bool(found["low"] <= found["high"])
     (4, True)
     """
-    names = list(dict.fromkeys([upstream, downstream]))
-    pairs: dict[str, tuple[MethodMetric, MethodMetric]] = {}
+    settings = Settings.of_call(
+        options,
+        resample=resample,
+        n_resamples=n_resamples,
+        seed=seed,
+        level=level,
+        variant=variant,
+        include_seeds=include_seeds,
+    )
+    studies: list[ResampledStudy] = []
     problems: list[Problem | str] = []
     for name, ds in datasets.items():
-        units = resampling_units(ds, resample)
         try:
-            metrics = method_metrics(ds, names, units=units, options=options or MetricOptions())
+            for metric in (upstream, downstream):
+                metric_info(ds, metric, settings)
         except InputError as error:
             problems += error.problems
             continue
-        drawn = draw_metrics(
-            metrics, n_resamples=n_resamples, seed=seed, dataset=name, include_seeds=include_seeds
-        )
-        pairs[name] = drawn[upstream], drawn[downstream]
-    if not pairs:
+        studies.append(read_study(ds, settings, [upstream, downstream], name=name))
+    if not studies:
         raise InputError(
             problems or Problem("there is no dataset", "name at least one", variable="datasets")
         )
-    return pooled_between(
-        pairs,
-        level=level,
-        variant=variant,
-        interval=interval,
-        seed=seed,
-        include_seeds=include_seeds,
-    )
+    return pooled_between(studies, upstream, downstream, interval=interval)
 
 
 def pooled_between(
-    pairs: Mapping[str, tuple[MethodMetric, MethodMetric]],
+    studies: Sequence[ResampledStudy],
+    upstream: str,
+    downstream: str,
     *,
-    level: float = 0.95,
-    variant: Variant = "b",
     interval: str | PooledLimits = "model",
-    seed: int = 0,
-    include_seeds: bool = True,
 ) -> xr.Dataset:
-    """Pooled tau between metrics at hand; see :func:`pooled_tau`.
+    """Pooled tau between two metrics that several studies have; see :func:`pooled_tau`.
 
     Parameters
     ----------
-    pairs : mapping of str to (MethodMetric, MethodMetric)
-        Upstream and downstream metric of each dataset, drawn on the same resamples; as many for
-        every dataset.
-    level : float
-        Confidence level.
-    variant : {"a", "b", "c", "weighted"}
-        Kendall's tau.
+    studies : sequence of ResampledStudy
+        At least one, all with the same settings.
+    upstream, downstream : str
     interval : str or callable
         Kind of interval, or a way of bounding the pooled tau.
-    seed, include_seeds
-        As for :func:`preflamp_stats.tau_test`.
 
     Returns
     -------
@@ -252,24 +239,15 @@ def pooled_between(
         raise InputError(Problem(f"is {interval!r}", f"choose one of {known}", variable="interval"))
     strata = []
     sizes = {"n_examples": 0, "n_users": 0}
-    for name in sorted(pairs):
-        if any(metric.draws is None for metric in pairs[name]):
-            raise ValueError("draw the metrics first (draw_metrics)")
-        aligned = align_metrics(dict(zip("xy", pairs[name], strict=True)))
+    asked = replace(studies[0].settings, resample="users")
+    for study in sorted(studies, key=lambda study: study.name):
+        pair = study.drawn[upstream], study.drawn[downstream]
+        aligned = align_metrics(dict(zip("xy", pair, strict=True)))
         here = [
             (
-                name,
+                study.name,
                 _label(aligned, at),
-                model_evidence(
-                    aligned.isel(at),
-                    *pairs[name],
-                    resample="users",
-                    level=level,
-                    variant=variant,
-                    include_seeds=include_seeds,
-                    seed=seed,
-                    dataset=name,
-                ),
+                model_evidence(aligned.isel(at), *pair, asked, study.name),
             )
             for at in each_model(aligned)
         ]
@@ -287,7 +265,7 @@ def pooled_between(
     n_pairs = n_methods * (n_methods - 1) // 2
     weights = n_pairs / n_pairs.sum()
     stacked = StackedEvidence(
-        [e for *_, e in strata], weights, level, [name for name, *_ in strata]
+        [e for *_, e in strata], weights, asked.level, [name for name, *_ in strata]
     )
     obstacles = sorted({e.obstacle for *_, e in strata} - {""})
     low, high = (np.nan, np.nan) if obstacles else limits(stacked)
@@ -309,8 +287,8 @@ def pooled_between(
             "model": ("stratum", [model for _, model, _ in strata]),
         },
         attrs={
-            "level": level,
-            "variant": variant,
+            "level": asked.level,
+            "variant": asked.variant,
             "interval": interval if isinstance(interval, str) else "custom",
         },
     )

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats.choices import Average, Scoring, Ties, choice_problems
+from preflamp_stats.choices import Average, Scoring, Ties, check_choice
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.kernels.accuracy import pair_credit
 from preflamp_stats.metrics.averages import example_mean
@@ -83,8 +83,7 @@ def score_credit(score: xr.DataArray, *, ties: Ties = "half") -> xr.DataArray:
     InputError
         If the score has no candidates ``chosen`` and ``rejected``, or for an unknown tie rule.
     """
-    if problems := choice_problems(ties=ties):
-        raise InputError(problems)
+    check_choice("ties", ties, Ties)
     chosen, rejected = compared_pair(score)
     credit: xr.DataArray = xr.apply_ufunc(
         pair_credit,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.kernels.rouge import ROUGE_METRICS
-from preflamp_stats.metric import POINTS, Metric
+from preflamp_stats.metric import POINTS, Direction, Metric
 from preflamp_stats.metrics.discrimination import score_credit
 from preflamp_stats.metrics.generation import generation_metrics, generation_quality
 from preflamp_stats.metrics.options import MetricOptions
@@ -75,7 +77,26 @@ def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> l
         for name, variable in ds.data_vars.items()
         if variable.attrs.get("role") == "method_metric"
     ]
-    return found
+    return [_directed(metric, options) for metric in found]
+
+
+def _directed(metric: Metric, options: MetricOptions) -> Metric:
+    """The metric with the direction that the options give it, where the file gives it none."""
+    given: dict[Direction, tuple[str, ...]] = {
+        "lower": options.lower_is_better,
+        "higher": options.higher_is_better,
+    }
+    for direction, names in given.items():
+        if metric.name in names and metric.direction != direction:
+            if metric.direction != "unknown":
+                known = "the file says" if metric.source == "file" else "is known to be"
+                what = (
+                    f"is named as {direction} is better, and {known} {metric.direction} is better"
+                )
+                mend = "leave it out of the option, or mend the attribute direction in the file"
+                raise InputError(Problem(what, mend, variable=metric.name))
+            return replace(metric, direction=direction)
+    return metric
 
 
 def _discrimination(name: str, needs: tuple[str, ...]) -> Metric:

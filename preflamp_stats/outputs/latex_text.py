@@ -79,7 +79,7 @@ def _character(character: str) -> str:
     """LaTeX of one character; empty where pdfLaTeX has none."""
     if character in _SPECIAL or character.isascii():
         return _SPECIAL.get(character, character)
-    base, *marks = unicodedata.normalize("NFD", character)
+    base, *marks = list(unicodedata.normalize("NFD", character))
     if not (base.isascii() and base.isalpha() and len(marks) == 1 and marks[0] in _ACCENTS):
         return ""
     dotless = {"i": r"\i", "j": r"\j"}.get(base, base) if marks[0] != _CEDILLA else base

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
-from preflamp_stats.analysis.evidence import DatasetEvidence
+from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import ResultTable, table_frame
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
@@ -17,25 +17,24 @@ __all__ = ["POLICY_ACCURACY", "RM_ACCURACY"]
 
 
 @each_dataset
-def _rm_rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
-    if "rm_accuracy" in evidence.metrics:
-        yield metric_rows(evidence, evidence.metrics["rm_accuracy"])
+def _rm_rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
+    return metric_rows(study, "rm_accuracy")
 
 
 @each_dataset
-def _policy_rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
-    if "policy_accuracy" in evidence.metrics:
-        keys = {"scoring": evidence.settings.scoring, "weight": _weight(evidence)}
-        yield metric_rows(evidence, evidence.metrics["policy_accuracy"], keys)
+def _policy_rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
+    if "policy_accuracy" in study.summed:
+        keys = {"scoring": study.settings.scoring, "weight": _weight(study)}
+        yield from metric_rows(study, "policy_accuracy", **keys)
 
 
-def _weight(evidence: DatasetEvidence) -> float:
+def _weight(study: ResampledStudy) -> float:
     """Reward weight of the policy score; unknown where the file stores a score without one."""
-    if evidence.settings.scoring in ("stored", "renormalised"):
-        score = evidence.ds["policy_score"]
+    if study.settings.scoring in ("stored", "renormalised"):
+        score = study.ds["policy_score"]
         if "weight" not in score.dims:
             return float(score.attrs.get("weight", "nan"))
-    return evidence.settings.weight
+    return study.settings.weight
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.inference.contrasts import contrasts_between
+from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.tables.rows import asked_metrics, each_dataset, tidy
 from preflamp_stats.tables.table import Table
 
@@ -15,18 +15,11 @@ __all__ = ["CONTRASTS"]
 
 
 @each_dataset
-def _rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
-    settings = evidence.settings
-    for metric in asked_metrics(evidence):
+def _rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
+    for metric in asked_metrics(study):
         if metric.estimate["method"].size > 1:
-            found = contrasts_between(
-                metric,
-                n_resamples=settings.resamples,
-                seed=settings.seed,
-                dataset=evidence.name,
-                level=settings.level,
-            )
-            frame = tidy(found, evidence, {"metric": metric.info.name})
+            name = metric.info.name
+            frame = tidy(contrasts_between(study, name), study, {"metric": name})
             yield frame[frame["estimate"].notna()]
 
 

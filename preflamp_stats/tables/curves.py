@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from preflamp_stats.analysis.evidence import DatasetEvidence
+from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.tables.rows import each_dataset, metric_rows
 from preflamp_stats.tables.table import Table
 
@@ -15,26 +15,21 @@ __all__ = ["LENGTH_DIFFERENCE", "PREFIX_ACCURACY", "WEIGHT_CURVE"]
 
 
 @each_dataset
-def _weight_rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
-    yield from _curve(evidence, "weight_curve", scoring=evidence.settings.scoring)
+def _weight_rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
+    return metric_rows(study, "weight_curve", scoring=study.settings.scoring)
 
 
 @each_dataset
-def _prefix_rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
-    yield from _curve(evidence, "prefix_accuracy")
+def _prefix_rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
+    return metric_rows(study, "prefix_accuracy")
 
 
 @each_dataset
-def _length_rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
-    upper = dict(itertools.pairwise(evidence.length_edges.tolist()))
-    for frame in _curve(evidence, "length_difference"):
+def _length_rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
+    upper = dict(itertools.pairwise(study.length_edges.tolist()))
+    for frame in metric_rows(study, "length_difference"):
         frame.insert(list(frame).index("bin_low") + 1, "bin_high", frame["bin_low"].map(upper))
         yield frame
-
-
-def _curve(evidence: DatasetEvidence, name: str, **keys: str) -> Iterator[pd.DataFrame]:
-    if name in evidence.curves:
-        yield metric_rows(evidence, evidence.curves[name], keys)
 
 
 WEIGHT_CURVE = Table(

@@ -6,37 +6,31 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.inference.decoupling import decoupling_between
+from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import ResultTable, distinct
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
-from preflamp_stats.tables.rows import asked_pairs, having, joined, pair_rows
+from preflamp_stats.tables.rows import asked_pairs, both, both_per_pair, joined, pair_rows
 from preflamp_stats.tables.table import Table
 
 __all__ = ["DECOUPLING"]
 
 
-def _rows(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
-    settings = evidence[0].settings
-    by_name = {each.name: each for each in evidence}
+def _rows(studies: Sequence[ResampledStudy]) -> pd.DataFrame:
+    settings = studies[0].settings
+    by_name = {study.name: study for study in studies}
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in by_name}
-    for upstream, downstream in asked_pairs(settings):
+    for pair in asked_pairs(settings):
         # The margins are for a share of pairs and for generation quality.
-        both = {
-            name: pair
-            for name, pair in having(evidence, upstream, downstream).items()
-            if tuple(m.info.kind for m in pair) == ("discrimination", "generation")
-        }
-        judgements = decoupling_between(
-            both,
+        having = [s for s in studies if (metrics := both(s, pair)) and both_per_pair(*metrics)]
+        verdicts = decoupling_between(
+            having,
+            *pair,
             margin=settings.margin,
             discrimination_margin=settings.discrimination_margin,
-            n_resamples=settings.resamples,
-            seed=settings.seed,
-            level=settings.level,
         )
-        for name, found in judgements.items():
+        for name, found in verdicts.items():
             frame = pair_rows(found, by_name[name])
             frames[name].append(frame[frame["upstream_difference"].notna()])
     return joined(frame for of_dataset in frames.values() for frame in of_dataset)

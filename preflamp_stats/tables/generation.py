@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from preflamp_stats.analysis.evidence import DatasetEvidence
+from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.kernels.rouge import ROUGE_METRICS
 from preflamp_stats.results import ResultTable, table_frame
 from preflamp_stats.settings import Settings
@@ -20,14 +20,14 @@ _MOST_METRICS = 6
 """Metrics whose spread is told; the tables have all."""
 
 
-def _rows_of(kind: str) -> Callable[[Sequence[DatasetEvidence]], pd.DataFrame]:
+def _rows_of(kind: str) -> Callable[[Sequence[ResampledStudy]], pd.DataFrame]:
     """Make rows of every metric of a kind, one below the other."""
 
     @each_dataset
-    def rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
-        for name, metric in evidence.metrics.items():
+    def rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
+        for name, metric in study.summed.items():
             if metric.info.kind == kind:
-                yield metric_rows(evidence, metric, {"metric": name})
+                yield from metric_rows(study, name, metric=name)
 
     return rows
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pandas as pd
-import xarray as xr
 
-from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.inference.in_context import in_context_between
+from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import ResultTable, distinct, table_frame
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
@@ -22,31 +20,20 @@ _MOST_NAMED = 3
 
 
 @each_dataset
-def _rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
-    settings = evidence.settings
-    labels = evidence.ds.coords.get("method_family")
-    families = {} if labels is None else _by_label(labels.astype(str), "method")
-    if "reward-guided" not in families.values() or set(families.values()) == {"reward-guided"}:
+def _rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
+    labels = study.ds.coords.get("method_family")
+    families = set() if labels is None else set(labels.values.astype(str).tolist())
+    if "reward-guided" not in families or len(families) == 1:
         return
-    for metric in asked_metrics(evidence):
+    for metric in asked_metrics(study):
         if metric.info.kind == "generation":
-            found = in_context_between(
-                metric,
-                families,
-                n_resamples=settings.resamples,
-                seed=settings.seed,
-                dataset=evidence.name,
-                level=settings.level,
-            )
-            frame = tidy(found, evidence, {"metric": metric.info.name})
-            if "parameters" in evidence.ds.coords and "model" in frame:
-                sizes = _by_label(evidence.ds["parameters"], "model")
-                frame["parameters"] = frame["model"].map(sizes)
+            name = metric.info.name
+            frame = tidy(in_context_between(study, name), study, {"metric": name})
+            if "parameters" in study.ds.coords and "model" in frame:
+                sizes = study.ds["parameters"]
+                by_model = zip(sizes["model"].values, sizes.values, strict=True)
+                frame["parameters"] = frame["model"].map(dict(by_model))
             yield frame[frame["estimate"].notna()]
-
-
-def _by_label(values: xr.DataArray, dim: str) -> dict[Any, Any]:
-    return dict(zip(values[dim].values.tolist(), values.values.tolist(), strict=True))
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from preflamp_stats.analysis.evidence import DatasetEvidence
+from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import Question, ResultTable
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
@@ -55,16 +55,16 @@ QUESTIONS = {
 
 
 def make_tables(
-    evidence: Sequence[DatasetEvidence],
+    studies: Sequence[ResampledStudy],
     settings: Settings,
     *,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, ResultTable]:
-    """Make every table that the evidence allows, with what it says in words.
+    """Make every table that the studies allows, with what it says in words.
 
     Parameters
     ----------
-    evidence : sequence of DatasetEvidence
+    studies : sequence of ResampledStudy
         At least one dataset, drawn.
     settings : Settings
         What was asked for.
@@ -76,12 +76,12 @@ def make_tables(
     dict of str to ResultTable
         Those with rows, by name.
     """
-    metrics = shared_metrics(evidence)
+    metrics = shared_metrics(studies)
     found = {}
     for place, table in enumerate(TABLES):
         if progress:
             progress(f"estimating {table.name}", place, len(TABLES))
-        frame = table.rows(evidence)
+        frame = table.rows(studies)
         if frame.empty:
             continue
         columns = [frame[c] for c in ("metric", "upstream", "downstream") if c in frame]

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import pandas as pd
-
-from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.inference.regret import regret_between
 from preflamp_stats.results import ResultTable, distinct
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
-from preflamp_stats.tables.rows import each_dataset, metric_pairs, pair_rows
+from preflamp_stats.tables.rows import each_pair
 from preflamp_stats.tables.table import Table
 
 __all__ = ["REGRET"]
-
-
-@each_dataset
-def _rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
-    for upstream, downstream in metric_pairs(evidence):
-        if downstream.sums is not None:
-            found = regret_between(upstream, downstream, level=evidence.settings.level)
-            yield pair_rows(found, evidence)
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
@@ -74,7 +63,7 @@ REGRET = Table(
     name="regret",
     title="What would choosing by the upstream metric cost?",
     question="choose",
-    rows=_rows,
+    rows=each_pair(regret_between, where=lambda _, downstream: downstream.sums is not None),
     caption="Downstream loss from choosing the method that the upstream metric ranks first: the "
     "best method's value less that of the one chosen, beside the loss to expect from picking at "
     "random. Intervals: {level}, valid although the choice used the same data.",

@@ -4,33 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pandas as pd
-
-from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.inference.slope import slope_between
 from preflamp_stats.results import ResultTable
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
-from preflamp_stats.tables.rows import each_dataset, metric_pairs, pair_rows
+from preflamp_stats.tables.rows import each_pair
 from preflamp_stats.tables.table import Table
 
 __all__ = ["SLOPE"]
-
-
-@each_dataset
-def _rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
-    settings = evidence.settings
-    for upstream, downstream in metric_pairs(evidence):
-        if upstream.info.kind == "discrimination":
-            found = slope_between(
-                upstream,
-                downstream,
-                margin=settings.margin,
-                seed=settings.seed,
-                dataset=evidence.name,
-                level=settings.level,
-            )
-            yield pair_rows(found, evidence, "step")
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
@@ -56,7 +37,9 @@ SLOPE = Table(
     name="slope",
     title="What do twenty points buy?",
     question="predict",
-    rows=_rows,
+    rows=each_pair(
+        slope_between, "step", where=lambda upstream, _: upstream.info.kind == "discrimination"
+    ),
     caption="Difference downstream that goes with twenty points of the upstream metric, over these "
     "methods, both metrics freed from sampling noise; p_equivalence is the probability, given "
     "the data, that it is not within {margin} of 0. "

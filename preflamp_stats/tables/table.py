@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from preflamp_stats.analysis.evidence import DatasetEvidence
+from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import ResultTable
 from preflamp_stats.settings import Settings
 
@@ -28,7 +28,7 @@ class Table:
         Question of a reader that it stands under, by its name in
         :data:`preflamp_stats.tables.registry.QUESTIONS`; empty for none.
     rows : callable
-        Makes the tidy rows from the evidence of all datasets; no rows, no table.
+        Makes the tidy rows of the resampled datasets; no rows, no table.
     caption : str or callable
         One or two sentences: what is estimated, how the interval was made, what to mind; with
         places that :func:`preflamp_stats.tables.words.fill` fills. A function makes it of the rows.
@@ -46,7 +46,7 @@ class Table:
     name: str
     title: str
     question: str = ""
-    rows: Callable[[Sequence[DatasetEvidence]], pd.DataFrame]
+    rows: Callable[[Sequence[ResampledStudy]], pd.DataFrame]
     caption: str | Callable[[pd.DataFrame], str]
     reading: str = ""
     finding: Callable[[ResultTable, Settings], Iterable[str]] | None = None

@@ -6,57 +6,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.inference.pooled import pooled_between
+from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.inference.tau import tau_between
 from preflamp_stats.metric import COEFFICIENT, TAU, number
 from preflamp_stats.results import ResultTable, distinct, table_frame
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
-from preflamp_stats.tables.rows import (
-    asked_pairs,
-    each_dataset,
-    having,
-    joined,
-    metric_pairs,
-    pair_rows,
-)
+from preflamp_stats.tables.rows import asked_pairs, both, each_pair, joined
 from preflamp_stats.tables.table import Table
 
 __all__ = ["POOLED_TAU", "TAU_BY_MODEL"]
 
 
-@each_dataset
-def _rows(evidence: DatasetEvidence) -> Iterator[pd.DataFrame]:
-    settings = evidence.settings
-    for upstream, downstream in metric_pairs(evidence):
-        found = tau_between(
-            upstream,
-            downstream,
-            resample=settings.resample,
-            unit=evidence.units.kind,
-            seed=settings.seed,
-            dataset=evidence.name,
-            level=settings.level,
-            variant=settings.variant,
-            interval=settings.interval,
-        )
-        yield pair_rows(found, evidence, "variant", "resample", "target", "interval", "seeds")
-
-
-def _pooled_rows(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
+def _pooled_rows(studies: Sequence[ResampledStudy]) -> pd.DataFrame:
     frames = []
-    settings = evidence[0].settings
-    for upstream, downstream in asked_pairs(settings):
-        both = having(evidence, upstream, downstream)
-        if not any(m.sums is not None for pair in both.values() for m in pair):
+    for pair in asked_pairs(studies[0].settings):
+        having = [(study, metrics) for study in studies if (metrics := both(study, pair))]
+        if not any(metric.sums for _, metrics in having for metric in metrics):
             continue
-        found = pooled_between(
-            both, level=settings.level, variant=settings.variant, seed=settings.seed
-        )
+        found = pooled_between([study for study, _ in having], *pair)
         if found["n_strata"] > 1:
             found = found.drop_dims("stratum")
-            keys = {"upstream": upstream, "downstream": downstream, "level": settings.level}
+            keys = {"upstream": pair[0], "downstream": pair[1], "level": studies[0].settings.level}
             row = {str(name): value.item() for name, value in found.data_vars.items()}
             frames.append(pd.DataFrame([keys | row]))
     return joined(frames)
@@ -268,7 +240,7 @@ TAU_BY_MODEL = Table(
     name="tau",
     title="Does accuracy predict?",
     question="predict",
-    rows=_rows,
+    rows=each_pair(tau_between, "variant", "resample", "target", "interval", "seeds"),
     caption=_caption,
     reading="Tau is 1 where two metrics rank the methods alike, −1 where one ranking is the other "
     "turned round, and 0 where half of all pairs agree. The dot is tau as observed, the line its "

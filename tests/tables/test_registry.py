@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import preflamp_stats as pls
-from preflamp_stats.analysis.evidence import DatasetEvidence
+from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import Analysis, ResultTable
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import registry
@@ -47,8 +47,8 @@ def test_no_place_of_a_caption_is_left_open(analysis: Analysis) -> None:
 def test_a_new_table_is_a_line_and_is_in_every_output(
     study: dict[str, xr.Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rows(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
-        sizes = [{"dataset": one.name, "estimate": len(one.units.labels)} for one in evidence]
+    def rows(studies: Sequence[ResampledStudy]) -> pd.DataFrame:
+        sizes = [{"dataset": one.name, "estimate": len(one.units.labels)} for one in studies]
         return pd.DataFrame(sizes)
 
     def finding(table: ResultTable, settings: Settings) -> list[str]:
