@@ -143,7 +143,7 @@ class Metric:
         return replace(self, scale=replace(self.scale, decimals=decimals))
 
 
-TAU = Metric("tau", "agreement", (), "free", "Kendall's tau", COEFFICIENT, "unknown")
+TAU = Metric("Kendall's tau", "agreement", (), "free", "Kendall's tau", COEFFICIENT, "unknown")
 """Agreement of two rankings; neither more nor less of it is better."""
 
 

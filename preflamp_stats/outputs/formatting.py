@@ -1,4 +1,4 @@
-"""Words and numbers as people read them: labels, points, intervals, p-values."""
+"""Numbers and texts as people read them: intervals, p-values, counts, one printable line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from preflamp_stats.quantities import Scale, number
+from preflamp_stats.metric import Scale, number
 from preflamp_stats.results import ResultTable
 
 __all__ = [
@@ -139,10 +139,10 @@ def count(value: float) -> str:
 
     Examples
     --------
-    >>> count(12000)
-    '12,000'
+    >>> count(12000), count(float("inf"))
+    ('12,000', '∞')
     """
-    return "" if math.isnan(value) else f"{value:,.0f}"
+    return number(value, Scale(1.0, 0)) if not abs(value) < math.inf else f"{value:,.0f}"
 
 
 def value_text(value: object) -> str:

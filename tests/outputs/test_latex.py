@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preflamp_stats.outputs.latex_text import escape_latex
-from preflamp_stats.outputs.tables import to_latex
+from preflamp_stats.outputs.csv_markdown import to_latex
 from preflamp_stats.results import Analysis, ResultTable
 
 needs_pdflatex = pytest.mark.skipif(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,13 +11,63 @@ import xarray as xr
 from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.inference.bootstrap import estimate_with_interval
 from preflamp_stats.inference.method_metrics import MethodMetric
-from preflamp_stats.kernels.rouge import ROUGE_METRICS
 from preflamp_stats.results import KEY_COLUMNS
-
-__all__ = ["metric_rows", "tidy"]
+from preflamp_stats.settings import Settings
 
 _PAIR = ("method_a", "method_b")
 _ESTIMATE_COLUMNS = ("estimate", "low", "high", "level", "n_examples", "n_users", "n_seeds")
+
+
+def each_dataset(
+    make: Callable[[DatasetEvidence], Iterable[pd.DataFrame]],
+) -> Callable[[Sequence[DatasetEvidence]], pd.DataFrame]:
+    """Make the pieces of a table of each dataset and put them one below the other."""
+    return lambda evidence: joined(frame for one in evidence for frame in make(one))
+
+
+def joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Frames one below the other; an empty frame where there is none with rows."""
+    there = [frame for frame in frames if not frame.empty]
+    return pd.concat(there, ignore_index=True) if there else pd.DataFrame()
+
+
+def asked_pairs(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Every upstream with every other downstream metric of the settings."""
+    for upstream in settings.upstream:
+        for downstream in settings.downstream:
+            if upstream != downstream:
+                yield upstream, downstream
+
+
+def metric_pairs(evidence: DatasetEvidence) -> Iterator[tuple[MethodMetric, MethodMetric]]:
+    """Upstream and downstream metrics of the settings that the dataset has."""
+    for pair in asked_pairs(evidence.settings):
+        yield from having([evidence], *pair).values()
+
+
+def having(
+    evidence: Sequence[DatasetEvidence], upstream: str, downstream: str
+) -> dict[str, tuple[MethodMetric, MethodMetric]]:
+    """Both metrics of each dataset that has them, by its name."""
+    return {
+        each.name: (each.metrics[upstream], each.metrics[downstream])
+        for each in evidence
+        if {upstream, downstream} <= set(each.metrics)
+    }
+
+
+def pair_rows(found: xr.Dataset, evidence: DatasetEvidence, *told: str) -> pd.DataFrame:
+    """Tidy rows of a pair of metrics, with those attributes of the result that are told."""
+    names = ("upstream", "downstream", *told)
+    return tidy(found, evidence, {name: found.attrs[name] for name in names})
+
+
+def asked_metrics(evidence: DatasetEvidence) -> Iterator[MethodMetric]:
+    """Metrics of the settings that the dataset has and whose sampling error is known."""
+    for name in dict.fromkeys([*evidence.settings.upstream, *evidence.settings.downstream]):
+        metric = evidence.metrics.get(name)
+        if metric is not None and metric.sums is not None:
+            yield metric
 
 
 def metric_rows(
@@ -25,22 +75,18 @@ def metric_rows(
 ) -> pd.DataFrame:
     """Rows of a metric or curve: one a method, model (and point) that has it."""
     found = estimate_with_interval(metric, evidence.settings.level)
-    keys = {**(keys or {}), **_told(evidence, metric)}
-    frame = tidy(found, evidence, keys)
+    frame = tidy(found, evidence, {**(keys or {}), **_told(metric)})
     return frame[frame["estimate"].notna()].reset_index(drop=True)
 
 
-def _told(evidence: DatasetEvidence, metric: MethodMetric) -> dict[str, Any]:
+def _told(metric: MethodMetric) -> dict[str, Any]:
     """What the file says of a metric of its own: its name in words, units, and direction."""
-    name = metric.info.name
-    if name in ROUGE_METRICS or name not in evidence.ds:
+    info = metric.info
+    if info.source != "file":
         return {}
-    attrs = evidence.ds[name].attrs
-    found = {key: str(attrs[key]) for key in ("long_name", "units") if attrs.get(key)}
-    if "higher_is_better" in attrs:
-        higher = str(attrs["higher_is_better"]).lower() in ("1", "true")
-        return {**found, "higher_is_better": higher}
-    return found
+    told = {"long_name": info.words if info.words != info.name else "", "units": info.scale.unit}
+    found: dict[str, Any] = {column: text for column, text in told.items() if text}
+    return found | ({"higher_is_better": info.sign > 0} if info.sign else {})
 
 
 def tidy(

@@ -8,7 +8,7 @@ import xarray as xr
 
 import preflamp_stats as pls
 from preflamp_stats.analysis.evidence import DatasetEvidence, gather
-from preflamp_stats.analysis.tidy import metric_rows, tidy
+from preflamp_stats.tables.rows import metric_rows, tidy
 
 
 def evidence(**attrs: object) -> DatasetEvidence:

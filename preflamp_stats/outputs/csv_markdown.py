@@ -10,12 +10,10 @@ import numpy as np
 import pandas as pd
 
 from preflamp_stats.outputs.formatting import sentence
-from preflamp_stats.outputs.grid import Cell, Grid
-from preflamp_stats.outputs.latex import to_latex
-from preflamp_stats.outputs.layout import lay_out
+from preflamp_stats.outputs.layout import Cell, Grid, lay_out
 from preflamp_stats.results import ResultTable
 
-__all__ = ["guard_formula", "to_csv", "to_latex", "to_markdown"]
+__all__ = ["guard_formula", "to_csv", "to_markdown"]
 
 # The full-width forms are read as formulas by spreadsheets in East Asian locales.
 _FORMULA_STARTS = tuple("=+-@'＝＋－＠")
