@@ -13,11 +13,11 @@ from pathlib import Path
 
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.aside import lock
+from preflamp_stats.outputs.csv_markdown import to_csv, to_markdown
 from preflamp_stats.outputs.figures import render_figures
 from preflamp_stats.outputs.latex import to_latex
 from preflamp_stats.outputs.record import RECORD_KEY, to_json
 from preflamp_stats.outputs.report import to_html
-from preflamp_stats.outputs.csv_markdown import to_csv, to_markdown
 from preflamp_stats.results import Analysis
 
 __all__ = ["render_files", "write_analysis"]
