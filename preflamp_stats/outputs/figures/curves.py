@@ -187,7 +187,10 @@ def _bands(panel: Axes, rows: pd.DataFrame, looks: dict[str, style.Look]) -> Non
             areas.append((np.concatenate([edge[0], edge[1][::-1]]), look.colour))
     lines.sort(key=lambda line: not line[1].grey)
     bands = PolyCollection(
-        [area for area, _ in areas], facecolors=[c for _, c in areas], alpha=0.14, linewidths=0
+        [area for area, _ in areas],
+        facecolors=[colour for _, colour in areas],
+        alpha=0.14 if len(areas) < 7 else 0.07,
+        linewidths=0,
     )
     joined = LineCollection(
         [line for line, _ in lines],

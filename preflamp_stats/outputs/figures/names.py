@@ -15,6 +15,7 @@ from matplotlib.ft2font import FT2Font
 
 from preflamp_stats.outputs.facets import Facet
 from preflamp_stats.outputs.formatting import one_line
+from preflamp_stats.schema import UNNAMED_DATASET
 
 __all__ = ["plain", "shorten", "titles", "width"]
 
@@ -77,21 +78,20 @@ def shorten(names: Iterable[str], longest: int = 26) -> dict[str, str]:
 
 
 def titles(places: Iterable[Facet], longest: int) -> dict[Facet, str]:
-    """Titles of panels; a long dataset is cut before its model is.
+    """Titles of panels; a long dataset is cut before its model is, one without a name is not named.
 
     Examples
     --------
     >>> titles([Facet("a dataset with a long name", "1B")], 20)
-    {Facet(dataset='a dataset with a long name', model='1B'): 'a data…ng name · 1B'}
+    {Facet(dataset='a dataset with a long name', model='1B'): 'a data…ong name · 1B'}
     """
     places = list(places)
-    models = shorten({place.model: None for place in places if place.model}, max(longest // 2, 12))
+    models = shorten((place.model for place in places if place.model), max(longest // 2, 12))
     room = longest - max(map(len, models.values()), default=-3) - 3
-    datasets = shorten({place.dataset: None for place in places if place.dataset}, max(room, 12))
+    names = [place.dataset for place in places if place.dataset]
+    datasets = shorten([] if set(names) == {UNNAMED_DATASET} else names, max(room, 12))
     return {
-        place: " · ".join(
-            part for part in (datasets.get(place.dataset), models.get(place.model)) if part
-        )
+        place: " · ".join(filter(None, (datasets.get(place.dataset), models.get(place.model))))
         for place in places
     }
 

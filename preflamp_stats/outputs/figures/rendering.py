@@ -46,7 +46,7 @@ def render(figure: Figure, kinds: Sequence[str] = KINDS) -> dict[str, bytes]:
         By kind; without dates. PDF keeps text as text.
     """
     with plotting():
-        pixels = _pixels(figure) if {"png", "palette"} & set(kinds) else Image.new("RGB", (1, 1))
+        pixels: Any = _pixels(figure) if {"png", "palette"} & set(kinds) else None
         return {kind: _pdf(figure) if kind == "pdf" else _png(pixels, kind) for kind in kinds}
 
 

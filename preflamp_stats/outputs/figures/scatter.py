@@ -64,12 +64,13 @@ def draw(analysis: Analysis, generation: pd.DataFrame) -> layout.Drawn | None:
             there, absent = shown[shown["value"].notna()], shown[shown["value"].isna()]
             looked = [looks[method] for method in there["method"]]
             style.points(axes, there["value"], there["value_y"], looked)
-            absent_rows: Any = absent.itertuples()
-            for row in absent_rows:
-                look = looks[row.method]
-                axes.axhline(row.value_y, color=look.colour, linestyle=look.line, linewidth=0.9)
+            for own in absent.to_dict("records"):
+                look = looks[own["method"]]
+                axes.axhline(own["value_y"], color=look.colour, linestyle=look.line, linewidth=0.9)
                 if not look.grey:
-                    axes.axhspan(row.below_y, row.above_y, color=look.colour, alpha=0.12, lw=0)
+                    axes.axhspan(
+                        own["below_y"], own["above_y"], color=look.colour, alpha=0.12, linewidth=0
+                    )
         style.bars(axes, there["value_y"], there["below"], there["above"], looked, "x")
         style.bars(axes, there["value"], there["below_y"], there["above_y"], looked, "y")
         layout.few_ticks(axes.yaxis)
