@@ -16,8 +16,8 @@ Kind = Literal[
     "key", "metric", "axis", "estimate", "difference", "coefficient", "p value", "count",
     "own number", "text",
 ]  # fmt: skip
-"""What a column holds: a ``metric`` is a key that names one, an ``axis`` is what a curve runs along,
-an ``own number`` has no unit that is known."""
+"""What a column holds: a ``metric`` is a key that names one, an ``axis`` is what a curve runs
+along, an ``own number`` has no unit that is known."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import xarray as xr
 
 import preflamp_stats as pls
 from preflamp_stats.errors import InputError
-from preflamp_stats.outputs.tables import to_csv
+from preflamp_stats.outputs.csv_markdown import to_csv
 from preflamp_stats.tables.registry import TABLES
 
 SETTINGS = pls.Settings(resamples=200)
