@@ -1,4 +1,4 @@
-"""A share of the cases of benchmarks/fuzz.py, and of tables that hypothesis draws."""
+"""A share of the cases of benchmarks/robustness/fuzz.py, and of tables that hypothesis draws."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from hypothesis import strategies as st
 
 from preflamp_stats.cli import main
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 pytest.importorskip("pyarrow")
 
 import fuzz
-from robustness import sandbox
+from harness import sandbox
 
 FIRST = 10**6
 """Seeds of these tests; those of the long runs start at 0."""

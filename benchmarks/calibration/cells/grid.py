@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from calibration_cells import tests_of_association as association
-from calibration_cells import tests_of_methods as methods
-from calibration_cells.tau_intervals import (
+from cells import tests_of_association as association
+from cells import tests_of_methods as methods
+from cells.tau_intervals import (
     TauCell,
     peer_study,
     pooled_study,

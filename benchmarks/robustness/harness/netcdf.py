@@ -10,7 +10,7 @@ from typing import Any
 import netCDF4
 import numpy as np
 
-from robustness.mutations import TEXTS
+from harness.mutations import TEXTS
 
 __all__ = ["spoil_netcdf"]
 

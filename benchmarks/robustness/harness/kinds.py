@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from robustness.mutations import spoil_bytes, spoil_csv, spoil_json, spoil_jsonl, spoil_toml
-from robustness.netcdf import spoil_netcdf
+from harness.mutations import spoil_bytes, spoil_csv, spoil_json, spoil_jsonl, spoil_toml
+from harness.netcdf import spoil_netcdf
 
 __all__ = ["KINDS", "Kind", "prepare"]
 

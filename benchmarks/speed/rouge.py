@@ -1,6 +1,6 @@
 """ROUGE of many pairs: this package against rouge-score, in one run on the same texts.
 
-    python benchmarks/rouge.py --pairs 20000
+    python benchmarks/speed/rouge.py --pairs 20000
 
 Prints a Markdown table with CPU seconds (both use one thread) and their ratio, and fails unless
 every value is equal.

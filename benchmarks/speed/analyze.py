@@ -1,11 +1,11 @@
 """Time an analysis stage by stage, and its memory against the size of the file.
 
-``python benchmarks/analyze.py stages`` analyses 12 methods × 3 models × 100,000 examples and says
-where the processor time goes. ``python benchmarks/analyze.py size`` writes files of 20 methods × 3
-models with reward traces of 64 tokens and growing numbers of examples, block by block, and analyses
-each in processes of their own, by our own blocks and through dask, in threads and (``--cluster``)
-on a cluster of two workers, whose tables must be the same to the byte; ``--plot FILE`` draws time
-and memory against size. 1,000,000 examples take 31 GB of disk.
+``python benchmarks/speed/analyze.py stages`` analyses 12 methods × 3 models × 100,000 examples and
+says where the processor time goes. ``python benchmarks/speed/analyze.py size`` writes files of 20
+methods × 3 models with reward traces of 64 tokens and growing numbers of examples, block by block,
+and analyses each in processes of their own, by our own blocks and through dask, in threads and
+(``--cluster``) on a cluster of two workers, whose tables must be the same to the byte; ``--plot
+FILE`` draws time and memory against size. 1,000,000 examples take 31 GB of disk.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Speed of the backend against the obvious way of doing the same, each measured in one run.
 
-    python benchmarks/backend.py                  # tiny (1 M) and mid (25 M) on the CPU
-    python benchmarks/backend.py --device cuda    # 0.5B and 7B shapes in bfloat16
+    python benchmarks/speed/backend.py                  # tiny (1 M) and mid (25 M) on the CPU
+    python benchmarks/speed/backend.py --device cuda    # 0.5B and 7B shapes in bfloat16
 
 Weights are random, so nothing is downloaded; a shape is all that speed depends on. Every pair of
 ways is checked to give the same numbers before it is timed. Each time is the least of several, and

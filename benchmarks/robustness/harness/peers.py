@@ -22,6 +22,19 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
+from harness.random_cases import (
+    Draw,
+    complete_scores,
+    credits_and_seed,
+    credits_of_users,
+    differences,
+    effects,
+    p_values,
+    paired_scores,
+    rows_of_users,
+    two_metrics,
+    two_texts,
+)
 from preflamp_stats.inference.intervals import percentile_limits
 from preflamp_stats.kernels.clustered import clustered_slope, user_products
 from preflamp_stats.kernels.covariance import means_covariance
@@ -39,19 +52,6 @@ from preflamp_stats.kernels.reliability import reliability
 from preflamp_stats.kernels.resampling import bootstrap_counts, resampled_ratios
 from preflamp_stats.kernels.rouge import rouge_scores
 from preflamp_stats.kernels.scoring import credit_by_weight
-from robustness.random_cases import (
-    Draw,
-    complete_scores,
-    credits_and_seed,
-    credits_of_users,
-    differences,
-    effects,
-    p_values,
-    paired_scores,
-    rows_of_users,
-    two_metrics,
-    two_texts,
-)
 
 __all__ = ["COMPARISONS", "R_COMPARISONS", "Comparison", "RComparison"]
 

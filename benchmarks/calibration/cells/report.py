@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from calibration_cells.figures import draw_figures
-from calibration_cells.grid import GROUPS
-from calibration_cells.outcomes import Cell, Estimate, by_group
-from calibration_cells.summary import read_summary, write_summary
-from calibration_cells.tables import (
+from cells.figures import draw_figures
+from cells.grid import GROUPS
+from cells.outcomes import Cell, Estimate, by_group
+from cells.summary import read_summary, write_summary
+from cells.tables import (
     GROUPS_OF_TESTS,
     LARGEST_SIZE,
     LEAST_COVERAGE,
@@ -28,7 +28,7 @@ from calibration_cells.tables import (
 
 __all__ = ["write_report"]
 
-_PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
+_PAGE = Path(__file__).parents[3] / "docs" / "calibration.md"
 _WIDEST_RATIO = 1.15
 _LEAST_RELIABILITY = 0.5
 # One-sided 97.5 %: what simulation error alone reaches once in 40 cells.

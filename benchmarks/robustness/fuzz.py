@@ -1,10 +1,10 @@
 """Spoil inputs of every kind and see that each command succeeds or says in one line what is wrong.
 
-``python benchmarks/fuzz.py run --cases 20000 --out FILE`` runs the cases, each in a child process
-under limits of memory and time, appends one line a case to FILE and prints what failed; a stopped
-run goes on where it was. ``python benchmarks/fuzz.py replay KIND SEED`` runs one case again and
-shows what it prints; ``--keep FOLDER`` keeps its input. ``python benchmarks/fuzz.py report FILE``
-prints the tables of docs/reliability.md.
+``python benchmarks/robustness/fuzz.py run --cases 20000 --out FILE`` runs the cases, each in a
+child process under limits of memory and time, appends one line a case to FILE and prints what
+failed; a stopped run goes on where it was. ``python benchmarks/robustness/fuzz.py replay KIND
+SEED`` runs one case again and shows what it prints; ``--keep FOLDER`` keeps its input. ``python
+benchmarks/robustness/fuzz.py report FILE`` prints the tables of docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("MPLBACKEND", "agg")
-sys.path.insert(0, str(Path(__file__).parent))
 
-from robustness.inputs import make_inputs  # noqa: E402
-from robustness.kinds import KINDS, prepare  # noqa: E402
-from robustness.sandbox import Outcome, run_forked  # noqa: E402
+from harness.inputs import make_inputs  # noqa: E402
+from harness.kinds import KINDS, prepare  # noqa: E402
+from harness.sandbox import Outcome, run_forked  # noqa: E402
 
 CORE = (
     "preflamp_backend.data.build",

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from calibration_cells.outcomes import Cell, Estimate
+from cells.outcomes import Cell, Estimate
 
 __all__ = ["COLUMNS", "read_summary", "write_summary"]
 

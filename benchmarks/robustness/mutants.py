@@ -1,11 +1,11 @@
 """Change the kernels and inference a little, at random, and see whether their tests notice.
 
-``python benchmarks/mutants.py --sample 400 --seed 1 --folder FOLDER`` copies the repository to
-FOLDER, lets mutmut (``pip install 'mutmut>=3.8,<4'``; its settings are in pyproject.toml) make
-every mutant of ``preflamp_stats/kernels`` and ``preflamp_stats/inference``, draws a sample of them,
-runs the tests of these two packages on each and prints how many were killed; which survived is
-written to FOLDER/survivors.txt, each to be read with ``mutmut show NAME`` in FOLDER. A stopped run
-goes on.
+``python benchmarks/robustness/mutants.py --sample 400 --seed 1 --folder FOLDER`` copies the
+repository to FOLDER, lets mutmut (``pip install 'mutmut>=3.8,<4'``; its settings are in
+pyproject.toml) make every mutant of ``preflamp_stats/kernels`` and ``preflamp_stats/inference``,
+draws a sample of them, runs the tests of these two packages on each and prints how many were
+killed; which survived is written to FOLDER/survivors.txt, each to be read with ``mutmut show NAME``
+in FOLDER. A stopped run goes on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("kernels", "inference")
 SURVIVED = (0,)
 UNTESTED = (5, 33)

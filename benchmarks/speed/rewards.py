@@ -1,7 +1,7 @@
 """Time of training reward models: features of pairs once, every method, a new user.
 
-    python benchmarks/rewards.py                    # 10,000 pairs, 1 M parameters
-    python benchmarks/rewards.py --pairs 1000
+    python benchmarks/speed/rewards.py                    # 10,000 pairs, 1 M parameters
+    python benchmarks/speed/rewards.py --pairs 1000
 
 Weights are random and texts are of random words, so nothing is downloaded; preferences are planted
 in the features, so that the methods have something to learn and do not stop at once. Beside the

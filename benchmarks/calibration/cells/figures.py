@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from calibration_cells.outcomes import Cell
-from calibration_cells.tables import GROUPS_OF_TESTS, LARGEST_SIZE, LEAST_COVERAGE, width_ratio
+from cells.outcomes import Cell
+from cells.tables import GROUPS_OF_TESTS, LARGEST_SIZE, LEAST_COVERAGE, width_ratio
 
 __all__ = ["draw_figures"]
 

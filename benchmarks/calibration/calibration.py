@@ -1,10 +1,10 @@
 """Measure the coverage of every interval and the size and power of every test, by simulation.
 
-``python benchmarks/calibration.py run --out FILE`` simulates the studies of every cell in parallel
-and appends the outcome of each finished chunk to FILE; a stopped run goes on where it was.
-``--studies 2 --only tau`` is a quick look; ``--where n_methods=6 correlation=0 --studies 5000``
-looks closely at some cells. ``python benchmarks/calibration.py report FILE`` writes the tables and
-plots of docs/calibration.md.
+``python benchmarks/calibration/calibration.py run --out FILE`` simulates the studies of every cell
+in parallel and appends the outcome of each finished chunk to FILE; a stopped run goes on where it
+was. ``--studies 2 --only tau`` is a quick look; ``--where n_methods=6 correlation=0 --studies
+5000`` looks closely at some cells. ``python benchmarks/calibration/calibration.py report FILE``
+writes the tables and plots of docs/calibration.md.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -26,9 +25,8 @@ import numpy as np
 # One thread a process: the processes share the cores already.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
-sys.path.insert(0, str(Path(__file__).parent))
 
-from calibration_cells.grid import GROUPS  # noqa: E402
+from cells.grid import GROUPS  # noqa: E402
 
 CHUNK = 25
 
@@ -191,7 +189,7 @@ def main() -> None:
             where=dict(options.where),
         )
     else:
-        from calibration_cells.report import write_report
+        from cells.report import write_report
 
         write_report(read(options.results), options.docs)
 

@@ -1,7 +1,7 @@
 """How narrow can an interval of tau be that covers whatever the true correlation is?
 
-    python benchmarks/least_width.py                     # the designs of docs/calibration.md
-    python benchmarks/least_width.py --methods 6 --reliability 0.7 --correlations -0.5 0.5 0.95
+    python benchmarks/calibration/least_width.py    # the designs of docs/calibration.md
+    python benchmarks/calibration/least_width.py --methods 6 --reliability 0.7 --correlations 0.5
 
 The percentile interval is narrow and covers where the true tau happens to be near 0; an interval
 that must also cover where it is not has to be wider, since the same data can come from either. This

@@ -1,6 +1,6 @@
 """Time the bootstrapped Kendall's tau over users against the ways people do it now.
 
-Run with ``python benchmarks/bootstrap_tau.py``; ``pip install 'preflamp-stats[bench]'`` adds
+Run with ``python benchmarks/speed/bootstrap_tau.py``; ``pip install 'preflamp-stats[bench]'`` adds
 nlpstats, which is otherwise reported as not installed. Every figure is of the same run on the same
 data; read the ratios, not the seconds. The large cases run in a process of their own, whose peak
 memory beside the imports is compared with the size of the two matrices of correctness.

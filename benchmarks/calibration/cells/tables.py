@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration_cells.outcomes import Cell, Estimate
+from cells.outcomes import Cell, Estimate
 
 __all__ = [
     "GROUPS_OF_TESTS",

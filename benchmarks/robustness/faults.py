@@ -1,10 +1,10 @@
 """Kill, interrupt, starve and race the commands that write, and compare what they leave.
 
-``python benchmarks/faults.py run --trials 200 --out FILE`` draws so many trials of each kind of
-fault, appends one line a trial to FILE and prints what failed; ``report FILE`` prints the table of
-docs/reliability.md. A trial is good if no file was ever seen half-written under its final name, the
-command that was disturbed ended as it should, and running it again gives, to the byte, what a run
-gives that nothing disturbed, with nothing left beside it.
+``python benchmarks/robustness/faults.py run --trials 200 --out FILE`` draws so many trials of each
+kind of fault, appends one line a trial to FILE and prints what failed; ``report FILE`` prints the
+table of docs/reliability.md. A trial is good if no file was ever seen half-written under its final
+name, the command that was disturbed ended as it should, and running it again gives, to the byte,
+what a run gives that nothing disturbed, with nothing left beside it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ from pathlib import Path
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
-sys.path.insert(0, str(Path(__file__).parent))
 
 from fuzz import HAS_BACKEND, inputs_in, warm_up  # noqa: E402
-from robustness.jobs import (  # noqa: E402
+from harness.jobs import (  # noqa: E402
     JOBS,
     Job,
     Reference,

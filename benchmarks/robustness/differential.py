@@ -1,9 +1,10 @@
 """Compute every estimate a second time with somebody else's code, on random cases.
 
-``python benchmarks/differential.py run --cases 5000`` draws so many cases of each quantity, with
-ties, NaN and unequal users, and prints the table of docs/reliability.md; a case beyond its
-tolerance is printed with its number, and the command ends with status 1. R's comparisons run where
-``Rscript`` and the packages boot and psych are found, and are said to be left out where not.
+``python benchmarks/robustness/differential.py run --cases 5000`` draws so many cases of each
+quantity, with ties, NaN and unequal users, and prints the table of docs/reliability.md; a case
+beyond its tolerance is printed with its number, and the command ends with status 1. R's comparisons
+run where ``Rscript`` and the packages boot and psych are found, and are said to be left out where
+not.
 """
 
 from __future__ import annotations
@@ -22,10 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from robustness.peers import COMPARISONS, R_COMPARISONS, Comparison, RComparison
+from harness.peers import COMPARISONS, R_COMPARISONS, Comparison, RComparison
 
 HAS_R = shutil.which("Rscript") is not None
 _BLOCK = 250

@@ -1,9 +1,9 @@
 """Analyse one file on several threads, through dask and on several Pythons: the same bytes?
 
-``python benchmarks/determinism.py .venv312/bin/python …`` simulates a study, analyses it with the
-running interpreter on 1, 2 and 4 threads and through dask, does the same with every interpreter
-named (in which the package is installed), and compares the bytes of all CSV files. It ends with
-status 1 where any differ.
+``python benchmarks/robustness/determinism.py .venv312/bin/python …`` simulates a study, analyses it
+with the running interpreter on 1, 2 and 4 threads and through dask, does the same with every
+interpreter named (in which the package is installed), and compares the bytes of all CSV files. It
+ends with status 1 where any differ.
 """
 
 from __future__ import annotations
