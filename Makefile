@@ -20,6 +20,8 @@ test-all: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	PYTHONPATH=backend $(BIN)/lint-imports --no-cache
+	$(BIN)/python .ci/house.py
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
