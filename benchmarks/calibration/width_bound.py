@@ -22,17 +22,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "Bound",
-    "Design",
-    "Setting",
-    "best_intervals",
-    "concordance",
-    "dual",
-    "least_width",
-    "simulate",
-]
-
 Array = NDArray[np.float64]
 
 _SIGNS_AT_ONCE = 2_000_000

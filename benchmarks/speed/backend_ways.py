@@ -15,23 +15,6 @@ from preflamp_backend.models import Backbone, HeadReward, LanguageModel
 from preflamp_backend.rewards.linear import LinearHead
 from preflamp_backend.text import Encoding
 
-__all__ = [
-    "CANDIDATES",
-    "NEW_TOKENS",
-    "PROMPTS",
-    "SHAPES",
-    "TOP_K",
-    "Shape",
-    "Subject",
-    "generate",
-    "guided",
-    "make_subject",
-    "naive_guided",
-    "naive_logprobs",
-    "naive_trace",
-    "ours",
-]
-
 PROMPTS, CANDIDATES, NEW_TOKENS, TOP_K = 16, 2, 32, 10
 
 

@@ -17,8 +17,6 @@ from cells.tau_intervals import (
     tau_study,
 )
 
-__all__ = ["GROUPS", "Group"]
-
 Cells = Sequence[tuple[Any, Mapping[str, Any]]]
 
 

@@ -1,15 +1,18 @@
-"""What came of the studies of each cell, from the records of the runner."""
+"""What came of the studies of each cell: from the runner's records, and as the CSV that is kept.
+
+The CSV holds every measured outcome of every cell, a row each: what the page and the paper quote.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-__all__ = ["Cell", "Estimate", "by_group"]
+import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -68,21 +71,48 @@ def by_group(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Cell]]:
 
     A chunk that was simulated twice counts once.
     """
-    chunks = {record["key"]: record for record in records}
-    gathered: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for record in chunks.values():
-        name = json.dumps(record["design"], sort_keys=True)
-        gathered.setdefault((record["group"], name), []).append(record)
+    cells: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for record in {record["key"]: record for record in records}.values():
+        design = json.dumps(record["design"], sort_keys=True)
+        cells.setdefault((record["group"], design), []).append(record)
     found: dict[str, list[Cell]] = {}
-    for (group, _), members in gathered.items():
-        sums: dict[str, Any] = {}
-        for record in members:
-            for outcome, values in record["outcomes"].items():
-                sums[outcome] = np.add(sums.get(outcome, 0), values)
-        n_studies = sum(json.loads(record["key"])[-1] for record in members)
+    for (group, _), members in cells.items():
+        sums = pd.DataFrame([record["outcomes"] for record in members]).map(np.array).sum()
         outcomes = {
-            outcome: Estimate.of(int(n), float(total), float(squares))
-            for outcome, (n, total, squares) in sums.items()
+            str(name): Estimate.of(int(n), float(total), float(squares))
+            for name, (n, total, squares) in sums.items()
         }
+        n_studies = sum(json.loads(record["key"])[-1] for record in members)
         found.setdefault(group, []).append(Cell(members[0]["design"], n_studies, outcomes))
+    return found
+
+
+def write_summary(groups: Mapping[str, Sequence[Cell]], path: Path) -> Path:
+    """Write a row for each group, cell and outcome, and return the path.
+
+    ``design`` is JSON with sorted keys, ``n`` the number of studies in which the outcome is
+    defined, ``se`` its Monte Carlo standard error.
+    """
+    rows = [
+        {"group": group, "design": json.dumps(dict(cell.design), sort_keys=True)}
+        | {"studies": cell.n_studies, "outcome": outcome}
+        | vars(estimate)
+        for group, cells in groups.items()
+        for cell in cells
+        for outcome, estimate in cell.outcomes.items()
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6g", na_rep="nan")
+    return path
+
+
+def read_summary(path: Path) -> dict[str, list[Cell]]:
+    """Cells by group from a CSV that :func:`write_summary` wrote; none where there is no file."""
+    found: dict[str, list[Cell]] = {}
+    if path.exists():
+        keys = ["group", "design", "studies"]
+        for (group, design, studies), rows in pd.read_csv(path).groupby(keys, sort=False):
+            values = zip(rows["outcome"], rows["n"], rows["mean"], rows["se"], strict=True)
+            outcomes = {name: Estimate(*estimate) for name, *estimate in values}
+            found.setdefault(group, []).append(Cell(json.loads(design), studies, outcomes))
     return found

@@ -12,12 +12,11 @@ import numpy as np
 
 from cells.figures import draw_figures
 from cells.grid import GROUPS
-from cells.outcomes import Cell, Estimate, by_group
-from cells.summary import read_summary, write_summary
+from cells.outcomes import Cell, Estimate, by_group, read_summary, write_summary
 from cells.tables import (
-    GROUPS_OF_TESTS,
     LARGEST_SIZE,
     LEAST_COVERAGE,
+    TESTS,
     Shares,
     peer_table,
     share_table,
@@ -25,8 +24,6 @@ from cells.tables import (
     tau_table,
     width_ratio,
 )
-
-__all__ = ["write_report"]
 
 _PAGE = Path(__file__).parents[3] / "docs" / "calibration.md"
 _WIDEST_RATIO = 1.15
@@ -92,27 +89,22 @@ def _parts(groups: dict[str, list[Cell]], figures: Sequence[str]) -> dict[str, s
     """Generated parts of the page by the name of their markers."""
     tau = groups.get("tau", [])
     grid, beyond = [c for c in tau if _in_grid(c)], [c for c in tau if not _in_grid(c)]
-    by_kind = {
-        kind: "\n\n".join(
-            f"### {shares.title}\n\n{f'{shares.note}{chr(10) * 2}' if shares.note else ''}"
-            + share_table(groups[name.removesuffix(" size")], shares)
-            for name, shares in GROUPS_OF_TESTS.items()
-            if shares.kind == kind and name.removesuffix(" size") in groups
-        )
-        for kind in ("size", "power", "coverage")
-    }
     sizes = sorted({c.design["n_methods"] for c in grid})
+    by_size = {m: [c for c in grid if c.design["n_methods"] == m] for m in sizes}
     parts = {
         "summary": _summary(groups, grid, beyond),
-        "grid": "\n\n".join(
-            f"### {m} methods\n\n" + tau_table([c for c in grid if c.design["n_methods"] == m])
-            for m in sizes
-        ),
+        "grid": "\n\n".join(f"### {m} methods\n\n{tau_table(by_size[m])}" for m in sizes),
         "beyond": tau_table(beyond) if beyond else "",
         "peers": peer_table(groups["peers"]) if "peers" in groups else "",
-        **by_kind,
         "studies": _studies(groups),
     }
+    for kind in ("size", "power", "coverage"):
+        shown = [each for each in TESTS if each.kind == kind and each.group in groups]
+        blocks = [
+            (f"### {each.title}", each.note, share_table(groups[each.group], each))
+            for each in shown
+        ]
+        parts[kind] = "\n\n".join(text for block in blocks for text in block if text)
     captions = {
         "coverage": "Coverage of the intervals of tau; bars are Monte Carlo standard errors",
         "width": "Width of the default interval over that of the percentile interval",
@@ -131,33 +123,25 @@ def _in_grid(cell: Cell) -> bool:
 
 
 def _summary(groups: dict[str, list[Cell]], grid: list[Cell], beyond: list[Cell]) -> str:
-    lines = []
-    for where, cells in (("grid", grid), ("cells beyond it", beyond)):
-        if cells:
-            lines += [_worst_coverage(f"Tau, {where}", name, cells) for name in _targets(where)]
-    tau = [*grid, *beyond]
-    if tau:
+    plain = ("model", "guaranteed", "percentile")
+    lines = [_worst_coverage("Tau, grid", name, grid) for name in (*plain, "population") if grid]
+    # Beyond the grid the population is not always normal, and its tau not known.
+    lines += [_worst_coverage("Tau, cells beyond it", name, beyond) for name in plain if beyond]
+    if tau := [*grid, *beyond]:
         lines += [*_widths(tau), _bias(tau)]
     lines += [
-        _worst_share(shares, groups[name.removesuffix(" size")])
-        for name, shares in GROUPS_OF_TESTS.items()
-        if shares.kind != "power" and name.removesuffix(" size") in groups
+        _worst_share(each, groups[each.group])
+        for each in TESTS
+        if each.kind != "power" and each.group in groups
     ]
     return "\n".join(f"* {line}" for line in lines)
 
 
-def _targets(where: str) -> tuple[str, ...]:
-    # Beyond the grid the population is not always normal, and its tau not known.
-    plain = ("model", "guaranteed", "percentile")
-    return (*plain, "population") if where == "grid" else plain
-
-
 def _worst_coverage(where: str, name: str, cells: list[Cell]) -> str:
-    shares = [cell[f"{name} covers"] for cell in cells]
-    worst = int(np.argmin([share.mean for share in shares]))
-    below, surely = _count_misses(shares, LEAST_COVERAGE, -1)
+    worst = min(cells, key=lambda cell: cell[f"{name} covers"].mean)
+    below, surely = _count_misses([c[f"{name} covers"] for c in cells], LEAST_COVERAGE, -1)
     return (
-        f"{where}, *{name}*: worst coverage {_share(shares[worst])} ({tau_name(cells[worst])}); "
+        f"{where}, *{name}*: worst coverage {_share(worst[f'{name} covers'])} ({tau_name(worst)}); "
         f"{below} of {len(cells)} cells below {LEAST_COVERAGE}, {surely} of them beyond simulation "
         "error."
     )
@@ -166,15 +150,14 @@ def _worst_coverage(where: str, name: str, cells: list[Cell]) -> str:
 def _widths(cells: list[Cell]) -> list[str]:
     fair = [c for c in cells if c["percentile covers"].mean >= LEAST_COVERAGE]
     wide = [c for c in fair if width_ratio(c) > _WIDEST_RATIO]
-    listed = "; ".join(f"{tau_name(c)}: {width_ratio(c):.2f}" for c in wide)
-    largest = (
-        f" (largest ratio there {max(map(width_ratio, fair)):.2f})" if fair and not wide else ""
-    )
+    listed = ": " + "; ".join(f"{tau_name(c)}: {width_ratio(c):.2f}" for c in wide)
+    if not wide:
+        largest = max(map(width_ratio, fair), default=np.nan)
+        listed = f" (largest ratio there {largest:.2f})" if fair else ""
     guaranteed = sum(c["model width"].mean > c["guaranteed width"].mean for c in cells)
     return [
         f"The percentile interval covers at least {LEAST_COVERAGE} in {len(fair)} of {len(cells)} "
-        f"cells; in {len(wide)} of those ours is more than {_WIDEST_RATIO} times as wide"
-        f"{f': {listed}' if wide else largest}.",
+        f"cells; in {len(wide)} of those ours is more than {_WIDEST_RATIO} times as wide{listed}.",
         *_widths_whatever_the_correlation(cells),
         f"Ours is wider than the guaranteed interval in {guaranteed} cells.",
     ]
@@ -184,14 +167,11 @@ def _widths_whatever_the_correlation(cells: list[Cell]) -> list[str]:
     """Where the percentile interval can be relied on without knowing the answer beforehand."""
     settings: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in cells:
-        known = {k: v for k, v in cell.design.items() if k != "correlation"}
-        settings.setdefault(tuple(known.values()), []).append(cell)
+        known = tuple(v for k, v in cell.design.items() if k != "correlation")
+        settings.setdefault(known, []).append(cell)
     several = [alike for alike in settings.values() if len(alike) > 1]
-    safe = [
-        alike
-        for alike in several
-        if min(c["percentile covers"].mean for c in alike) >= LEAST_COVERAGE
-    ]
+    covers = [min(c["percentile covers"].mean for c in alike) for alike in several]
+    safe = [a for a, least in zip(several, covers, strict=True) if least >= LEAST_COVERAGE]
     if not safe:
         return []
     widest = max((c for alike in safe for c in alike), key=width_ratio)
@@ -219,25 +199,23 @@ def _bias(cells: list[Cell]) -> str:
 
 def _worst_share(shares: Shares, cells: list[Cell]) -> str:
     """The worst cell of our tests in a group, and how many miss."""
-    sign = 1 if shares.kind == "size" else -1
-    limit = LARGEST_SIZE if shares.kind == "size" else LEAST_COVERAGE
+    size = shares.kind == "size"
+    sign, limit = (1, LARGEST_SIZE) if size else (-1, LEAST_COVERAGE)
     found = []
     for name in shares.ours:
-        there = [cell for cell in cells if name in cell.outcomes]
-        if there:
-            worst = max(there, key=lambda c: sign * c[name].mean)
-            below, surely = _count_misses([c[name] for c in there], limit, sign)
+        if there := [cell[name] for cell in cells if name in cell.outcomes]:
+            worst = max(there, key=lambda share: sign * share.mean)
+            below, surely = _count_misses(there, limit, sign)
             tail = f", {below} cells past {limit} ({surely} beyond simulation error)"
-            found.append(f"*{name}* {_share(worst[name])}{tail if below else ''}")
-    what = "largest size" if shares.kind == "size" else "worst coverage"
+            found.append(f"*{name}* {_share(worst)}{tail if below else ''}")
+    what = "largest size" if size else "worst coverage"
     return f"{shares.title}, {what} over {len(cells)} cells: {'; '.join(found)}."
 
 
 def _count_misses(shares: Sequence[Estimate], limit: float, sign: int) -> tuple[int, int]:
     """How many lie beyond the limit, and how many by more than simulation error."""
-    beyond = [sign * (share.mean - limit) for share in shares]
-    error = [_Z * share.se for share in shares]
-    return sum(b > 0 for b in beyond), sum(b > e for b, e in zip(beyond, error, strict=True))
+    beyond = [(sign * (share.mean - limit), _Z * share.se) for share in shares]
+    return sum(b > 0 for b, _ in beyond), sum(b > error for b, error in beyond)
 
 
 def _share(estimate: Estimate) -> str:
@@ -248,11 +226,11 @@ def _studies(groups: dict[str, list[Cell]]) -> str:
     """How many studies each group rests on, and its seed."""
     lines = ["| group | cells | studies a cell | seed |", "|---|---:|---:|---:|"]
     for name, group in GROUPS.items():
-        numbers = [cell.n_studies for cell in groups.get(name, [])]
-        few, many = (min(numbers), max(numbers)) if numbers else (0, 0)
+        numbers = [cell.n_studies for cell in groups.get(name, [])] or [0]
+        few, many = min(numbers), max(numbers)
+        done = len(groups.get(name, []))
         studies = f"{few}" if few == many else f"{few}–{many}"
-        planned = "" if few >= group.n_studies else f" of {group.n_studies}"
-        done = f"{len(numbers)}"
-        cells = done if len(numbers) == len(group.cells) else f"{done} of {len(group.cells)}"
-        lines.append(f"| {name} | {cells} | {studies}{planned} | {group.seed} |")
+        studies += "" if few >= group.n_studies else f" of {group.n_studies}"
+        cells = f"{done}" if done == len(group.cells) else f"{done} of {len(group.cells)}"
+        lines.append(f"| {name} | {cells} | {studies} | {group.seed} |")
     return "\n".join(lines)

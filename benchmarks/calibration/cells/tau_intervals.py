@@ -24,8 +24,6 @@ from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.reliability import reliability
 from preflamp_stats.kernels.resampling import resampled_ratios
 
-__all__ = ["TauCell", "peer_study", "pooled_study", "slope_study", "tau_study"]
-
 Array = NDArray[np.float64]
 Correct = NDArray[np.bool_]
 

@@ -17,14 +17,6 @@ from preflamp_stats.kernels.clustered import UserProducts, clustered_slope, user
 from preflamp_stats.kernels.permutation import tau_permutation_test
 from preflamp_stats.kernels.swaps import Cells, common_scale, swap_test
 
-__all__ = [
-    "AssociationCell",
-    "example_level_study",
-    "no_association_study",
-    "regret_study",
-    "two_predictors_study",
-]
-
 Array = NDArray[np.float64]
 Outcomes = dict[str, int]
 

@@ -22,15 +22,6 @@ from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_
 from preflamp_stats.kernels.multiplicity import holm
 from preflamp_stats.kernels.paired import PairedDifferences, paired_differences
 
-__all__ = [
-    "Cell",
-    "decoupling_study",
-    "difference_study",
-    "equivalence_study",
-    "in_context_study",
-    "minimum_effect_study",
-]
-
 Array = NDArray[np.float64]
 Outcomes = dict[str, int]
 

@@ -13,8 +13,6 @@ import xarray as xr
 
 from preflamp_stats import simulate, write_results
 
-__all__ = ["make_inputs"]
-
 _TESTS = Path(__file__).parents[3] / "tests" / "backend"
 _TOPICS = ("parsing", "translation", "summaries", "dialogue", "speech", "ethics")
 _INSTRUCTION = "Generate a title for the following abstract of a paper: "

@@ -11,23 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = [
-    "JOBS",
-    "Job",
-    "Reference",
-    "complete",
-    "contents",
-    "disturbances",
-    "finished",
-    "fork",
-    "half_written",
-    "leftovers",
-    "log",
-    "prepared",
-    "reference",
-]
-
-
 _LONGEST = 300
 """Seconds after which a child is taken to hang; the longest job takes a tenth of it."""
 

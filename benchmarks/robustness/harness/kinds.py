@@ -12,8 +12,6 @@ from typing import Any
 from harness.mutations import spoil_bytes, spoil_csv, spoil_json, spoil_jsonl, spoil_toml
 from harness.netcdf import spoil_netcdf
 
-__all__ = ["KINDS", "Kind", "prepare"]
-
 Spoil = Callable[[random.Random, bytes], bytes]
 Run = tuple[Callable[[], Any], Sequence[str]]
 

@@ -11,8 +11,6 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["spoil_bytes", "spoil_csv", "spoil_json", "spoil_jsonl", "spoil_toml"]
-
 _NUMBERS = (0, 1, -1, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1)
 
 TEXTS = (

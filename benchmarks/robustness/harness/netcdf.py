@@ -12,8 +12,6 @@ import numpy as np
 
 from harness.mutations import TEXTS
 
-__all__ = ["spoil_netcdf"]
-
 _ATTRIBUTES = (
     "_FillValue",
     "_Encoding",

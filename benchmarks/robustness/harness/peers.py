@@ -53,8 +53,6 @@ from preflamp_stats.kernels.resampling import bootstrap_counts, resampled_ratios
 from preflamp_stats.kernels.rouge import rouge_scores
 from preflamp_stats.kernels.scoring import credit_by_weight
 
-__all__ = ["COMPARISONS", "R_COMPARISONS", "Comparison", "RComparison"]
-
 Array = NDArray[np.float64]
 
 

@@ -8,21 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "Case",
-    "Draw",
-    "complete_scores",
-    "credits_and_seed",
-    "credits_of_users",
-    "differences",
-    "effects",
-    "p_values",
-    "paired_scores",
-    "rows_of_users",
-    "two_metrics",
-    "two_texts",
-]
-
 Array = NDArray[np.float64]
 Case = tuple[Any, ...]
 Draw = Callable[[np.random.Generator], Case]

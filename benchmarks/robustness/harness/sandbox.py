@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LIMITS", "Limits", "Outcome", "run_forked"]
-
 HARNESS_FAULT = 99
 """Exit status of a child whose input could not be made: a fault of the harness."""
 
