@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -125,6 +126,8 @@ def _data(folder: Path) -> None:
         for at in range(5)
     ]
     _write_lines(folder / "papers.jsonl", papers)
+    packed = gzip.compress((folder / "papers.jsonl").read_bytes(), mtime=0)
+    (folder / "papers.jsonl.gz").write_bytes(packed)
     comparisons = [
         {
             "info": {"id": f"t{i}", "post": f"Post {i} on {_TOPICS[i % 6]}", "title": f"T {i}"},
@@ -149,7 +152,8 @@ def _data(folder: Path) -> None:
         }
         for i in range(9)
     ]
-    _write_lines(folder / "examples.jsonl", examples)
+    for name in ("examples", "other"):
+        _write_lines(folder / f"{name}.jsonl", examples)
 
 
 def _conversation(number: int) -> dict[str, Any]:

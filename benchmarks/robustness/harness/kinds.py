@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import random
+import re
 import shutil
+import struct
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.mutations import spoil_bytes, spoil_csv, spoil_json, spoil_jsonl, spoil_toml
+from harness.mutations import spoil_bytes, spoil_text
 from harness.netcdf import spoil_netcdf
 
-Spoil = Callable[[random.Random, bytes], bytes]
 Run = tuple[Callable[[], Any], Sequence[str]]
 
 
@@ -24,130 +28,96 @@ class Kind:
     ----------
     share : int
         How many of a hundred cases or so are of this kind.
-    make : callable
-        Given a generator of random numbers, the folder of valid inputs and the folder of the
-        case: write the inputs; return what to run and the outputs that it may write.
+    inputs : str
+        Folder of valid inputs.
+    spoilt : str
+        Which of them may be spoilt; those that are named twice are so twice as often.
+    does : str or callable
+        A command, ``{}`` in place of the spoilt file and one of ``[a|b]`` drawn; or a function of
+        the library, given its path.
     backend : bool
         Whether it needs torch.
     """
 
     share: int
-    make: Callable[[random.Random, Path, Path], Run]
+    inputs: str
+    spoilt: str
+    does: str | Callable[[Path], object]
     backend: bool = False
 
 
 def prepare(kind: str, seed: int, inputs: Path) -> Callable[[Path], Run]:
     """Make a case, named by its kind and seed, ready for the sandbox."""
-    rng = random.Random(f"{kind} {seed}")
-    return lambda folder: KINDS[kind].make(rng, inputs, folder)
+    rng, of = random.Random(f"{kind} {seed}"), KINDS[kind]
+
+    def make(folder: Path) -> Run:
+        name = rng.choice(of.spoilt.split())
+        for path in (inputs / of.inputs).rglob("*"):
+            beside = folder / path.relative_to(inputs / of.inputs)
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_file() and beside != folder / name:
+                beside.symlink_to(path.resolve())
+        _spoil(rng, inputs / of.inputs / name, folder / name)
+        os.chdir(folder)
+        if not isinstance(of.does, str):
+            return _call(of.does, folder / name), ()
+        drawn = re.sub(r"\[(.*?)\]", lambda found: rng.choice(found[1].split("|")), of.does)
+        words = drawn.format(name).split()
+        promised = [words[at + 1] for at, word in enumerate(words) if word in ("-o", "--out")]
+        from preflamp_stats.cli import main
+
+        return lambda: main(words, prog_name="preflamp-stats"), promised
+
+    return make
 
 
-def _command(folder: Path, *arguments: object, promised: Sequence[str] = ()) -> Run:
-    import os
-
-    from preflamp_stats.cli import main
-
-    os.chdir(folder)
-    words = [str(each) for each in arguments]
-    return lambda: main(words, prog_name="preflamp-stats"), promised
-
-
-def _call(function: Callable[[], Any]) -> Run:
+def _call(function: Callable[[Path], object], path: Path) -> Callable[[], None]:
     """Run a function of the library as a command would: bad input is a message and status 2."""
-    import sys
-
     import click
 
     from preflamp_stats.errors import InputError
 
     def run() -> None:
         try:
-            function()
+            function(path)
         except InputError as error:
             for problem in error.problems:
                 click.echo(f"preflamp-stats: {problem}", err=True)
             sys.exit(2)
 
-    return run, ()
+    return run
 
 
-def _spoilt(rng: random.Random, source: Path, target: Path, structure: Spoil | None) -> None:
-    data = source.read_bytes()
-    if structure and rng.random() < 0.75:
-        data = structure(rng, data)
-    if not structure or rng.random() < 0.4:
+def _spoil(rng: random.Random, source: Path, target: Path) -> None:
+    """Spoil the structure of a file, its bytes, or both; one in a hundred is empty."""
+    structure = rng.random() < 0.7
+    if structure:
+        _STRUCTURES.get(source.suffix, _text)(rng, source, target)
+    else:
+        shutil.copy(source, target)
+    if not structure or rng.random() < 0.15:
         others = sorted(path for path in source.parent.iterdir() if path.is_file())
-        data = spoil_bytes(rng, data, rng.choice(others).read_bytes())
-    target.write_bytes(data if rng.random() < 0.99 else b"")
+        data = spoil_bytes(rng, target.read_bytes(), rng.choice(others).read_bytes())
+        target.write_bytes(data if rng.random() < 0.96 else b"")
 
 
-def _results(rng: random.Random, inputs: Path, folder: Path, *names: str) -> Path:
-    source = (
-        inputs / "results" / f"{rng.choice(names or ('plain', 'seeds', 'traces', 'groups'))}.nc"
-    )
-    target = folder / "results.nc"
-    if rng.random() < 0.5:
-        _spoilt(rng, source, target, None)
-    else:
-        spoil_netcdf(rng, source, target)
-        if rng.random() < 0.1:
-            target.write_bytes(spoil_bytes(rng, target.read_bytes()))
-    return target
+def _text(rng: random.Random, source: Path, target: Path) -> None:
+    target.write_bytes(spoil_text(rng, source.read_bytes()))
 
 
-def _validate(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    return _command(
-        folder, "validate", _results(rng, inputs, folder), *rng.choice(([], ["--json"]))
-    )
+def _packed(rng: random.Random, source: Path, target: Path) -> None:
+    target.write_bytes(gzip.compress(spoil_text(rng, gzip.decompress(source.read_bytes()))))
 
 
-def _describe(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    return _command(
-        folder, "describe", _results(rng, inputs, folder), *rng.choice(([], ["--json"]))
-    )
+def _tensors(rng: random.Random, source: Path, target: Path) -> None:
+    """Spoil the JSON at the head of a file of tensors."""
+    data = source.read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = spoil_text(rng, data[8 : 8 + size])
+    target.write_bytes(struct.pack("<Q", len(header)) + header + data[8 + size :])
 
 
-def _merge(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    spoilt = _results(rng, inputs, folder, "first")
-    shutil.copy(inputs / "results" / "second.nc", folder / "second.nc")
-    shards = [spoilt, "second.nc"]
-    rng.shuffle(shards)
-    return _command(folder, "merge", *shards, "-o", "out.nc", promised=["out.nc"])
-
-
-def _analyze(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    spoilt = _results(rng, inputs, folder)
-    formats = rng.choice(("csv", "csv,md", "csv,tex"))
-    return _command(
-        folder, "analyze", spoilt, "--resamples", 40, "--format", formats, "--out", "out",
-        promised=["out"],
-    )  # fmt: skip
-
-
-def _report(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    """Everything that an analysis can write, of structures only: figures take seconds."""
-    target = folder / "results.nc"
-    spoil_netcdf(rng, inputs / "results" / "plain.nc", target)
-    return _command(folder, "analyze", target, "--resamples", 40, "--out", "out", promised=["out"])
-
-
-def _convert(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    ending = rng.choice(("csv", "csv", "tsv", "jsonl", "jsonl", "parquet"))
-    structure: dict[str, Spoil | None] = {
-        "csv": spoil_csv,
-        "tsv": lambda rng, data: spoil_csv(rng, data, "\t"),
-        "jsonl": spoil_jsonl,
-        "parquet": None,
-    }
-    target = folder / f"scores.{ending}"
-    if ending == "parquet" and rng.random() < 0.4:
-        _other_columns(rng, inputs / "tables" / "scores.parquet", target)
-    else:
-        _spoilt(rng, inputs / "tables" / f"scores.{ending}", target, structure[ending])
-    return _command(folder, "convert", target, "-o", "out.nc", promised=["out.nc"])
-
-
-def _other_columns(rng: random.Random, source: Path, target: Path) -> None:
+def _columns(rng: random.Random, source: Path, target: Path) -> None:
     """Change the type of a column or two of a Parquet file."""
     import datetime
     import decimal
@@ -156,31 +126,16 @@ def _other_columns(rng: random.Random, source: Path, target: Path) -> None:
     from pyarrow import parquet
 
     table = parquet.read_table(source)
+    values = [None, b"\xff\x00", [1], {"a": 1}, True, datetime.date(2020, 1, 1), 2**63 - 1, "\0"]
+    values += [datetime.datetime(2020, 1, 1), datetime.timedelta(1), decimal.Decimal("1.50")]
+    values += [float("nan"), float("inf"), pa.scalar("a", pa.large_string())]
+    values += [pa.scalar(1, pa.uint64()), pa.scalar(1, pa.float16())]
     for _ in range(rng.choice((1, 2))):
-        n, at = table.num_rows, rng.randrange(table.num_columns)
-        values = rng.choice(
-            (
-                [None] * n,
-                [b"\xff\x00"] * n,
-                [[1]] * n,
-                [{"a": 1}] * n,
-                [True] * n,
-                [datetime.date(2020, 1, 1)] * n,
-                [datetime.datetime(2020, 1, 1)] * n,
-                [datetime.timedelta(1)] * n,
-                [decimal.Decimal("1.50")] * n,
-                [2**63 - 1] * n,
-                [float("nan")] * n,
-                [float("inf")] * n,
-                ["\0"] * n,
-                pa.array(["a"] * n).dictionary_encode(),
-                pa.array(["a"] * n, pa.large_string()),
-                pa.array([1] * n, pa.uint64()),
-                pa.array([1] * n, pa.float16()) if hasattr(pa, "float16") else [1] * n,
-            )
-        )
+        at = rng.randrange(table.num_columns)
         name = rng.choice((table.column_names[at], table.column_names[0], "", "extra", "x" * 300))
-        column = values if isinstance(values, pa.Array) else pa.array(values)
+        column = pa.repeat(rng.choice(values), table.num_rows)
+        if rng.random() < 0.1:
+            column = pa.array(["a"] * table.num_rows).dictionary_encode()
         if rng.random() < 0.8:
             table = table.set_column(at, name, column)
         else:
@@ -188,168 +143,82 @@ def _other_columns(rng: random.Random, source: Path, target: Path) -> None:
     parquet.write_table(table, target)
 
 
-def _lamp(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    questions, outputs, given = "questions.json", "outputs.json", "given.jsonl"
-    spoilt = rng.choice((questions, questions, outputs, given))
-    rule = "given" if spoilt == given else rng.choice(("similar", "other"))
-    for name in (questions, outputs, given):
-        if name == spoilt:
-            structure = spoil_jsonl if name == given else spoil_json
-            _spoilt(rng, inputs / "data" / name, folder / name, structure)
-        else:
-            shutil.copy(inputs / "data" / name, folder / name)
-    extra = ["--given", given] if rule == "given" else []
-    return _build(rng, folder, "lamp", questions, outputs, "--rule", rule, *extra)
+_STRUCTURES: dict[str, Callable[[random.Random, Path, Path], None]] = {
+    ".nc": spoil_netcdf,
+    ".parquet": _columns,
+    ".gz": _packed,
+    ".safetensors": _tensors,
+}
+"""By the ending of a file's name; what is not named is text."""
 
 
-def _titles(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    import gzip
-
-    _spoilt(rng, inputs / "data" / "papers.jsonl", folder / "papers.jsonl", spoil_jsonl)
-    name = "papers.jsonl"
-    if rng.random() < 0.2:
-        packed = gzip.compress((folder / name).read_bytes())
-        name = "papers.jsonl.gz"
-        (folder / name).write_bytes(spoil_bytes(rng, packed) if rng.random() < 0.5 else packed)
-    return _build(rng, folder, "titles", name)
-
-
-def _people(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    command, name = rng.choice(
-        (
-            ("tldr", "comparisons.jsonl"),
-            ("tldr", "comparisons.parquet"),
-            ("prism", "conversations.jsonl"),
-        )
-    )
-    structure = spoil_jsonl if name.endswith("jsonl") else None
-    _spoilt(rng, inputs / "data" / name, folder / name, structure)
-    return _build(rng, folder, command, name)
-
-
-def _build(rng: random.Random, folder: Path, *arguments: str) -> Run:
-    drop = rng.choice(([], ["--drop"]))
-    mode = rng.choice(("later", "unseen"))
-    return _command(
-        folder, "data", "build", *arguments, *drop, "--mode", mode, "--out", "out",
-        promised=["out"],
-    )  # fmt: skip
-
-
-def _card(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    name = "examples.jsonl"
-    _spoilt(rng, inputs / "data" / name, folder / name, spoil_jsonl)
-    shutil.copy(inputs / "data" / name, folder / "other.jsonl")
-    return _command(folder, "data", "describe", name, "other.jsonl", *rng.choice(([], ["--json"])))
-
-
-def _scores_of_others(rng: random.Random, inputs: Path, folder: Path) -> Run:
+def _scores_of_others(path: Path) -> object:
     from preflamp_backend.interop import read_lm_eval, read_reward_bench
 
-    name = rng.choice(("rewardbench.jsonl", "lm_eval.jsonl"))
-    _spoilt(rng, inputs / "tables" / name, folder / name, spoil_jsonl)
-    if name == "rewardbench.jsonl":
-        return _call(lambda: read_reward_bench(folder / name, method="rm"))
-    return _call(lambda: read_lm_eval(folder / name, model="m"))
+    if path.stem == "rewardbench":
+        return read_reward_bench(path, method="rm")
+    return read_lm_eval(path, model="m")
 
 
-def _run(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    study = inputs / "study"
-    _beside(study, folder)
-    spoilt = "titles.jsonl" if rng.random() < 0.3 else "study.toml"
-    (folder / spoilt).unlink()
-    structure = spoil_jsonl if spoilt == "titles.jsonl" else spoil_toml
-    _spoilt(rng, study / spoilt, folder / spoilt, structure)
-    return _command(folder, "run", "study.toml", "--dry-run")
-
-
-def _train(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    study = inputs / "study"
-    _beside(study, folder)
-    spoilt = "titles.jsonl" if rng.random() < 0.3 else "train.toml"
-    (folder / spoilt).unlink()
-    structure = spoil_jsonl if spoilt == "titles.jsonl" else spoil_toml
-    _spoilt(rng, study / spoilt, folder / spoilt, structure)
-    return _command(folder, "train", "train.toml", "--dry-run")
-
-
-def _model(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    """A base model's folder: configuration, tokenizer, or weights."""
-    study = inputs / "study"
-    _beside(study, folder)
-    (folder / "small").unlink()
-    shutil.copytree(study / "small", folder / "small")
-    name = rng.choice(("config.json", "tokenizer.json", "tokenizer_config.json"))
-    _spoilt(rng, study / "small" / name, folder / "small" / name, spoil_json)
-    return _command(folder, "run", "study.toml", "--dry-run")
-
-
-def _weights(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    """Weights of a base model, loaded as a run loads them."""
+def _weights(path: Path) -> object:
+    """Load a base model as a run loads it."""
     from preflamp_backend.loading import load_language_model
     from preflamp_backend.sources import ModelSource
 
-    shutil.copytree(inputs / "study" / "small", folder / "small")
-    name = rng.choice(("model.safetensors", "config.json"))
-    structure = spoil_json if name == "config.json" else None
-    _spoilt(rng, inputs / "study" / "small" / name, folder / "small" / name, structure)
-    return _call(lambda: load_language_model(ModelSource(str(folder / "small"), device="cpu")))
+    return load_language_model(ModelSource(str(path.parent), device="cpu"))
 
 
-def _head(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    import struct
-
+def _head(path: Path) -> object:
     from preflamp_backend.rewards.head import load_head
 
-    name = rng.choice(("bt", "lore"))
-    data = (inputs / "study" / "heads" / "small" / f"{name}.safetensors").read_bytes()
-    if rng.random() < 0.6:
-        size = struct.unpack("<Q", data[:8])[0]
-        header = spoil_json(rng, data[8 : 8 + size])
-        data = struct.pack("<Q", len(header)) + header + data[8 + size :]
-    if rng.random() < 0.6:
-        data = spoil_bytes(rng, data)
-    (folder / "head.safetensors").write_bytes(data)
-    return _call(lambda: load_head(folder / "head.safetensors"))
+    return load_head(path)
 
 
-def _corpus(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    """What a language model is trained on."""
-    import gzip
-
+def _corpus(path: Path) -> object:
+    """Read what a language model is trained on."""
     from preflamp_backend.pretraining.documents import read_documents
 
-    name = "texts.jsonl"
-    _spoilt(rng, inputs / "data" / "papers.jsonl", folder / name, spoil_jsonl)
-    if rng.random() < 0.3:
-        data = gzip.compress((folder / name).read_bytes())
-        name = "texts.jsonl.gz"
-        (folder / name).write_bytes(spoil_bytes(rng, data))
-    return _call(lambda: read_documents([folder / name], "abstract"))
+    return read_documents([path], "abstract")
 
 
-def _beside(study: Path, folder: Path) -> None:
-    for path in study.iterdir():
-        (folder / path.name).symlink_to(path)
-
-
+_FILES = "plain.nc seeds.nc traces.nc groups.nc"
+_TABLES = "scores.csv scores.csv scores.tsv scores.jsonl scores.jsonl scores.parquet"
+_BUILD = "[|--drop] --mode [later|unseen] --out out"
+_LAMP = (
+    "data build lamp questions.json outputs.json --rule [similar|other|given --given given.jsonl] "
+)
+_MODEL = "small/config.json small/tokenizer.json small/tokenizer_config.json"
 KINDS = {
-    "validate": Kind(22, _validate),
-    "describe": Kind(8, _describe),
-    "merge": Kind(8, _merge),
-    "analyze": Kind(3, _analyze),
-    "report": Kind(1, _report),
-    "convert": Kind(20, _convert),
-    "lamp": Kind(6, _lamp),
-    "titles": Kind(4, _titles),
-    "people": Kind(5, _people),
-    "card": Kind(5, _card),
-    "interop": Kind(4, _scores_of_others),
-    "run": Kind(6, _run, backend=True),
-    "train": Kind(4, _train, backend=True),
-    "model": Kind(3, _model, backend=True),
-    "weights": Kind(2, _weights, backend=True),
-    "head": Kind(5, _head, backend=True),
-    "corpus": Kind(3, _corpus, backend=True),
+    "validate": Kind(22, "results", _FILES, "validate {} [|--json]"),
+    "describe": Kind(8, "results", _FILES, "describe {} [|--json]"),
+    "merge": Kind(8, "results", "first.nc", "merge [{} second.nc|second.nc {}] -o out.nc"),
+    "analyze": Kind(
+        3, "results", _FILES, "analyze {} --resamples 40 --format [csv|csv,md|csv,tex] --out out"
+    ),
+    # Everything that an analysis can write; figures take seconds.
+    "report": Kind(1, "results", "plain.nc", "analyze {} --resamples 40 --out out"),
+    "convert": Kind(20, "tables", _TABLES, "convert {} -o out.nc"),
+    "lamp": Kind(
+        6, "data", "questions.json questions.json outputs.json given.jsonl", _LAMP + _BUILD
+    ),
+    "titles": Kind(4, "data", "papers.jsonl papers.jsonl.gz", "data build titles {} " + _BUILD),
+    "tldr": Kind(
+        3, "data", "comparisons.jsonl comparisons.parquet", "data build tldr {} " + _BUILD
+    ),
+    "prism": Kind(2, "data", "conversations.jsonl", "data build prism {} " + _BUILD),
+    "card": Kind(5, "data", "examples.jsonl", "data describe {} other.jsonl [|--json]"),
+    "interop": Kind(4, "tables", "rewardbench.jsonl lm_eval.jsonl", _scores_of_others),
+    "run": Kind(
+        6, "study", "study.toml study.toml titles.jsonl", "run study.toml --dry-run", backend=True
+    ),
+    "train": Kind(
+        4, "study", "train.toml train.toml titles.jsonl", "train train.toml --dry-run", backend=True
+    ),
+    "model": Kind(3, "study", _MODEL, "run study.toml --dry-run", backend=True),
+    "weights": Kind(2, "study", "small/model.safetensors small/config.json", _weights, True),
+    "head": Kind(
+        5, "study", "heads/small/bt.safetensors heads/small/lore.safetensors", _head, True
+    ),
+    "corpus": Kind(3, "data", "papers.jsonl papers.jsonl.gz", _corpus, True),
 }
 """Kinds of case by name."""

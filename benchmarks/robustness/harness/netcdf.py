@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,253 +15,153 @@ import numpy as np
 from harness.mutations import TEXTS
 
 _ATTRIBUTES = (
-    "_FillValue",
-    "_Encoding",
-    "scale_factor",
-    "add_offset",
-    "missing_value",
-    "coordinates",
-    "dtype",
-    "units",
-    "role",
-    "calendar",
-    "_Unsigned",
-    "valid_range",
-    "preflamp_schema",
-    "dataset",
-    "grid_mapping",
-    "bounds",
-)
-_VALUES = (np.nan, np.inf, -np.inf, 1e308, -1e308, -1.0, 0.0, 2.0**53, 1e-320, 0.5, 127.0)
-
-
-@dataclass
-class _Variable:
-    dims: tuple[str, ...]
-    values: Any
-    attributes: dict[str, Any]
-    dtype: Any = None
-    written: bool = True
-
-
-@dataclass
-class _Group:
-    dims: dict[str, int | None]
-    variables: dict[str, _Variable]
-    attributes: dict[str, Any]
-    groups: dict[str, _Group] = field(default_factory=dict)
+    "_FillValue", "_Encoding", "scale_factor", "add_offset", "missing_value", "coordinates",
+    "dtype", "units", "role", "calendar", "_Unsigned", "valid_range", "preflamp_schema", "dataset",
+    "grid_mapping", "bounds",
+)  # fmt: skip
+_VALUES = (
+    *(text.replace("\ud800", "?") for text in TEXTS), "utf-8", "latin-99", "rot13", "bool",
+    "days since 2000-01-01", "generation_metric", "method_metric", "reward user", 1, 0, -1, 99,
+    np.nan, 1e308, np.int8(1), np.array([1.0, 2.0]), np.array([], "f8"), ["a", "b"],
+)  # fmt: skip
+"""Of attributes."""
+_NUMBERS = (np.nan, np.inf, -np.inf, 1e308, -1e308, -1.0, 0.0, 2.0**53, 1e-320, 0.5, 127.0)
+_REFUSED = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, KeyError)
+_REFUSED += (AttributeError, UnicodeError, MemoryError)
+"""What the library refuses to write is no input of ours."""
 
 
 def spoil_netcdf(rng: random.Random, source: Path, target: Path) -> None:
     """Write a file like another one, with one to four faults of structure.
 
-    Parameters
-    ----------
-    rng : random.Random
-    source, target : Path
+    Nothing can be taken out of such a file: what is replaced stays under another name.
     """
-    with netCDF4.Dataset(source) as file:
-        root = _read(file)
-    for _ in range(rng.choice((1, 1, 2, 4))):
-        groups = [root, *root.groups.values()]
-        group = rng.choice([each for each in groups if each.variables] or groups)
-        _spoil(rng, group, root)
-    with netCDF4.Dataset(target, "w", format="NETCDF4") as file:
-        _write(file, root)
+    shutil.copy(source, target)
+    # The library may find only when it closes the file that it will not have it.
+    with (
+        np.errstate(all="ignore"),
+        contextlib.suppress(*_REFUSED),
+        netCDF4.Dataset(target, "a") as root,
+    ):
+        root.set_auto_maskandscale(False)
+        root.set_auto_chartostring(False)
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            groups = [each for each in (root, *root.groups.values()) if each.variables]
+            with contextlib.suppress(*_REFUSED):
+                _spoil(rng, rng.choice(groups or [root]), root)
 
 
-def _read(group: Any) -> _Group:
-    group.set_auto_mask(False)
-    group.set_auto_chartostring(False)
-    return _Group(
-        {name: len(dim) for name, dim in group.dimensions.items()},
-        {
-            name: _Variable(each.dimensions, each[...], each.__dict__)
-            for name, each in group.variables.items()
-        },
-        group.__dict__,
-        {name: _read(each) for name, each in group.groups.items()},
-    )
-
-
-def _write(file: Any, group: _Group) -> None:
-    for name, size in group.dims.items():
-        file.createDimension(name, size)
-    for name, each in group.variables.items():
-        try:
-            _write_variable(file, name, each)
-        except (RuntimeError, ValueError, TypeError, IndexError, OverflowError, KeyError):
-            # What the library refuses to write is no input of ours.
-            continue
-    for name, value in group.attributes.items():
-        _set(file, name, value)
-    for name, each in group.groups.items():
-        _write(file.createGroup(name), each)
-
-
-def _write_variable(file: Any, name: str, variable: _Variable) -> None:
-    dtype = variable.values.dtype if variable.dtype is None else variable.dtype
-    attributes = dict(variable.attributes)
-    fill = attributes.pop("_FillValue", None)
-    # A tiny chunk: what is not written takes no room, however large it says it is.
-    chunks = None if variable.written else (1,) * len(variable.dims)
-    options = {"zlib": dtype is not str, "chunksizes": chunks or None}
-    try:
-        # A fill value beyond its type is meant to be; that numpy warns of it is not the command's.
-        with np.errstate(all="ignore"):
-            target = file.createVariable(name, dtype, variable.dims, fill_value=fill, **options)
-    except AttributeError:  # of a fill value that the library will not have
-        target = file[name]
-    target.set_auto_mask(False)
-    target.set_auto_chartostring(False)
-    target.set_auto_scale(False)
-    for key, value in attributes.items():
-        _set(target, key, value)
-    if variable.written:
-        values = variable.values
-        target[...] = values.astype(object) if dtype is str else values.astype(dtype)
-
-
-def _set(target: Any, name: str, value: Any) -> None:
-    try:
-        target.setncattr(name, value)
-    except (RuntimeError, ValueError, TypeError, AttributeError, OverflowError, UnicodeError):
-        return
-
-
-def _spoil(rng: random.Random, group: _Group, root: _Group) -> None:
-    if not group.variables:
-        group.dims["example"] = rng.choice((0, 1, None))
-        return
+def _spoil(rng: random.Random, group: Any, root: Any) -> None:
     name = rng.choice(list(group.variables))
-    variable = group.variables[name]
+    old = group[name]
     match rng.randrange(16):
         case 0:
-            del group.variables[name]
+            group.renameVariable(name, "gone")
         case 1:
-            renamed = rng.choice(("reward", "user", "example", "method", "x y", "prompt", "true"))
-            group.variables[renamed] = group.variables.pop(name)
+            names = ("reward", "user", "example", "method", "x y", "prompt", "true")
+            group.renameVariable(name, rng.choice(names))
         case 2:
-            _other_type(rng, variable)
+            _make(group, name, _other_type(rng, old[...]), old.dimensions, {})
         case 3:
-            group.attributes[rng.choice(_ATTRIBUTES)] = _attribute(rng)
+            group.setncattr(rng.choice(_ATTRIBUTES), rng.choice(_VALUES))
         case 4 | 5 | 6:
-            variable.attributes[rng.choice(_ATTRIBUTES)] = _attribute(rng)
+            changed = old.__dict__ | {rng.choice(_ATTRIBUTES): rng.choice(_VALUES)}
+            _make(group, name, old[...], old.dimensions, changed)
         case 7 | 8 | 9:
-            _other_values(rng, variable)
+            old[...] = _other_values(rng, old[...])
         case 10:
-            _other_dims(rng, group, variable)
+            _other_dims(rng, group, name)
         case 11:
-            _huge(rng, group, variable)
+            # Far more than is there, as a decompression bomb declares it.
+            _resize(group, rng.choice(old.dimensions), 10 ** rng.choice((6, 8, 10, 12)), rng)
         case 12:
-            _resize(rng, group)
+            _resize(group, rng.choice(list(group.dimensions)), rng.choice((0, 1, 2)), rng)
         case 13:
-            inner = rng.choice(("inner", "prism", "a b", "x" * 200))
-            root.groups[inner] = _Group(dict(group.dims), dict(group.variables), {})
+            inner = root.createGroup(rng.choice(("inner", "prism", "a b", "x" * 200)))
+            for each in list(group.variables.values()):
+                _make(inner, each.name, each[...], each.dimensions, each.__dict__)
         case 14:
-            root.variables[name] = variable
-            root.dims |= group.dims
+            _make(root, name, old[...], old.dimensions, old.__dict__)
         case _:
-            group.attributes.pop(rng.choice([*group.attributes, "absent"]), None)
-            group.variables["extra"] = _Variable((), np.array(1.0), {"role": _attribute(rng)})
+            _make(group, "extra", np.array(1.0), (), {"role": rng.choice(_VALUES)})
+            group.delncattr(rng.choice([*group.ncattrs(), "absent"]))
 
 
-def _attribute(rng: random.Random) -> Any:
-    return rng.choice(
-        (
-            *(text.replace("\ud800", "?") for text in TEXTS),
-            "utf-8",
-            "latin-99",
-            "rot13",
-            "bool",
-            "days since 2000-01-01",
-            "generation_metric",
-            "method_metric",
-            "reward user",
-            1,
-            0,
-            -1,
-            np.nan,
-            1e308,
-            np.int8(1),
-            np.array([1.0, 2.0]),
-            np.array([], "f8"),
-            ["a", "b"],
-            99,
-        )
-    )
+def _make(
+    group: Any, name: str, values: Any, dims: Sequence[str], attributes: Mapping[str, Any]
+) -> None:
+    """Write a variable in place of another; without values, a tiny chunk takes no room."""
+    written = isinstance(values, np.ndarray)
+    dtype = values.dtype if written else values
+    for axis, dim in enumerate(dims):
+        if dim not in group.dimensions and written:
+            group.createDimension(dim, values.shape[axis])
+    if name in group.variables:
+        group.renameVariable(name, f"was {len(group.variables)}")
+    fill = attributes.get("_FillValue")
+    kind = str if dtype.kind in "OU" else dtype
+    chunks = None if written or not dims else (1,) * len(dims)
+    made = group.createVariable(name, kind, dims, fill_value=fill, chunksizes=chunks)
+    made.set_auto_maskandscale(False)
+    made.set_auto_chartostring(False)
+    for key, value in attributes.items():
+        if key != "_FillValue":
+            made.setncattr(key, value)
+    if written:
+        made[...] = values.astype(object) if kind is str else values
 
 
-def _other_type(rng: random.Random, variable: _Variable) -> None:
-    dtype = rng.choice(("i1", "u1", "i8", "u8", "f4", "f8", "S1", str))
-    values = variable.values
-    if dtype is str or values.dtype.kind not in "iuf":
-        values = np.full(values.shape, rng.choice(("7", "", "nan")))
-    if dtype not in (str, "S1"):
-        values = np.nan_to_num(values.astype("f8", copy=True) if values.dtype.kind != "U" else 0.0)
-        values = np.broadcast_to(np.clip(values, 0, 100), variable.values.shape)
-    variable.values, variable.dtype = values, dtype
-    variable.attributes.pop("_FillValue", None)
+def _other_type(rng: random.Random, values: Any) -> Any:
+    kind = rng.choice(("i1", "u1", "i8", "u8", "f4", "f8", "S1", "O"))
+    if kind in ("S1", "O"):
+        return np.full(values.shape, rng.choice(("7", "", "nan")), kind)
+    numbers = values.astype("f8") if values.dtype.kind in "iuf" else np.zeros(values.shape)
+    return np.clip(np.nan_to_num(numbers), 0, 100).astype(kind)
 
 
-def _other_values(rng: random.Random, variable: _Variable) -> None:
-    values = variable.values = variable.values.copy()
-    if not values.size:
-        return
+def _other_values(rng: random.Random, values: Any) -> Any:
     places = [rng.randrange(values.size) for _ in range(rng.choice((1, 1, 5, values.size)))]
     if values.dtype.kind in "iuf":
-        with np.errstate(all="ignore"):
-            values.flat[places] = np.array(rng.choice(_VALUES)).astype(values.dtype)
+        values.flat[places] = np.array(rng.choice(_NUMBERS)).astype(values.dtype)
     elif values.dtype.kind == "S":
-        byte = rng.choice((b"\0", b"\xff", b"\xc3", b"\x1b", b"a", b"<", b"\n"))
-        values.flat[places] = byte
-        if rng.random() < 0.3:
-            values[...] = values.reshape(-1, values.shape[-1])[0]
-    elif values.dtype.kind in "OU":
+        values.flat[places] = rng.choice((b"\0", b"\xff", b"\xc3", b"\x1b", b"a", b"<", b"\n"))
+    else:
         values.flat[places] = rng.choice(TEXTS).replace("\ud800", "?")
+    if rng.random() < 0.1:
+        values[...] = values.flat[0]  # all the same
+    return values
 
 
-def _other_dims(rng: random.Random, group: _Group, variable: _Variable) -> None:
-    dims = list(variable.dims)
-    if not dims:
-        return
+def _other_dims(rng: random.Random, group: Any, name: str) -> None:
+    old = group[name]
+    dims, values, attributes = list(old.dimensions), old[...], old.__dict__
     match rng.randrange(3):
         case 0:
-            variable.dims = (*dims[1:], dims[0])
-            variable.values = np.moveaxis(variable.values, 0, -1)
+            dims, values = [*dims[1:], dims[0]], np.moveaxis(values, 0, -1)
         case 1:
-            variable.dims, variable.values = tuple(dims[1:]), variable.values[0]
+            dims, values = dims[1:], values[0]
         case _:
             at = rng.randrange(len(dims))
-            other = rng.choice(("stranger", "token", "seed", "weight", "method"))
-            if other not in group.dims:
-                group.dims[other] = variable.values.shape[at]
-            dims[at] = other
-            variable.dims = tuple(dims)
-            pick = np.arange(group.dims[other] or 1) % max(1, variable.values.shape[at])
-            variable.values = np.take(variable.values, pick, axis=at)
+            dims[at] = rng.choice(("stranger", "token", "seed", "weight", "method"))
+            size = len(group.dimensions.get(dims[at], range(values.shape[at])))
+            values = np.take(values, np.arange(size), axis=at, mode="wrap")
+    _make(group, name, np.asarray(values), dims, attributes)
 
 
-def _huge(rng: random.Random, group: _Group, variable: _Variable) -> None:
-    """Declare far more than is there, as a decompression bomb does."""
-    if not variable.dims:
-        return
-    dim = rng.choice(variable.dims)
-    group.dims[dim] = rng.choice((10**6, 10**8, 10**10, 10**12, 2**31, 2**33))
-    for each in group.variables.values():
-        if dim in each.dims:
-            each.written = False
-
-
-def _resize(rng: random.Random, group: _Group) -> None:
-    if not group.dims:
-        return
-    dim = rng.choice(list(group.dims))
-    size = rng.choice((0, 1, 2, None))
-    group.dims[dim] = size
-    for each in group.variables.values():
-        for axis, name in enumerate(each.dims):
-            if name == dim and size is not None:
-                pick = np.arange(size) % max(1, each.values.shape[axis])
-                empty = not each.values.shape[axis]
-                each.values = each.values if empty else np.take(each.values, pick, axis=axis)
+def _resize(group: Any, dim: str, size: int, rng: random.Random) -> None:
+    """Give a dim another size; what has it is written anew, or declared where that is too much."""
+    # First: a variable whose dim has been renamed can be neither read nor renamed.
+    mine = [
+        (each.name, each[...], each.dimensions, each.__dict__)
+        for each in group.variables.values()
+        if dim in each.dimensions
+    ]
+    for name, *_ in mine:
+        group.renameVariable(name, f"was {name}")
+    group.renameDimension(dim, f"was {dim}")
+    group.createDimension(dim, size)
+    for name, values, dims, attributes in mine:
+        axis = dims.index(dim)
+        few = size < 10**6
+        shown = np.take(values, np.arange(size), axis, mode="wrap") if few else values.dtype
+        _make(group, name, shown, dims, attributes)
