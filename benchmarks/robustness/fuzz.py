@@ -17,10 +17,10 @@ import os
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TextIO
 
@@ -36,36 +36,19 @@ from harness.kinds import KINDS, prepare  # noqa: E402
 from harness.sandbox import Outcome, run_forked  # noqa: E402
 
 CORE = (
-    "preflamp_backend.data.build",
-    "preflamp_backend.data.card",
-    "preflamp_backend.data.prism",
-    "preflamp_backend.data.titles",
-    "preflamp_backend.data.tldr",
-    "preflamp_backend.interop",
-    "preflamp_stats.analysis",
-    "preflamp_stats.cli.analyze",
-    "preflamp_stats.cli.console",
-    "preflamp_stats.cli.data",
-    "preflamp_stats.cli.datasets",
-    "preflamp_stats.io.describe",
-    "preflamp_stats.io.merge",
-    "preflamp_stats.io.tidy",
-    "preflamp_stats.outputs.summary",
-    "preflamp_stats.outputs.write",
-    "pyarrow.compute",
-    "pyarrow.parquet",
-    "rich.console",
+    "preflamp_backend.data.build", "preflamp_backend.data.card", "preflamp_backend.data.prism",
+    "preflamp_backend.data.titles", "preflamp_backend.data.tldr", "preflamp_backend.interop",
+    "preflamp_stats.analysis", "preflamp_stats.cli.analyze", "preflamp_stats.cli.console",
+    "preflamp_stats.cli.data", "preflamp_stats.cli.datasets", "preflamp_stats.io.describe",
+    "preflamp_stats.io.merge", "preflamp_stats.io.tidy", "preflamp_stats.outputs.summary",
+    "preflamp_stats.outputs.write", "pyarrow.compute", "pyarrow.parquet", "rich.console",
     "rich.table",
-)
+)  # fmt: skip
 BACKEND = (
-    "preflamp_backend.estimate",
-    "preflamp_backend.pretraining.documents",
-    "preflamp_backend.rewards.plan",
-    "preflamp_backend.rewards.train_study",
-    "preflamp_backend.run",
-    "transformers.models.gpt2.modeling_gpt2",
-    "transformers.models.qwen3.modeling_qwen3",
-)
+    "preflamp_backend.estimate", "preflamp_backend.pretraining.documents",
+    "preflamp_backend.rewards.plan", "preflamp_backend.rewards.train_study", "preflamp_backend.run",
+    "transformers.models.gpt2.modeling_gpt2", "transformers.models.qwen3.modeling_qwen3",
+)  # fmt: skip
 HAS_BACKEND = bool(importlib.util.find_spec("torch"))
 
 
@@ -120,17 +103,12 @@ def warm_up(*, backend: bool = HAS_BACKEND) -> None:
 
 def inputs_in(folder: Path, *, backend: bool = HAS_BACKEND) -> Path:
     """Make the valid inputs in a child, so that no library of this process has opened a file."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            make_inputs(folder, backend=backend)
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+    making = get_context("fork").Process(
+        target=make_inputs, args=(folder,), kwargs={"backend": backend}
+    )
+    making.start()
+    making.join()
+    if making.exitcode:
         raise RuntimeError("the valid inputs could not be made")
     return folder
 
@@ -197,20 +175,13 @@ def report(verdicts: list[Verdict]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for kind in [*KINDS, ""]:
-        some = [each for each in verdicts if each.kind == kind or not kind]
-        if not some:
-            continue
-        good = [each for each in some if not each.fault]
-        counts = [
-            len(some),
-            sum(each.status == 0 for each in good),
-            sum(each.status == 2 for each in good),
-            len(some) - len(good),
-        ]
-        slowest = max(each.seconds for each in some)
-        peak = max(each.peak for each in some) / 2**20
-        cells = " | ".join(f"{count:,}" for count in counts)
-        lines.append(f"| {kind or 'all'} | {cells} | {slowest:.1f} | {peak:.0f} |")
+        if some := [each for each in verdicts if each.kind == kind or not kind]:
+            ends = [3 if each.fault else each.status for each in some]
+            counts = [len(some), ends.count(0), ends.count(2), ends.count(3)]
+            slowest = max(each.seconds for each in some)
+            peak = max(each.peak for each in some) / 2**20
+            cells = " | ".join(f"{count:,}" for count in counts)
+            lines.append(f"| {kind or 'all'} | {cells} | {slowest:.1f} | {peak:.0f} |")
     return "\n".join(lines)
 
 
@@ -248,13 +219,8 @@ def main() -> int:
     if chosen.command == "report":
         print(report(read(chosen.file)))
         return 0
-    verdicts = run(
-        chosen.out,
-        chosen.cases,
-        first=chosen.first,
-        kinds=chosen.kinds,
-        workers=chosen.workers,
-    )
+    options = {"first": chosen.first, "kinds": chosen.kinds, "workers": chosen.workers}
+    verdicts = run(chosen.out, chosen.cases, **options)
     print(report(verdicts))
     return any(each.fault for each in verdicts)
 

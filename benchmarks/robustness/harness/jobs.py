@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from harness.sandbox import start
 
 _LONGEST = 300
 """Seconds after which a child is taken to hang; the longest job takes a tenth of it."""
@@ -94,26 +94,9 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def fork(arguments: tuple[str, ...], folder: Path, setup: Callable[[], None] | None = None) -> int:
-    """Run a command in a child; its output goes to ``folder/log``. Returns the process id.
+    """Run a command in a child; its output goes to ``folder/log``. Returns the process id."""
 
-    A child that hangs is ended by an alarm, which its status then tells.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 70
-    try:
-        os.setpgid(0, 0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(_LONGEST)
-        descriptor = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
-        sys.stdout = os.fdopen(1, "w", closefd=False)
-        sys.stderr = os.fdopen(2, "w", closefd=False, buffering=1)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def prepare() -> Callable[[], None]:
         from preflamp_stats.cli import main
 
         # From within, by relative paths: a results file says where its models were.
@@ -121,20 +104,11 @@ def fork(arguments: tuple[str, ...], folder: Path, setup: Callable[[], None] | N
         words = [each.replace("{in}", "in").replace("{out}", "out") for each in arguments]
         if setup:
             setup()
-        main(words, prog_name="preflamp-stats")
-        status = 0
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:
-        import traceback
+        return lambda: main(words, prog_name="preflamp-stats")
 
-        traceback.print_exc()
-    finally:
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        finally:
-            os._exit(status)
+    (folder / "log").unlink(missing_ok=True)
+    (folder / "log").touch()
+    return start(prepare, folder / "log", folder / "log", _LONGEST)
 
 
 def prepared(job: Job, inputs: Path, folder: Path) -> Path:

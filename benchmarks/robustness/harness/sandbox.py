@@ -134,71 +134,39 @@ def _fault_of_messages(stderr: str) -> str:
     return "" if said else "refuses without a word"
 
 
-def run_forked(prepare: Prepare, folder: Path, limits: Limits = LIMITS) -> Outcome:
-    """Run a command in a child process.
+def start(prepare: Callable[[], Callable[[], Any]], out: Path, err: Path, seconds: int) -> int:
+    """Run a function in a child, and return its process id.
 
     Parameters
     ----------
     prepare : callable
-        Called in the child, before its limits are set, with ``folder``: writes the inputs.
-    folder : Path
-        Made here; inputs and outputs of the case. Logs stand beside it.
-    limits : Limits
-
-    Returns
-    -------
-    Outcome
+        Called in the child; returns what to run. If it fails, that is a fault of the harness.
+    out, err : Path
+        Standard output and standard error; they may be the same file.
+    seconds : int
+        After which an alarm ends a child that hangs, be it for a lock of its parent's threads.
     """
-    folder.mkdir(parents=True)
-    logs = {name: folder.with_name(f"{folder.name}.{name}") for name in ("out", "err", "made")}
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
-    if pid == 0:
-        _child(prepare, folder, logs, limits)
-    _, status, usage = os.wait4(pid, 0)
-    made = json.loads(logs["made"].read_text()) if logs["made"].exists() else {}
-    left = sorted(set(_files(folder)) - set(made.get("inputs", ())))
-    outcome = Outcome(
-        status=os.waitstatus_to_exitcode(status),
-        seconds=usage.ru_utime + usage.ru_stime,
-        peak=usage.ru_maxrss * 1024,
-        stdout=logs["out"].read_text(errors="replace"),
-        stderr=logs["err"].read_text(errors="replace"),
-        left=left,
-        promised=made.get("promised", []),
-    )
-    for log in logs.values():
-        log.unlink(missing_ok=True)
-    return outcome
-
-
-def _files(folder: Path) -> list[str]:
-    return [str(path.relative_to(folder)) for path in folder.rglob("*")]
-
-
-def _child(prepare: Prepare, folder: Path, logs: dict[str, Path], limits: Limits) -> None:
-    """Never returns."""
+    if pid:
+        return pid
     status = HARNESS_FAULT
-    # Until the limits are set; ends even a child that a lock of its parent's threads holds.
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(limits.wall + 20)
-    faulthandler.disable()  # a crash is told by its signal; the parent's terminal is not ours
     try:
-        for number, name in ((1, "out"), (2, "err")):
-            descriptor = os.open(logs[name], os.O_WRONLY | os.O_CREAT, 0o600)
-            os.dup2(descriptor, number)
-        sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="strict", closefd=False)
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(seconds)
+        faulthandler.disable()  # a crash is told by its signal; the parent's terminal is not ours
+        for number, path in ((1, out), (2, err)):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
         sys.stderr = os.fdopen(
-            2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1
+            2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False
         )
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        command, promised = prepare(folder)
-        made = {"inputs": _files(folder), "promised": list(promised)}
-        logs["made"].write_text(json.dumps(made))
-        _limit(limits)
+        run = prepare()
         status = 1
-        command()
+        run()
         status = 0
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -215,6 +183,42 @@ def _child(prepare: Prepare, folder: Path, logs: dict[str, Path], limits: Limits
             os._exit(status)
 
 
+def run_forked(prepare: Prepare, folder: Path, limits: Limits = LIMITS) -> Outcome:
+    """Run a command in a child process under limits.
+
+    ``prepare`` is called in the child with ``folder``, which is made, and writes the inputs there
+    before the limits are set. Logs stand beside the folder.
+    """
+    folder.mkdir(parents=True)
+    out, err, made = (folder.with_name(f"{folder.name}.{name}") for name in ("out", "err", "made"))
+
+    def limited() -> Callable[[], Any]:
+        command, promised = prepare(folder)
+        made.write_text(json.dumps({"inputs": _files(folder), "promised": list(promised)}))
+        _limit(limits)
+        return command
+
+    pid = start(limited, out, err, limits.wall + 20)
+    _, status, usage = os.wait4(pid, 0)
+    said = json.loads(made.read_text()) if made.exists() else {"inputs": [], "promised": []}
+    outcome = Outcome(
+        status=os.waitstatus_to_exitcode(status),
+        seconds=usage.ru_utime + usage.ru_stime,
+        peak=usage.ru_maxrss * 1024,
+        stdout=out.read_text(errors="replace"),
+        stderr=err.read_text(errors="replace"),
+        left=sorted({*_files(folder)} - {*said["inputs"]}),
+        promised=said["promised"],
+    )
+    for log in (out, err, made):
+        log.unlink(missing_ok=True)
+    return outcome
+
+
+def _files(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in folder.rglob("*")]
+
+
 def _limit(limits: Limits) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     mapped = pages * resource.getpagesize()
@@ -224,5 +228,4 @@ def _limit(limits: Limits) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + limits.cpu
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(limits.wall)
