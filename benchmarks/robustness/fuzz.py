@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import json
 import os
+import pkgutil
 import sys
 import tempfile
 import time
@@ -35,20 +36,6 @@ from harness.inputs import make_inputs  # noqa: E402
 from harness.kinds import KINDS, prepare  # noqa: E402
 from harness.sandbox import Outcome, run_forked  # noqa: E402
 
-CORE = (
-    "preflamp_backend.data.build", "preflamp_backend.data.card", "preflamp_backend.data.prism",
-    "preflamp_backend.data.titles", "preflamp_backend.data.tldr", "preflamp_backend.interop",
-    "preflamp_stats.analysis", "preflamp_stats.cli.analyze", "preflamp_stats.cli.console",
-    "preflamp_stats.cli.data", "preflamp_stats.cli.datasets", "preflamp_stats.io.describe",
-    "preflamp_stats.io.merge", "preflamp_stats.io.tidy", "preflamp_stats.outputs.summary",
-    "preflamp_stats.outputs.write", "pyarrow.compute", "pyarrow.parquet", "rich.console",
-    "rich.table",
-)  # fmt: skip
-BACKEND = (
-    "preflamp_backend.estimate", "preflamp_backend.pretraining.documents",
-    "preflamp_backend.rewards.plan", "preflamp_backend.rewards.train_study", "preflamp_backend.run",
-    "transformers.models.gpt2.modeling_gpt2", "transformers.models.qwen3.modeling_qwen3",
-)  # fmt: skip
 HAS_BACKEND = bool(importlib.util.find_spec("torch"))
 
 
@@ -95,8 +82,14 @@ def judge(kind: str, seed: int, inputs: Path) -> Verdict:
 
 def warm_up(*, backend: bool = HAS_BACKEND) -> None:
     """Import what the commands import, so that a child does not."""
-    for module in (*CORE, *(BACKEND if backend else ())):
-        importlib.import_module(module)
+    modules = ["pyarrow.compute", "pyarrow.parquet", "rich.console", "rich.table"]
+    for name in ("preflamp_stats", "preflamp_backend" if backend else "preflamp_backend.data"):
+        path = importlib.import_module(name).__path__
+        modules += [each.name for each in pkgutil.walk_packages(path, f"{name}.")]
+    if backend:
+        modules += [f"transformers.models.{name}.modeling_{name}" for name in ("gpt2", "qwen3")]
+    for each in modules:
+        importlib.import_module(each)
     if backend:
         importlib.import_module("torch").set_num_threads(1)
 
