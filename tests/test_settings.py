@@ -99,7 +99,8 @@ def test_every_setting_is_an_option_of_the_command_line_with_its_default_and_its
     for declared in declared_options(Settings):
         option = options[declared.name]
         assert option.default == declared.default
-        assert option.help == declared.help and declared.help.endswith(".")
+        assert option.help == declared.help
+        assert declared.help.endswith(".")
         assert tuple(getattr(option.type, "choices", ())) == declared.allowed or option.multiple
 
 

@@ -20,7 +20,9 @@ from preflamp_stats.metric import Metric
 from preflamp_stats.metrics.values import available_metrics, metric_words
 from preflamp_stats.schema import datasets
 from preflamp_stats.settings import Settings
-from preflamp_stats.tables.registry import make_questions, make_tables
+from preflamp_stats.tables import registry
+from preflamp_stats.tables.metrics import shared_metrics
+from preflamp_stats.tables.rows import joined
 from preflamp_stats.tables.words import capital, counted, direction_unknown
 
 __all__ = ["Analysis", "analyze"]
@@ -104,42 +106,49 @@ def analyze(
     paths = [Path(path) for path in inputs or _sources(tree)]
     states = [_state(path) for path in paths]
     fingerprints = [_fingerprint(path) for path in paths]
-    studies = [
+    evidence = [
         read_study(ds, settings, name=name, progress=_reporter(progress, name, ds))
         for name, ds in found.items()
     ]
     _check_unchanged(paths, states)
-    tables = make_tables(studies, settings, progress=progress)
+    metrics = shared_metrics(evidence)
+    tables = {}
+    for place, table in enumerate(registry.TABLES):
+        if progress:
+            progress(f"estimating {table.name}", place, len(registry.TABLES))
+        frame = joined(list(table.rows(evidence)))
+        if not frame.empty:
+            tables[table.name] = registry.make_table(table, frame, metrics, settings)
     return Analysis(
         settings,
         tables,
         inputs=fingerprints,
         versions=_versions(),
-        questions=make_questions(tables),
-        notes=_notes(studies, settings),
+        questions=registry.make_questions(tables),
+        notes=_notes(evidence, settings),
     )
 
 
-def _notes(studies: Sequence[ResampledStudy], settings: Settings) -> list[str]:
+def _notes(evidence: Sequence[ResampledStudy], settings: Settings) -> list[str]:
     """List what was left out and why, and what a reader must mind."""
     found = []
     asked = dict.fromkeys([*settings.upstream, *settings.downstream])
     unknown: dict[str, Metric] = {}
-    for study in studies:
-        absent = [metric_words(name) for name in asked if name not in study.summed]
+    for dataset in evidence:
+        absent = [metric_words(name) for name in asked if name not in dataset.metrics]
         if absent:
-            found.append(f"{study.name}: not in the file and left out: {', '.join(absent)}.")
-        if study.units.kind == "examples" and settings.resample != "examples":
+            found.append(f"{dataset.name}: not in the file and left out: {', '.join(absent)}.")
+        if dataset.units.kind == "examples" and settings.resample != "examples":
             found.append(
-                f"{study.name}: the file names no users, so each example is taken as its own "
+                f"{dataset.name}: the file names no users, so each example is taken as its own "
                 "unit; if users wrote several examples each, the intervals are too narrow."
             )
-        elif study.units.kind == "users" and len(study.units.labels) < 20:
+        elif dataset.units.kind == "users" and len(dataset.units.labels) < 20:
             found.append(
-                f"{study.name}: only {counted(len(study.units.labels), 'user')}; intervals "
+                f"{dataset.name}: only {counted(len(dataset.units.labels), 'user')}; intervals "
                 "that resample so few are rough."
             )
-        there = [study.summed[name].info for name in asked if name in study.summed]
+        there = [dataset.metrics[name].info for name in asked if name in dataset.metrics]
         unknown |= {metric.name: metric for metric in there if not metric.sign}
     return found + [f"{capital(direction_unknown(metric))}." for metric in unknown.values()]
 

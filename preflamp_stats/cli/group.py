@@ -92,9 +92,9 @@ def _refuse_repeated(parent: click.Context, command: click.Command | None, args:
             ):
                 what = f"{option.opts[-1]} is given {options.count(option)} times; give it once"
                 raise click.UsageError(what, ctx)
-        inner = isinstance(command, click.Group) and bool(rest) and not values.get("help")
-        command = command.get_command(ctx, rest[0]) if inner else None
-        parent, args = ctx, rest[1:]
+        if not isinstance(command, click.Group) or not rest or values.get("help"):
+            return
+        parent, command, args = ctx, command.get_command(ctx, rest[0]), rest[1:]
 
 
 def _say(problem: object) -> None:

@@ -16,7 +16,6 @@ from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
-from preflamp_stats.kernels.equivalence import minimum_effect_test
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical, max_t_p_values
 from preflamp_stats.kernels.paired import PairedDifferences, paired_differences
 from preflamp_stats.metrics.options import MetricOptions
@@ -77,9 +76,9 @@ def compare_methods(
     Returns
     -------
     Dataset, dims ([model], pair)
-        Coordinates ``method_a`` and ``method_b``; variables ``estimate`` (a minus b, over the users
-        that both have), ``se``, ``df``, ``low``, ``high``, ``p_value``, ``p_adjusted``,
-        ``n_users``.
+        Coordinates ``method_a`` and ``method_b``; variables ``estimate`` (a minus b, over the
+        examples that both have), ``se``, ``df``, ``low``, ``high``, ``p_value``, ``p_adjusted``,
+        ``n_users``, and ``n_examples`` where methods have different examples.
 
     Raises
     ------
@@ -225,12 +224,20 @@ def metric_differences(
     if "seed" not in ordered.dims:
         ordered = ordered.expand_dims("seed")
     models = ordered["model"] if "model" in ordered.dims else None
-    selections = [{}] if models is None else [{"model": m} for m in models.values]
+    selections = [{}] if models is None else [{"model": m} for m in models.values.tolist()]
     by_model = {}
     for at in selections:
         one = ordered.sel(at).transpose("unit", "method", "seed")
+        overlap = None
+        if (shared := metric.sums.overlaps.get(at.get("model"))) is not None:
+            seeds = one["seed"].values.tolist() if "seed" in one.coords else [None]
+            overlap = shared.take(one["method"].values.tolist(), seeds)
         by_model[str(at.get("model", ""))] = paired_differences(
-            one["sums"].values, one["counts"].values, include_seeds=include_seeds
+            one["sums"].values,
+            one["counts"].values,
+            include_seeds=include_seeds,
+            bounded=metric.info.values != "free",
+            overlap=overlap,
         )
     return MetricDifferences([str(m) for m in ordered["method"].values], models, by_model)
 
@@ -260,7 +267,7 @@ def corrected(
     dict of str to ndarray, shape (pair,)
     """
     found = differences
-    p_value = minimum_effect_test(found.estimate, found.se, found.df, margin=0)
+    p_value = found.beyond(0.0)
     alone = -float(special.ndtri((1 - level) / 2))
     if correction == "max-t":
         maxima = found.null_maxima(rng, n_draws)
@@ -275,14 +282,14 @@ def corrected(
         critical = -float(special.ndtri((1 - level) / 2 / n_pairs))
     else:
         p_adjusted, critical = p_value, alone
-    half = found.half_widths(critical)
+    low, high = found.limits(critical)
     return {
         "estimate": found.estimate,
-        "low": found.estimate - half,
-        "high": found.estimate + half,
+        "low": low,
+        "high": high,
         "p_value": p_value,
         "p_adjusted": p_adjusted,
         "se": found.se,
         "df": found.df,
         "n_users": found.n_users,
-    }
+    } | ({} if found.n_examples is None else {"n_examples": found.n_examples})

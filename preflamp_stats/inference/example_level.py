@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from preflamp_stats.choices import check_choice
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.checks import check_level
+from preflamp_stats.inference.floors import NO_VARIATION
 from preflamp_stats.inference.units import Units, user_units
 from preflamp_stats.io.blocks import example_blocks, load_block
 from preflamp_stats.kernels.clustered import UserProducts, clustered_slope, user_products
@@ -209,6 +210,8 @@ def _fit(values: _Values, estimator: Estimator | None, level: float) -> dict[str
     elif used != "within":
         ratio, used, note = _variance_ratio(values.rows, products, used)
     fit = clustered_slope(products, ratio)
+    if fit.error == 0:
+        note = NO_VARIATION
     low, high = fit.interval(level)
     return {
         "estimate": fit.slope,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from scipy import special
 
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.contrasts import metric_differences
+from preflamp_stats.inference.floors import unknown_direction
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical
@@ -40,8 +40,8 @@ def in_context_test(
     The best of several estimates owes part of its lead to luck, so the difference from the method
     that *looks* best is biased against the contender and its usual interval is wrong. The target
     here is δ = contender − max over guided methods of their true values, whichever is best. Where
-    the file says that lower values are better (``higher_is_better = 0``) δ has the other sign, so
-    that a positive one is always a lead.
+    lower values are better δ has the other sign, so that a positive one is always a lead; where the
+    file does not say which are, nothing leads: NaN, and ``note`` says so.
 
     Parameters
     ----------
@@ -124,7 +124,10 @@ def in_context_between(study: ResampledStudy, metric: str) -> xr.Dataset:
         )
     rows = []
     for model, as_measured in differences.by_model.items():
-        pairs = replace(as_measured, estimate=(summed.info.sign or 1) * as_measured.estimate)
+        every = np.arange(len(as_measured.estimate))
+        # Without a direction nobody leads.
+        sign = np.where(summed.info.sign, float(summed.info.sign), np.nan)
+        pairs = as_measured.oriented(every, np.broadcast_to(sign, every.shape))
         rng = np.random.default_rng(stream(asked.seed, study.name, "best guided", metric, model))
         found = [
             lead_over_best(pairs, i, guided, level=asked.level, n_draws=asked.resamples, rng=rng)
@@ -141,6 +144,8 @@ def in_context_between(study: ResampledStudy, metric: str) -> xr.Dataset:
         result = result.isel(model=0)
     else:
         result = result.assign_coords(model=differences.models)
+    if undirected := unknown_direction(summed.info):
+        result["note"] = xr.full_like(result["best_guided"], undirected)
     return _with_dominance(result, asked.level).assign_attrs(metric=metric, level=asked.level)
 
 
@@ -177,52 +182,45 @@ def lead_over_best(
         ``n_guided, n_users``.
     """
     where, sign = _pairs_with(pairs, contender, guided)
-    there = pairs.se[where] >= 0
+    there = ~np.isnan(pairs.estimate[where]) & (pairs.n_users[where] > 1)
     where, sign = where[there], sign[there]
+    found: dict[str, Any] = dict.fromkeys(
+        ("estimate", "low", "high", "naive_estimate", "p_value"), np.nan
+    )
     if not len(where):
-        nothing = dict.fromkeys(("estimate", "low", "high", "naive_estimate", "p_value"), np.nan)
-        return {**nothing, "best_guided": -1, "n_guided": 0, "n_users": 0}
-    lead = sign * pairs.estimate[where]
-    apparent = int(np.argmin(lead))
+        return {**found, "best_guided": -1, "n_guided": 0, "n_users": 0}
+    leads = pairs.oriented(where, sign)
+    apparent = int(np.argmin(leads.estimate))
     best = where[apparent]
-    tail = (1 - level) / 2
-
-    def widths(critical: float) -> NDArray[np.float64]:
-        return pairs.half_widths(critical)[where]
-
-    # The lead over the best is the smallest lead; a lower limit of every single one will do for it.
-    low = float(np.min(lead - widths(-float(special.ndtri(tail)))))
-    # From above, the smallest limit counts, so all must hold together: but only for those methods
-    # that can be the best.
-    n_users = int(pairs.n_users[where].min())
-    maxima = pairs.null_maxima(rng, n_draws, pairs=where, signs=sign)
-    sure = max_t_critical(maxima, level=1 - 0.1 / np.log(max(n_users, 3)))
-    possible = lead <= np.min(lead + widths(sure)) + 2 * widths(sure)
-    chosen = where[possible]
-    maxima = pairs.null_maxima(rng, n_draws, pairs=chosen, signs=sign[possible])
-
-    def upper(share: float) -> float:
-        alone = float(special.ndtri(share))
-        critical = max(alone, max_t_critical(maxima, level=share))
-        return float(np.min((lead + widths(critical))[possible]))
-
-    single = PairedDifferences(
-        pairs.first[where],
-        pairs.second[where],
-        lead,
-        pairs.se[where],
-        pairs.df[where],
-        pairs.n_users[where],
-    ).statistic
-    return {
-        "estimate": upper(0.5),
-        "low": low,
-        "high": upper(1 - tail),
-        "naive_estimate": float(lead[apparent]),
-        "p_value": float(min(1.0, 2 * special.ndtr(-single.min()))),
+    n_users = int(leads.n_users.min())
+    found |= {
+        "naive_estimate": float(leads.estimate[apparent]),
         "best_guided": int(pairs.second[best] if sign[apparent] > 0 else pairs.first[best]),
         "n_guided": len(where),
         "n_users": n_users,
+    }
+    if np.isnan(leads.se).any():  # whoever is truly best may be one of those
+        return found
+    tail = (1 - level) / 2
+    # The lead over the best is the smallest lead; a lower limit of every single one will do for it.
+    low = float(np.min(leads.limits(-float(special.ndtri(tail)))[0]))
+    # From above, the smallest limit counts, so all must hold together: but only for those methods
+    # that can be the best.
+    maxima = pairs.null_maxima(rng, n_draws, pairs=where, signs=sign)
+    sure = max_t_critical(maxima, level=1 - 0.1 / np.log(max(n_users, 3)))
+    above = leads.limits(sure)[1]
+    possible = leads.estimate <= np.min(above) + 2 * (above - leads.estimate)
+    maxima = pairs.null_maxima(rng, n_draws, pairs=where[possible], signs=sign[possible])
+
+    def critical(share: float) -> float:
+        return max(float(special.ndtri(share)), max_t_critical(maxima, level=share))
+
+    middle = leads.estimate + leads.half_widths(critical(0.5))
+    return found | {
+        "estimate": float(np.min(middle[possible])),
+        "low": low,
+        "high": float(np.min(leads.limits(critical(1 - tail))[1][possible])),
+        "p_value": float(min(1.0, 2 * special.ndtr(-leads.statistic.min()))),
     }
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from preflamp_stats.inference.streams import stream
-from preflamp_stats.inference.sums import UserSums, draw_ratios
+from preflamp_stats.inference.sums import UserSums, draw_ratios, on_common_examples
 from preflamp_stats.metric import Metric
 from preflamp_stats.settings import Settings
 
@@ -33,12 +33,23 @@ class MethodMetric:
         method, for which no sampling error is claimed.
     draws : DataArray or None, dims (resample, [model], method)
         Bootstrap draws, paired across metrics; None until drawn.
+    common : MethodMetric or None
+        The same over the examples that all methods have, where methods have different ones.
+    ranking_note : DataArray or None, dims ([model])
+        On which examples methods are ranked, where they have different ones.
     """
 
     info: Metric
     estimate: xr.DataArray
     sums: UserSums | None = None
     draws: xr.DataArray | None = field(default=None, repr=False)
+    common: MethodMetric | None = field(default=None, repr=False)
+    ranking_note: xr.DataArray | None = field(default=None, repr=False)
+
+    @property
+    def ranked(self) -> MethodMetric:
+        """The metric as methods are ranked by it: on the examples that all of them have."""
+        return self.common or self
 
     @property
     def n_examples(self) -> xr.DataArray:
@@ -76,7 +87,11 @@ def as_method_metric(ds: xr.Dataset, info: Metric, sums: UserSums | None) -> Met
         )
         values = sums.ratio()
     estimate = values.mean("seed", skipna=True) if "seed" in values.dims else values
-    return MethodMetric(info, estimate.transpose(..., "method"), sums)
+    found = MethodMetric(info, estimate.transpose(..., "method"), sums)
+    if sums is not None and sums.overlaps:
+        shared, note = on_common_examples(sums)
+        found = replace(found, common=as_method_metric(ds, info, shared), ranking_note=note)
+    return found
 
 
 def draw_metrics(
@@ -99,11 +114,13 @@ def draw_metrics(
     dict of str to MethodMetric
         With ``draws``; those of a number known only per method do not vary.
     """
-    sums = {name: m.sums for name, m in metrics.items() if m.sums is not None}
+    shared = {_on_common(name): m.common for name, m in metrics.items() if m.common is not None}
+    every = {**metrics, **shared}
+    sums = {name: m.sums for name, m in every.items() if m.sums is not None}
     drawn = draw_ratios(sums, settings.resamples, stream(settings.seed, dataset, "units"))
     streams = partial(stream, settings.seed, dataset, "training seeds")
     found = {}
-    for name, metric in metrics.items():
+    for name, metric in every.items():
         if name in drawn:
             draws = drawn[name]
             if "seed" in draws.dims:
@@ -111,7 +128,11 @@ def draw_metrics(
         else:
             draws = metric.estimate.expand_dims(resample=settings.resamples)
         found[name] = replace(metric, draws=draws.transpose("resample", ..., "method"))
-    return found
+    return {name: replace(found[name], common=found.get(_on_common(name))) for name in metrics}
+
+
+def _on_common(name: str) -> str:
+    return f"{name} on common examples"
 
 
 def mean_over_seeds(

@@ -112,14 +112,14 @@ def slope_between(
     asked = replace(study.settings, resample="users", variant="b")
 
     def row(here: xr.Dataset) -> dict[str, Any]:
-        evidence = model_evidence(here, x, y, asked, study.name)
+        evidence = model_evidence(here, x, y, asked, study.name, oriented=False)
         told = {"n_methods": evidence.compared.sum(), "note": evidence.obstacle}
         if evidence.obstacle:
             return told
         bought = step * slope_draws(evidence)
         low, high = evidence.limits(bought)
         beyond = np.mean(bought >= margin), np.mean(bought <= -margin)
-        numbers = (np.nanmedian(bought), low, high, max(beyond))
+        numbers = (np.nanmedian(bought), low, high, max(*beyond, 1 / (len(bought) + 1)))
         return told | dict(zip(_NUMBERS, numbers, strict=True))
 
     columns = {**dict.fromkeys(_NUMBERS, np.nan), "n_methods": 0, "note": ""}

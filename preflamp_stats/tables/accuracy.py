@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -10,31 +10,32 @@ from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import ResultTable, table_frame
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
-from preflamp_stats.tables.rows import each_dataset, metric_rows
+from preflamp_stats.tables.rows import metric_rows
 from preflamp_stats.tables.table import Table
 
 __all__ = ["POLICY_ACCURACY", "RM_ACCURACY"]
 
 
-@each_dataset
-def _rm_rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
-    return metric_rows(study, "rm_accuracy")
+def _rm_rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    for study in studies:
+        if "rm_accuracy" in study.summed:
+            yield metric_rows(study, study.metrics["rm_accuracy"])
 
 
-@each_dataset
-def _policy_rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
-    if "policy_accuracy" in study.summed:
-        keys = {"scoring": study.settings.scoring, "weight": _weight(study)}
-        yield from metric_rows(study, "policy_accuracy", **keys)
+def _policy_rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    for study in studies:
+        if "policy_accuracy" in study.summed:
+            keys = {"scoring": study.settings.scoring, "weight": _weight(study)}
+            yield metric_rows(study, study.metrics["policy_accuracy"], keys)
 
 
-def _weight(study: ResampledStudy) -> float:
+def _weight(evidence: ResampledStudy) -> float:
     """Reward weight of the policy score; unknown where the file stores a score without one."""
-    if study.settings.scoring in ("stored", "renormalised"):
-        score = study.ds["policy_score"]
+    if evidence.settings.scoring in ("stored", "renormalised"):
+        score = evidence.ds["policy_score"]
         if "weight" not in score.dims:
             return float(score.attrs.get("weight", "nan"))
-    return study.settings.weight
+    return evidence.settings.weight
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from preflamp_stats.inference.contrasts import contrasts_between
 from preflamp_stats.inference.resampled import ResampledStudy
-from preflamp_stats.tables.rows import asked_metrics, each_dataset, tidy
+from preflamp_stats.tables.rows import asked_metrics, tidy
 from preflamp_stats.tables.table import Table
 
 __all__ = ["CONTRASTS"]
 
 
-@each_dataset
-def _rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
-    for metric in asked_metrics(study):
+def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    for study, metric in asked_metrics(studies):
         if metric.estimate["method"].size > 1:
-            name = metric.info.name
-            frame = tidy(contrasts_between(study, name), study, {"metric": name})
+            found = contrasts_between(study, metric.info.name)
+            frame = tidy(found, study, {"metric": metric.info.name})
             yield frame[frame["estimate"].notna()]
 
 

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from preflamp_stats.inference.resampled import ResampledStudy
-from preflamp_stats.tables.rows import each_dataset, metric_rows
+from preflamp_stats.tables.rows import metric_rows
 from preflamp_stats.tables.table import Table
 
 __all__ = ["LENGTH_DIFFERENCE", "PREFIX_ACCURACY", "WEIGHT_CURVE"]
 
 
-@each_dataset
-def _weight_rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
-    return metric_rows(study, "weight_curve", scoring=study.settings.scoring)
+def _weight_rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    for study in studies:
+        yield from _curve(study, "weight_curve", scoring=study.settings.scoring)
 
 
-@each_dataset
-def _prefix_rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
-    return metric_rows(study, "prefix_accuracy")
+def _prefix_rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    for study in studies:
+        yield from _curve(study, "prefix_accuracy")
 
 
-@each_dataset
-def _length_rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
-    upper = dict(itertools.pairwise(study.length_edges.tolist()))
-    for frame in metric_rows(study, "length_difference"):
-        frame.insert(list(frame).index("bin_low") + 1, "bin_high", frame["bin_low"].map(upper))
-        yield frame
+def _length_rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    for study in studies:
+        upper = dict(itertools.pairwise(study.length_edges.tolist()))
+        for frame in _curve(study, "length_difference"):
+            frame.insert(list(frame).index("bin_low") + 1, "bin_high", frame["bin_low"].map(upper))
+            yield frame
+
+
+def _curve(study: ResampledStudy, name: str, **keys: str) -> Iterator[pd.DataFrame]:
+    if name in study.curves:
+        yield metric_rows(study, study.curves[name], keys)
 
 
 WEIGHT_CURVE = Table(

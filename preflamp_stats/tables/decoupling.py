@@ -11,29 +11,35 @@ from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import ResultTable, distinct
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
-from preflamp_stats.tables.rows import asked_pairs, both, both_per_pair, joined, pair_rows
+from preflamp_stats.tables.rows import asked_pairs, having, pair_rows
 from preflamp_stats.tables.table import Table
 
 __all__ = ["DECOUPLING"]
 
 
-def _rows(studies: Sequence[ResampledStudy]) -> pd.DataFrame:
+def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
     settings = studies[0].settings
-    by_name = {study.name: study for study in studies}
-    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in by_name}
-    for pair in asked_pairs(settings):
+    frames: dict[str, list[pd.DataFrame]] = {study.name: [] for study in studies}
+    for upstream, downstream in asked_pairs(settings):
         # The margins are for a share of pairs and for generation quality.
-        having = [s for s in studies if (metrics := both(s, pair)) and both_per_pair(*metrics)]
-        verdicts = decoupling_between(
-            having,
-            *pair,
+        both = {
+            study.name: study
+            for study in having(studies, upstream, downstream)
+            if study.summed[upstream].info.kind == "discrimination"
+            and study.summed[downstream].info.kind == "generation"
+        }
+        judgements = decoupling_between(
+            list(both.values()),
+            upstream,
+            downstream,
             margin=settings.margin,
             discrimination_margin=settings.discrimination_margin,
         )
-        for name, found in verdicts.items():
-            frame = pair_rows(found, by_name[name])
+        for name, found in judgements.items():
+            frame = pair_rows(found, both[name])
             frames[name].append(frame[frame["upstream_difference"].notna()])
-    return joined(frame for of_dataset in frames.values() for frame in of_dataset)
+    for of_dataset in frames.values():
+        yield from of_dataset
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:

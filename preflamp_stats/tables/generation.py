@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from preflamp_stats.kernels.rouge import ROUGE_METRICS
 from preflamp_stats.results import ResultTable, table_frame
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
-from preflamp_stats.tables.rows import each_dataset, metric_rows
+from preflamp_stats.tables.rows import metric_rows
 from preflamp_stats.tables.table import Table
 
 __all__ = ["GENERATION", "METHOD_METRICS"]
@@ -20,16 +21,12 @@ _MOST_METRICS = 6
 """Metrics whose spread is told; the tables have all."""
 
 
-def _rows_of(kind: str) -> Callable[[Sequence[ResampledStudy]], pd.DataFrame]:
-    """Make rows of every metric of a kind, one below the other."""
-
-    @each_dataset
-    def rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
-        for name, metric in study.summed.items():
+def _rows_of(kind: str, studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    """Rows of every metric of a kind, one below the other."""
+    for study in studies:
+        for name, metric in study.metrics.items():
             if metric.info.kind == kind:
-                yield from metric_rows(study, name, metric=name)
-
-    return rows
+                yield metric_rows(study, metric, {"metric": name})
 
 
 def _caption(frame: pd.DataFrame) -> str:
@@ -60,7 +57,7 @@ GENERATION = Table(
     name="generation",
     title="Generation quality",
     question="write",
-    rows=_rows_of("generation"),
+    rows=partial(_rows_of, "generation"),
     caption=_caption,
     reading="Bold is the best as printed, not shown to be better than the next. Intervals say how "
     "far a mean would move with other users.",
@@ -72,7 +69,7 @@ METHOD_METRICS = Table(
     name="method_metrics",
     title="Numbers known only per method",
     question="write",
-    rows=_rows_of("method"),
+    rows=partial(_rows_of, "method"),
     caption="Numbers given per method by the file; no sampling error is known for them.",
     reading="These numbers came with the file, without any sampling error.",
     finding=_finding,

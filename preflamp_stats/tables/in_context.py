@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
+import xarray as xr
 
 from preflamp_stats.inference.in_context import in_context_between
 from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import ResultTable, distinct, table_frame
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
-from preflamp_stats.tables.rows import asked_metrics, each_dataset, tidy
+from preflamp_stats.tables.rows import asked_metrics, tidy
 from preflamp_stats.tables.table import Table
 
 __all__ = ["IN_CONTEXT"]
@@ -19,21 +21,20 @@ __all__ = ["IN_CONTEXT"]
 _MOST_NAMED = 3
 
 
-@each_dataset
-def _rows(study: ResampledStudy) -> Iterator[pd.DataFrame]:
-    labels = study.ds.coords.get("method_family")
-    families = set() if labels is None else set(labels.values.astype(str).tolist())
-    if "reward-guided" not in families or len(families) == 1:
-        return
-    for metric in asked_metrics(study):
-        if metric.info.kind == "generation":
-            name = metric.info.name
-            frame = tidy(in_context_between(study, name), study, {"metric": name})
+def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    for study, metric in asked_metrics(studies):
+        told = study.ds.coords.get("method_family")
+        families = set() if told is None else set(told.astype(str).values.tolist())
+        if metric.info.kind == "generation" and len(families) > 1 and "reward-guided" in families:
+            found = in_context_between(study, metric.info.name)
+            frame = tidy(found, study, {"metric": metric.info.name})
             if "parameters" in study.ds.coords and "model" in frame:
-                sizes = study.ds["parameters"]
-                by_model = zip(sizes["model"].values, sizes.values, strict=True)
-                frame["parameters"] = frame["model"].map(dict(by_model))
+                frame["parameters"] = frame["model"].map(_by_label(study.ds["parameters"], "model"))
             yield frame[frame["estimate"].notna()]
+
+
+def _by_label(values: xr.DataArray, dim: str) -> dict[Any, Any]:
+    return dict(zip(values[dim].values.tolist(), values.values.tolist(), strict=True))
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:

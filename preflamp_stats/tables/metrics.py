@@ -15,7 +15,7 @@ from preflamp_stats.metric import TAU, Metric
 __all__ = ["shared_metrics"]
 
 
-def shared_metrics(studies: Sequence[ResampledStudy]) -> dict[str, Metric]:
+def shared_metrics(evidence: Sequence[ResampledStudy]) -> dict[str, Metric]:
     """Describe every metric of an analysis once.
 
     The first dataset that tells words and a unit tells them for all. A direction is known only
@@ -23,7 +23,7 @@ def shared_metrics(studies: Sequence[ResampledStudy]) -> dict[str, Metric]:
 
     Parameters
     ----------
-    studies : sequence of ResampledStudy
+    evidence : sequence of ResampledStudy
         Drawn.
 
     Returns
@@ -37,8 +37,13 @@ def shared_metrics(studies: Sequence[ResampledStudy]) -> dict[str, Metric]:
         If two datasets give a metric different units or opposite directions.
     """
     found = {TAU.name: TAU}
-    for name in dict.fromkeys(name for study in studies for name in study.drawn):
-        having = {study.name: study.drawn[name] for study in studies if name in study.drawn}
+    names = dict.fromkeys(name for each in evidence for name in {**each.metrics, **each.curves})
+    for name in names:
+        having = {
+            each.name: {**each.metrics, **each.curves}[name]
+            for each in evidence
+            if name in each.metrics or name in each.curves
+        }
         infos = {dataset: metric.info for dataset, metric in having.items()}
         _refuse_contradictions(name, infos)
         told = [info for info in infos.values() if info.words != name or info.scale.unit]

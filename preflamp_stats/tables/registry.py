@@ -5,10 +5,12 @@ A new table is a file of this package and a line here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-from preflamp_stats.inference.resampled import ResampledStudy
+import pandas as pd
+
+from preflamp_stats.metric import Metric
 from preflamp_stats.results import Question, ResultTable
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
@@ -19,13 +21,12 @@ from preflamp_stats.tables.decoupling import DECOUPLING
 from preflamp_stats.tables.example_level import EXAMPLE_LEVEL
 from preflamp_stats.tables.generation import GENERATION, METHOD_METRICS
 from preflamp_stats.tables.in_context import IN_CONTEXT
-from preflamp_stats.tables.metrics import shared_metrics
 from preflamp_stats.tables.regret import REGRET
 from preflamp_stats.tables.slope import SLOPE
 from preflamp_stats.tables.table import Table
 from preflamp_stats.tables.tau import POOLED_TAU, TAU_BY_MODEL
 
-__all__ = ["QUESTIONS", "TABLES", "make_questions", "make_tables"]
+__all__ = ["QUESTIONS", "TABLES", "make_questions", "make_table"]
 
 TABLES: tuple[Table, ...] = (
     TAU_BY_MODEL,
@@ -54,52 +55,40 @@ QUESTIONS = {
 }
 
 
-def make_tables(
-    studies: Sequence[ResampledStudy],
-    settings: Settings,
-    *,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> dict[str, ResultTable]:
-    """Make every table that the studies allows, with what it says in words.
+def make_table(
+    table: Table, frame: pd.DataFrame, metrics: Mapping[str, Metric], settings: Settings
+) -> ResultTable:
+    """Put the rows of a table together with what is said of them in words.
 
     Parameters
     ----------
-    studies : sequence of ResampledStudy
-        At least one dataset, drawn.
+    table : Table
+    frame : DataFrame
+        At least one row.
+    metrics : mapping of str to Metric
+        Of the whole analysis.
     settings : Settings
         What was asked for.
-    progress : callable, optional
-        Called with what is being done, the tables done, and their number.
 
     Returns
     -------
-    dict of str to ResultTable
-        Those with rows, by name.
+    ResultTable
     """
-    metrics = shared_metrics(studies)
-    found = {}
-    for place, table in enumerate(TABLES):
-        if progress:
-            progress(f"estimating {table.name}", place, len(TABLES))
-        frame = table.rows(studies)
-        if frame.empty:
-            continue
-        columns = [frame[c] for c in ("metric", "upstream", "downstream") if c in frame]
-        named = {table.estimate_of, *(str(name) for column in columns for name in column.unique())}
-        caption = table.caption if isinstance(table.caption, str) else table.caption(frame)
-        made = ResultTable(
-            table.name,
-            frame,
-            table.title,
-            words.fill(caption, settings, frame),
-            {name: metric for name, metric in metrics.items() if name in named},
-            table.estimate_of,
-            table.ranked,
-            table.reading,
-        )
-        said = tuple(table.finding(made, settings)) if table.finding else ()
-        found[table.name] = replace(made, findings=said)
-    return found
+    columns = [frame[c] for c in ("metric", "upstream", "downstream") if c in frame]
+    named = {table.estimate_of, *(str(name) for column in columns for name in column.unique())}
+    caption = table.caption if isinstance(table.caption, str) else table.caption(frame)
+    made = ResultTable(
+        table.name,
+        frame,
+        table.title,
+        words.fill(caption, settings, frame),
+        {name: metric for name, metric in metrics.items() if name in named},
+        table.estimate_of,
+        table.ranked,
+        table.reading,
+    )
+    said = tuple(table.finding(made, settings)) if table.finding else ()
+    return replace(made, findings=said)
 
 
 def make_questions(found: Mapping[str, ResultTable]) -> list[Question]:

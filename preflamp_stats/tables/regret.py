@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
 
 from preflamp_stats.inference.regret import regret_between
+from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import ResultTable, distinct
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
-from preflamp_stats.tables.rows import each_pair
+from preflamp_stats.tables.rows import metric_pairs, pair_rows
 from preflamp_stats.tables.table import Table
 
 __all__ = ["REGRET"]
+
+
+def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    for study, upstream, downstream in metric_pairs(studies):
+        if downstream.sums is not None:
+            found = regret_between(study, upstream.info.name, downstream.info.name)
+            yield pair_rows(found, study)
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
@@ -63,7 +73,7 @@ REGRET = Table(
     name="regret",
     title="What would choosing by the upstream metric cost?",
     question="choose",
-    rows=each_pair(regret_between, where=lambda _, downstream: downstream.sums is not None),
+    rows=_rows,
     caption="Downstream loss from choosing the method that the upstream metric ranks first: the "
     "best method's value less that of the one chosen, beside the loss to expect from picking at "
     "random. Intervals: {level}, valid although the choice used the same data.",

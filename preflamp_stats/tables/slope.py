@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import pandas as pd
+
+from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.inference.slope import slope_between
 from preflamp_stats.results import ResultTable
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
-from preflamp_stats.tables.rows import each_pair
+from preflamp_stats.tables.rows import metric_pairs, pair_rows
 from preflamp_stats.tables.table import Table
 
 __all__ = ["SLOPE"]
+
+
+def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    for study, upstream, downstream in metric_pairs(studies):
+        if upstream.info.kind == "discrimination":
+            found = slope_between(study, upstream.info.name, downstream.info.name)
+            yield pair_rows(found, study, "step")
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
@@ -37,9 +47,7 @@ SLOPE = Table(
     name="slope",
     title="What do twenty points buy?",
     question="predict",
-    rows=each_pair(
-        slope_between, "step", where=lambda upstream, _: upstream.info.kind == "discrimination"
-    ),
+    rows=_rows,
     caption="Difference downstream that goes with twenty points of the upstream metric, over these "
     "methods, both metrics freed from sampling noise; p_equivalence is the probability, given "
     "the data, that it is not within {margin} of 0. "

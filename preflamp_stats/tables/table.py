@@ -28,7 +28,7 @@ class Table:
         Question of a reader that it stands under, by its name in
         :data:`preflamp_stats.tables.registry.QUESTIONS`; empty for none.
     rows : callable
-        Makes the tidy rows of the resampled datasets; no rows, no table.
+        Makes the tidy rows from all datasets, frame by frame; no rows, no table.
     caption : str or callable
         One or two sentences: what is estimated, how the interval was made, what to mind; with
         places that :func:`preflamp_stats.tables.words.fill` fills. A function makes it of the rows.
@@ -46,7 +46,7 @@ class Table:
     name: str
     title: str
     question: str = ""
-    rows: Callable[[Sequence[ResampledStudy]], pd.DataFrame]
+    rows: Callable[[Sequence[ResampledStudy]], Iterable[pd.DataFrame]]
     caption: str | Callable[[pd.DataFrame], str]
     reading: str = ""
     finding: Callable[[ResultTable, Settings], Iterable[str]] | None = None

@@ -13,25 +13,34 @@ from preflamp_stats.metric import COEFFICIENT, TAU, number
 from preflamp_stats.results import ResultTable, distinct, table_frame
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
-from preflamp_stats.tables.rows import asked_pairs, both, each_pair, joined
+from preflamp_stats.tables.rows import (
+    asked_pairs,
+    having,
+    metric_pairs,
+    pair_rows,
+)
 from preflamp_stats.tables.table import Table
 
 __all__ = ["POOLED_TAU", "TAU_BY_MODEL"]
 
 
-def _pooled_rows(studies: Sequence[ResampledStudy]) -> pd.DataFrame:
-    frames = []
-    for pair in asked_pairs(studies[0].settings):
-        having = [(study, metrics) for study in studies if (metrics := both(study, pair))]
-        if not any(metric.sums for _, metrics in having for metric in metrics):
-            continue
-        found = pooled_between([study for study, _ in having], *pair)
-        if found["n_strata"] > 1:
-            found = found.drop_dims("stratum")
-            keys = {"upstream": pair[0], "downstream": pair[1], "level": studies[0].settings.level}
-            row = {str(name): value.item() for name, value in found.data_vars.items()}
-            frames.append(pd.DataFrame([keys | row]))
-    return joined(frames)
+def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    for study, upstream, downstream in metric_pairs(studies):
+        found = tau_between(study, upstream.info.name, downstream.info.name)
+        yield pair_rows(found, study, "variant", "resample", "target", "interval", "seeds")
+
+
+def _pooled_rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    settings = studies[0].settings
+    for upstream, downstream in asked_pairs(settings):
+        both = having(studies, upstream, downstream)
+        metrics = [each.summed[name] for each in both for name in (upstream, downstream)]
+        if any(metric.sums is not None for metric in metrics):
+            found = pooled_between(both, upstream, downstream)
+            if found["n_strata"] > 1:
+                keys = {"upstream": upstream, "downstream": downstream, "level": settings.level}
+                values = found.drop_dims("stratum").data_vars.items()
+                yield pd.DataFrame([keys | {str(name): value.item() for name, value in values}])
 
 
 _COLUMNS = {
@@ -240,7 +249,7 @@ TAU_BY_MODEL = Table(
     name="tau",
     title="Does accuracy predict?",
     question="predict",
-    rows=each_pair(tau_between, "variant", "resample", "target", "interval", "seeds"),
+    rows=_rows,
     caption=_caption,
     reading="Tau is 1 where two metrics rank the methods alike, −1 where one ranking is the other "
     "turned round, and 0 where half of all pairs agree. The dot is tau as observed, the line its "

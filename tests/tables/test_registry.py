@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -47,9 +47,9 @@ def test_no_place_of_a_caption_is_left_open(analysis: Analysis) -> None:
 def test_a_new_table_is_a_line_and_is_in_every_output(
     study: dict[str, xr.Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rows(studies: Sequence[ResampledStudy]) -> pd.DataFrame:
+    def rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
         sizes = [{"dataset": one.name, "estimate": len(one.units.labels)} for one in studies]
-        return pd.DataFrame(sizes)
+        yield pd.DataFrame(sizes)
 
     def finding(table: ResultTable, settings: Settings) -> list[str]:
         return [f"There are {int(table.frame['estimate'].sum())} toy users."]
