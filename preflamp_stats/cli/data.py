@@ -60,7 +60,7 @@ def _as_record(problem: Any) -> dict[str, str]:
 @click.argument("results", type=_PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def describe_command(results: Path, as_json: bool) -> None:
-    """Say what is in RESULTS: dims, methods, users, missing share."""
+    """Say what is in RESULTS: dims, methods, users, missing shares, coverage by method."""
     from preflamp_stats.cli.console import print_json
     from preflamp_stats.io.describe import describe
     from preflamp_stats.io.files import open_results
@@ -90,7 +90,7 @@ def convert_command(scores: tuple[Path, ...], out: Path, ignore: tuple[str, ...]
     and other numbers (a row an example, candidate empty). Several files are taken as one table.
     """
     from preflamp_stats.io.files import write_results
-    from preflamp_stats.io.tidy import convert
+    from preflamp_stats.io.from_tables import convert
 
     tree = convert(scores, ignore=ignore)
     write_results(tree, out)
@@ -163,6 +163,20 @@ def _print_dataset(name: str, found: dict[str, Any]) -> None:
         table.add_row(cell(f"  {variable}"), cell(dims), cell(entry["dtype"]), missing)
     out.print(table)
     out.print()
+    rows = found["coverage"]
+    columns = [column for column in rows[0] if column not in ("dataset", "n_examples")]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for number, column in enumerate(columns):
+        label = column not in ("model", "method")
+        table.add_column("  " * (number == 0) + column, justify="right" if label else "left")
+    for row in rows:
+        cells = [
+            f"{100 * v:.1f} %" if isinstance(v, float) else str(v) for v in map(row.get, columns)
+        ]
+        table.add_row(*(cell("  " * (number == 0) + text) for number, text in enumerate(cells)))
+    if columns:
+        out.print(table)
+        out.print()
 
 
 def _grouped(items: list[dict[str, Any]], key: str) -> str:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preflamp_stats.errors import InputError, SchemaError
-from preflamp_stats.io.tidy import convert
+from preflamp_stats.io.from_tables import convert
 
 HEAD = "method,user,example,candidate,reward\n"
 PAIR = "rm,ann,e1,chosen,0.9\nrm,ann,e1,rejected,0.2\n"

@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError
-from preflamp_stats.io.arrange import Rows, Texts, dataset_from_rows
+from preflamp_stats.io.row_arrays import Rows, Texts, dataset_from_rows
 from preflamp_stats.io.tables import as_text, read_table
 from preflamp_stats.io.variables import SCHEMA_VERSION, SPECS, VariableSpec, annotated
 from preflamp_stats.schema import find_problems
