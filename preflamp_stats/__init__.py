@@ -28,7 +28,7 @@ _HOMES = {
     "io.describe": ["coverage", "describe"],
     "io.files": ["open_results", "write_results"],
     "io.merge": ["merge"],
-    "io.from_tables": ["convert"],
+    "io.from_tables": ["convert", "from_frame"],
     "metrics.correlation": ["kendall_tau"],
     "metrics.curves": ["length_difference", "prefix_accuracy", "weight_curve"],
     "metrics.discrimination": ["policy_accuracy", "rm_accuracy"],

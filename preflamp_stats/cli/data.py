@@ -82,17 +82,37 @@ def describe_command(results: Path, as_json: bool) -> None:
 @click.option(
     "--ignore", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."
 )
-def convert_command(scores: tuple[Path, ...], out: Path, ignore: tuple[str, ...]) -> None:
-    """Make a results file from tidy SCORES in CSV, JSONL or Parquet.
+@click.option(
+    "--map",
+    "mapping",
+    multiple=True,
+    metavar="THEIRS=OURS",
+    help="Say what a column is, such as judge_no=user; may be repeated.",
+)
+@click.option(
+    "--lower-is-better", multiple=True, metavar="METRIC", help="Direction of a metric; repeatable."
+)
+@click.option(
+    "--higher-is-better", multiple=True, metavar="METRIC", help="Direction of a metric; repeatable."
+)
+def convert_command(
+    scores: tuple[Path, ...], out: Path, mapping: tuple[str, ...], **options: Any
+) -> None:
+    """Make a results file from SCORES in CSV, TSV, JSON, JSONL or Parquet.
 
     Columns: dataset, model, method, method_family, seed, user, example, candidate, and any of
-    reward, logprob, n_tokens, policy_score (a row a candidate) or generation, reference, rouge1
-    and other numbers (a row an example, candidate empty). Several files are taken as one table.
+    reward, logprob, n_tokens, policy_score (a row a candidate; or a row a pair, as chosen and
+    rejected) or generation, reference, rouge1 and other numbers (a row an example). Common other
+    names are understood; how, is said on standard error. Several files are taken as one table.
     """
+    from preflamp_stats.errors import InputError
     from preflamp_stats.io.files import write_results
     from preflamp_stats.io.from_tables import convert
 
-    tree = convert(scores, ignore=ignore)
+    pairs = [each.partition("=")[::2] for each in mapping]
+    if bad := [theirs for theirs, ours in pairs if not theirs or not ours]:
+        raise InputError(f"--map {bad[0]}: write it as THEIRS=OURS, such as judge_no=user")
+    tree = convert(scores, mapping=dict(pairs), **options)
     write_results(tree, out)
     _say_written(tree, out)
 

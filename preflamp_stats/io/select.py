@@ -7,6 +7,7 @@ from typing import Any
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.from_tables import from_frame
 from preflamp_stats.schema import datasets
 
 __all__ = ["one_dataset"]
@@ -47,6 +48,4 @@ def one_dataset(data: Any) -> xr.Dataset:
         first = next(iter(found))
         what = f"holds {len(found)} datasets: {', '.join(found)}"
         raise InputError(Problem(what, f"choose one, such as tree[{first!r}]"))
-    raise InputError(
-        Problem(f"a {type(data).__name__} is no results", "pass a Dataset, a DataTree or a table")
-    )
+    return one_dataset(from_frame(data))

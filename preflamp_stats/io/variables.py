@@ -87,6 +87,8 @@ _TABLE: tuple[VariableSpec, ...] = (
                  meaning="input to the model"),
     VariableSpec(name="reference", dims=("example",), kind="str", role="text",
                  meaning="the user's own ground-truth completion"),
+    VariableSpec(name="subset", dims=("example",), kind="str", role="label",
+                 meaning="part of the benchmark that the example belongs to"),
     VariableSpec(name="candidate_text", dims=_PAIR, kind="str", role="text",
                  meaning="candidate response"),
     VariableSpec(name="reward", dims=("method", *_PAIR), optional=("model", "seed"), kind="float",
