@@ -37,6 +37,7 @@ _HOMES = {
     "metrics.generation": ["rouge"],
     "metrics.options": ["MetricOptions"],
     "metrics.values": ["available_metrics"],
+    "one_call": ["report"],
     "results": ["Analysis", "ResultTable"],
     "schema": ["datasets", "validate"],
     "settings": ["Settings"],

@@ -176,7 +176,7 @@ def _without_index(
 
 def _synonyms(
     cells: pd.DataFrame,
-    halves: Iterable[str],
+    halves: Mapping[str, Half],
     of_candidates: bool,
     file: str,
     problems: list[Problem],
@@ -219,7 +219,7 @@ def _halves(cells: pd.DataFrame, file: str, problems: list[Problem]) -> dict[str
         what = f"{', '.join(names)}: more than one pair of columns may be the {variable}"
         problems.append(Problem(what, f"leave one out with --ignore {names[-1]}", file))
     of_methods = "method" not in cells and "reward" not in variables
-    halves = {}
+    halves: dict[str, Half] = {}
     for stem, (sides, variable) in pairs.items():
         numeric = all(_numeric(cells[each]) for each in sides.values())
         method = stem if not variable and numeric and of_methods else ""
@@ -249,8 +249,8 @@ def _as_rows(cells: pd.DataFrame, halves: Mapping[str, Half], said: list[str]) -
         part = cells[[*labels, *names]].rename(columns=names).assign(candidate=side)
         parts.append(part.assign(method=method) if method else part)
     for variable in dict.fromkeys(half.variable for half in halves.values()):
-        names = [name for name, half in halves.items() if half.variable == variable]
-        shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+        held = [name for name, half in halves.items() if half.variable == variable]
+        shown = ", ".join(held[:_SHOWN]) + (", …" if len(held) > _SHOWN else "")
         named = [method for method in methods if method]
         of = f" of {len(named)} methods: {', '.join(named)}"
         said.append(

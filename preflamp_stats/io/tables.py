@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -260,7 +260,7 @@ def _records_of_whole(text: str, file: str) -> Iterator[dict[str, Any]]:
 
 
 def _cells(
-    values: list[Any], index: Sequence[int], row: str, file: str, name: str
+    values: list[Any], index: Iterable[int], row: str, file: str, name: str
 ) -> list[str | None] | str:
     """Cells as text, None where missing; or what they hold, where that is no text or number."""
     texts: list[str | None] = []

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from preflamp_stats.choices import Average, Scoring, Ties, choice_problems
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.kernels.accuracy import pair_credit
 from preflamp_stats.metrics.averages import example_mean
 from preflamp_stats.metrics.policy import policy_score, require
@@ -124,13 +125,13 @@ def pair_accuracy(
 
 
 def rm_accuracy(
-    ds: xr.Dataset | xr.DataArray, *, ties: Ties = "half", average: Average = "micro"
+    ds: Results | xr.DataArray, *, ties: Ties = "half", average: Average = "micro"
 ) -> xr.DataArray:
     """Accuracy of a reward model: how often r(chosen) > r(rejected).
 
     Parameters
     ----------
-    ds : Dataset or DataArray
+    ds : Dataset, DataArray, or DataTree or data frame of one dataset
         With variable ``reward``, dims (method, [model], [seed], example, candidate), in any order;
         or that variable itself, its ``user`` a coordinate along ``example`` for a macro average.
     ties : {"half", "strict", "drop"}
@@ -165,7 +166,7 @@ def rm_accuracy(
 
 
 def policy_accuracy(
-    ds: xr.Dataset,
+    ds: Results,
     *,
     weight: float | Sequence[float] | NDArray[np.float64] = 1.0,
     scoring: Scoring = "sequence",
@@ -208,6 +209,7 @@ def policy_accuracy(
     >>> bool((policy_accuracy(ds, weight=float("inf")) == rm_accuracy(ds)).any())
     True
     """
+    ds = one_dataset(ds)
     score = policy_score(ds, weight=weight, scoring=scoring, length_normalise=length_normalise)
     accuracy = pair_accuracy(score, user=ds.get("user"), ties=ties, average=average)
     return _named(
@@ -216,10 +218,11 @@ def policy_accuracy(
 
 
 def _variable_and_user(
-    ds: xr.Dataset | xr.DataArray, name: str
+    ds: Results | xr.DataArray, name: str
 ) -> tuple[xr.DataArray, xr.DataArray | None]:
     if isinstance(ds, xr.DataArray):
         return ds, ds.coords.get("user")
+    ds = one_dataset(ds)
     return require(ds, name, "for RM accuracy"), ds.get("user")
 
 

@@ -7,6 +7,7 @@ import xarray as xr
 
 from preflamp_stats import schema
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.kernels.rouge import ROUGE_METRICS
 from preflamp_stats.metric import POINTS, Metric
 from preflamp_stats.metrics.discrimination import score_credit
@@ -27,7 +28,7 @@ DISCRIMINATION = ("rm_accuracy", "policy_accuracy")
 _ROUGE_WORDS = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 
 
-def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> list[Metric]:
+def available_metrics(ds: Results, options: MetricOptions | None = None) -> list[Metric]:
     """Metrics that a dataset can give, discrimination first.
 
     Parameters
@@ -48,7 +49,7 @@ def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> l
     >>> [metric.name for metric in available_metrics(ds)][:3]
     ['rm_accuracy', 'policy_accuracy', 'rouge1']
     """
-    options = options or MetricOptions()
+    ds, options = one_dataset(ds), options or MetricOptions()
     found = [_discrimination("rm_accuracy", "RM accuracy", ("reward",))] * ("reward" in ds)
     policy_needs = policy_variables(options)
     if set(policy_needs) <= set(ds):
@@ -60,9 +61,7 @@ def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> l
             found.append(Metric(name, "generation", needs, "share", words, POINTS, "higher"))
         else:
             found.append(Metric.of_file(name, "generation", ds[name].attrs))
-    found += [
-        Metric.of_file(name, "method", ds[name].attrs) for name in schema.method_metrics(ds)
-    ]
+    found += [Metric.of_file(name, "method", ds[name].attrs) for name in schema.method_metrics(ds)]
     return found
 
 
