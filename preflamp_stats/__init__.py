@@ -31,7 +31,7 @@ _HOMES = {
     "io.from_tables": ["convert", "from_frame"],
     "metrics.correlation": ["kendall_tau"],
     "metrics.curves": ["length_difference", "prefix_accuracy", "weight_curve"],
-    "metrics.discrimination": ["policy_accuracy", "rm_accuracy"],
+    "metrics.discrimination": ["best_of_accuracy", "policy_accuracy", "rm_accuracy"],
     "metrics.policy": ["policy_score"],
     "kernels.rouge": ["NonAsciiTextWarning", "rouge_scores"],
     "metrics.generation": ["rouge"],

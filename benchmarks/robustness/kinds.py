@@ -246,7 +246,8 @@ def _card(rng: random.Random, inputs: Path, folder: Path) -> Run:
 
 
 def _scores_of_others(rng: random.Random, inputs: Path, folder: Path) -> Run:
-    from preflamp_backend.interop import read_lm_eval, read_reward_bench
+    from preflamp_stats.io.readers.lm_eval import read_lm_eval
+    from preflamp_stats.io.readers.reward_bench import read_reward_bench
 
     name = rng.choice(("rewardbench.jsonl", "lm_eval.jsonl"))
     _spoilt(rng, inputs / "tables" / name, folder / name, spoil_jsonl)

@@ -145,14 +145,15 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
     cells = _with_known_words(cells.rename(columns=synonyms), said)
     for name, what in unreadable.items():
         if name in _KNOWN:
-            mend = f"write text or a number, or leave it out with --ignore {name}"
+            mend = "write text or a number"
+            mend += f", or leave it out with --ignore {name}" * (name != "user")
             problems.append(Problem(f"holds {what}", mend, table.file, variable=name))
         else:
             left_out.append(f"{name} (holds {what})")
     if not problems:
         cells = _labelled(cells, halves, table, said, problems)
         cells = _as_rows(cells, halves, said) if halves else _scored_columns(cells, said)
-    metrics = _own_columns(cells, {"reward", *halves}, table.file, said, left_out, problems)
+    metrics = _own_columns(cells, {*given.values()}, halves, table.file, left_out, problems)
     notes = [*table.notes, *(["; ".join(said)] if said else [])]
     if left_out:
         notes.append(f"left out: {', '.join(left_out)}")
@@ -331,9 +332,9 @@ def _with_known_words(cells: pd.DataFrame, said: list[str]) -> pd.DataFrame:
 
 def _own_columns(
     cells: pd.DataFrame,
-    candidates: set[str],
+    told: set[str],
+    halves: Mapping[str, Half],
     file: str,
-    said: list[str],
     left_out: list[str],
     problems: list[Problem],
 ) -> dict[str, VariableSpec]:
@@ -341,12 +342,14 @@ def _own_columns(
     absent = [name for name in _KNOWN if name not in cells]
     of_candidate = cells["candidate"].notna() if "candidate" in cells else None
     metrics: dict[str, VariableSpec] = {}
-    for name in [str(name) for name in cells if name not in _KNOWN and name not in candidates]:
+    for name in [str(name) for name in cells if name not in _KNOWN and name not in halves]:
         given = cells[name].notna()
         of_no_method = "method" in cells and cells.loc[given, "method"].isna().all()
-        if (close := _close(name, absent)) and not re.match(r"rouge.", name, re.IGNORECASE):
+        close = [] if name in told or name.lower().startswith("rouge") else _close(name, absent)
+        if close:
             what = f"is not a known column, but close to {close[0]!r}"
-            mend = f"write --map {name}={close[0]} if it is that, else --ignore {name}"
+            other = f"--map {name}={name}" if close[0] == "user" else f"--ignore {name}"
+            mend = f"write --map {name}={close[0]} if it is that, else {other}"
             problems.append(Problem(what, mend, file, variable=name))
         elif "user" not in cells and _may_name(cells, name) and _groups(cells, name):
             value = as_text(cells.loc[given, name].iloc[0])[:40]
@@ -363,6 +366,8 @@ def _own_columns(
             what = "is not a known column of candidates"
             mend = f"leave candidate empty if it rates the generation, or --ignore {name}"
             problems.append(Problem(what, mend, file, variable=name))
+        elif halves and _may_name(cells, name):
+            left_out.append(f"{name} (the same for all methods)")
         elif of_no_method:
             left_out.append(f"{name} (it is of no method)")
         else:

@@ -16,6 +16,7 @@ from preflamp_stats.metrics.averages import example_mean
 from preflamp_stats.metrics.policy import policy_score, require
 
 __all__ = [
+    "best_of_accuracy",
     "compared_pair",
     "pair_accuracy",
     "policy_accuracy",
@@ -163,6 +164,62 @@ def rm_accuracy(
     reward, user = _variable_and_user(ds, "reward")
     accuracy = pair_accuracy(reward, user=user, ties=ties, average=average)
     return _named(accuracy, "rm_accuracy", "Reward model accuracy", ties=ties, average=average)
+
+
+def best_of_accuracy(
+    ds: Results, *, ties: Ties = "half", average: Average = "micro"
+) -> xr.DataArray:
+    """Accuracy of a reward model among several responses: how often chosen is the best of all.
+
+    Parameters
+    ----------
+    ds : Dataset, or DataTree or data frame of one dataset
+        With variable ``reward`` over any number of candidates, one of which is ``chosen``.
+    ties : {"half", "strict", "drop"}
+        Where k candidates share the highest reward and ``chosen`` is one of them, it counts 1/k
+        (for two a half), counts as wrong, or the example is left out.
+    average : {"micro", "macro"}
+        Mean over examples, or mean of the users' means.
+
+    Returns
+    -------
+    DataArray, dims (method, [model], [seed])
+        Accuracy in [0, 1], by chance 1/n among n candidates. An example of which a reward is
+        missing does not count.
+
+    Raises
+    ------
+    InputError
+        If rewards, the compared candidates, or (macro) users are missing.
+
+    References
+    ----------
+    Malik et al. (2025). RewardBench 2, arXiv 2506.01937: accuracy among four responses.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> reward = xr.DataArray(
+    ...     [[[3.0, 1.0, 2.0], [1.0, 0.0, 1.0]]],
+    ...     dims=("method", "example", "candidate"),
+    ...     coords={"method": ["rm"], "candidate": ["chosen", "rejected", "rejected2"]},
+    ... )
+    >>> best_of_accuracy(xr.Dataset({"reward": reward})).item()  # (1 + 1/2) / 2
+    0.75
+    """
+    if problems := choice_problems(ties=ties):
+        raise InputError(problems)
+    ds = one_dataset(ds)
+    reward = require(ds, "reward", "for the accuracy among several")
+    chosen, _ = compared_pair(reward)
+    best = reward.max("candidate", skipna=False)
+    at_top = (reward == best).sum("candidate")
+    credit = xr.where(chosen == best, 1 / at_top, 0.0).where(best.notnull())
+    if ties != "half":
+        shared = (chosen == best) & (at_top > 1)
+        credit = credit.where(~shared, 0.0 if ties == "strict" else np.nan)
+    accuracy = example_mean(credit, user=ds.get("user"), average=average)
+    return _named(accuracy, "best_of_accuracy", "Accuracy among all", ties=ties, average=average)
 
 
 def policy_accuracy(
