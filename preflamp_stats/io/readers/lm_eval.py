@@ -62,7 +62,9 @@ def read_lm_eval(
         base = {"example": str(record["doc_id"]), "model": model}
         # Of a task such as Winogrande the choices differ in the context, not in what follows it.
         contexts = {str(each[0]) for each in asked if each}
-        alike = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*contexts))
+        alike = itertools.takewhile(
+            lambda letters: len(set(letters)) == 1, zip(*contexts, strict=False)
+        )
         shared = "".join(letters[0] for letters in alike)
         if len(contexts) > 1:
             shared = shared[: shared.rfind(" ") + 1]
