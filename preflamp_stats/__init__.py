@@ -24,6 +24,7 @@ _HOMES = {
     "inference.power": ["minimum_detectable_effect", "power"],
     "inference.metric_design": ["MetricDesign"],
     "inference.regret": ["selection_regret"],
+    "inference.slope": ["slope_test"],
     "inference.tau": ["tau_test"],
     "io.describe": ["coverage", "describe"],
     "io.files": ["open_results", "write_results"],

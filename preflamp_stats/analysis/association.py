@@ -32,20 +32,9 @@ def metric_pairs(evidence: DatasetEvidence) -> Iterator[tuple[MethodMetric, Meth
 
 def tau(evidence: DatasetEvidence) -> pd.DataFrame:
     """Kendall's tau of every pair of metrics, by model."""
-    settings = evidence.settings
     frames = []
     for upstream, downstream in metric_pairs(evidence):
-        found = tau_between(
-            upstream,
-            downstream,
-            resample=settings.resample,
-            unit=evidence.units.kind,
-            seed=settings.seed,
-            dataset=evidence.name,
-            level=settings.level,
-            variant=settings.variant,
-            interval=settings.interval,
-        )
+        found = tau_between(evidence, upstream.info.name, downstream.info.name)
         told = ("variant", "resample", "target", "interval", "seeds")
         frames.append(_rows(found, evidence, {name: found.attrs[name] for name in told}))
     return _joined(frames)
@@ -56,15 +45,13 @@ def pooled_tau(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
     frames = []
     for upstream, downstream in _asked(evidence[0].settings) if evidence else ():
         both = _having(evidence, upstream, downstream)
-        if not any(m.sums is not None for pair in both.values() for m in pair):
+        pairs = [(each.summed[upstream], each.summed[downstream]) for each in both]
+        if not any(metric.sums is not None for pair in pairs for metric in pair):
             continue
-        settings = evidence[0].settings
-        found = pooled_between(
-            both, level=settings.level, variant=settings.variant, seed=settings.seed
-        )
+        found = pooled_between(both, upstream, downstream)
         if found["n_strata"] > 1:
             found = found.drop_dims("stratum")
-            keys = {"upstream": upstream, "downstream": downstream, "level": settings.level}
+            keys = {"upstream": upstream, "downstream": downstream, "level": both[0].settings.level}
             row = {str(name): value.item() for name, value in found.data_vars.items()}
             frames.append(pd.DataFrame([keys | row]))
     return _joined(frames)
@@ -77,18 +64,18 @@ def decoupling(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
     settings = evidence[0].settings
     for upstream, downstream in _asked(settings):
         # The margins are for a share of pairs and for generation quality.
-        both = {
-            name: pair
-            for name, pair in _having(evidence, upstream, downstream).items()
-            if tuple(m.info.kind for m in pair) == ("discrimination", "generation")
-        }
+        both = [
+            each
+            for each in _having(evidence, upstream, downstream)
+            if each.summed[upstream].info.kind == "discrimination"
+            and each.summed[downstream].info.kind == "generation"
+        ]
         judged = decoupling_between(
             both,
+            upstream,
+            downstream,
             margin=settings.margin,
             discrimination_margin=settings.discrimination_margin,
-            n_resamples=settings.resamples,
-            seed=settings.seed,
-            level=settings.level,
         )
         for name, found in judged.items():
             frame = _rows(found, by_name[name])
@@ -98,18 +85,10 @@ def decoupling(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
 
 def slope(evidence: DatasetEvidence) -> pd.DataFrame:
     """What twenty points of the upstream accuracy buy downstream, by model."""
-    settings = evidence.settings
     frames = []
     for upstream, downstream in metric_pairs(evidence):
         if upstream.info.kind == "discrimination":
-            found = slope_between(
-                upstream,
-                downstream,
-                margin=settings.margin,
-                seed=settings.seed,
-                dataset=evidence.name,
-                level=settings.level,
-            )
+            found = slope_between(evidence, upstream.info.name, downstream.info.name)
             frames.append(_rows(found, evidence, {"step": found.attrs["step"]}))
     return _joined(frames)
 
@@ -119,7 +98,7 @@ def regret(evidence: DatasetEvidence) -> pd.DataFrame:
     frames = []
     for upstream, downstream in metric_pairs(evidence):
         if downstream.sums is not None:
-            found = regret_between(upstream, downstream, level=evidence.settings.level)
+            found = regret_between(evidence, upstream.info.name, downstream.info.name)
             frames.append(_rows(found, evidence))
     return _joined(frames)
 
@@ -158,13 +137,9 @@ def _rows(
 
 def _having(
     evidence: Sequence[DatasetEvidence], upstream: str, downstream: str
-) -> dict[str, tuple[MethodMetric, MethodMetric]]:
-    """Both metrics of each dataset that has them."""
-    return {
-        each.name: (each.metrics[upstream], each.metrics[downstream])
-        for each in evidence
-        if {upstream, downstream} <= set(each.metrics)
-    }
+) -> list[DatasetEvidence]:
+    """Datasets that have both metrics."""
+    return [each for each in evidence if {upstream, downstream} <= set(each.metrics)]
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:

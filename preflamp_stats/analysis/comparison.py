@@ -15,17 +15,10 @@ __all__ = ["contrasts", "in_context"]
 
 def contrasts(evidence: DatasetEvidence) -> pd.DataFrame:
     """Difference of every two methods in the metrics asked for, adjusted for their number."""
-    settings = evidence.settings
     frames = []
     for name, metric in _asked_metrics(evidence).items():
         if metric.estimate["method"].size > 1:
-            found = contrasts_between(
-                metric,
-                n_resamples=settings.resamples,
-                seed=settings.seed,
-                dataset=evidence.name,
-                level=settings.level,
-            )
+            found = contrasts_between(evidence, name)
             frame = tidy(found, evidence, {"metric": name})
             frames.append(frame[frame["estimate"].notna()])
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
@@ -33,7 +26,6 @@ def contrasts(evidence: DatasetEvidence) -> pd.DataFrame:
 
 def in_context(evidence: DatasetEvidence) -> pd.DataFrame:
     """Lead of methods without a reward model over the best with one, by model size."""
-    settings = evidence.settings
     labels = evidence.ds.coords.get("method_family")
     if labels is None:
         return pd.DataFrame()
@@ -46,14 +38,7 @@ def in_context(evidence: DatasetEvidence) -> pd.DataFrame:
     for name, metric in _asked_metrics(evidence).items():
         if metric.info.kind != "generation":
             continue
-        found = in_context_between(
-            metric,
-            families,
-            n_resamples=settings.resamples,
-            seed=settings.seed,
-            dataset=evidence.name,
-            level=settings.level,
-        )
+        found = in_context_between(evidence, name)
         parameters = evidence.ds.coords.get("parameters")
         frame = tidy(found, evidence, {"metric": name})
         if parameters is not None and "model" in frame:

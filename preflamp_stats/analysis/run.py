@@ -16,9 +16,10 @@ import xarray as xr
 
 from preflamp_stats import __version__
 from preflamp_stats.analysis import association, captions, comparison, estimates
-from preflamp_stats.analysis.evidence import DatasetEvidence, gather
+from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.analysis.sentences import findings, notes, summary
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.inference.resampled import read_study
 from preflamp_stats.metrics.values import available_metrics
 from preflamp_stats.results import Analysis, ResultTable
 from preflamp_stats.schema import datasets
@@ -177,7 +178,7 @@ def analyze(
     states = [_state(path) for path in paths]
     fingerprints = [_fingerprint(path) for path in paths]
     evidence = [
-        gather(ds, name, settings, progress=_reporter(progress, name, ds))
+        read_study(ds, settings, name=name, progress=_reporter(progress, name, ds))
         for name, ds in found.items()
     ]
     _check_unchanged(paths, states)
@@ -207,7 +208,7 @@ def _check_metrics(found: Mapping[str, xr.Dataset], settings: Settings) -> None:
     """Refuse metrics that no dataset has: a misspelt name must not pass for an empty result."""
     if not found:
         raise InputError(Problem("holds no dataset", "write at least one group with variables"))
-    available = {name: available_metrics(ds, settings.metric_options) for name, ds in found.items()}
+    available = {name: available_metrics(ds, settings) for name, ds in found.items()}
     names = sorted({metric.name for metrics in available.values() for metric in metrics})
     if not names:
         raise InputError(
@@ -216,7 +217,8 @@ def _check_metrics(found: Mapping[str, xr.Dataset], settings: Settings) -> None:
                 "add reward, or generation and reference, or a generation metric",
             )
         )
-    asked = {"upstream": settings.upstream, "downstream": settings.downstream}
+    options = ("upstream", "downstream", "lower_is_better", "higher_is_better")
+    asked = {option: getattr(settings, option) for option in options}
     # The defaults may be absent: either half of a file is enough.
     known = {*names, *Settings().upstream, *Settings().downstream}
     problems = []

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from preflamp_stats import schema
 from preflamp_stats.choices import Resample, Variant
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.alignment import align_metrics, each_model
+from preflamp_stats.inference.alignment import align_metrics, each_model, joined_notes
 from preflamp_stats.inference.intervals import percentile_limits
-from preflamp_stats.inference.method_metrics import (
-    MethodMetric,
-    draw_metrics,
-    method_metrics,
-    resampling_units,
-)
+from preflamp_stats.inference.resampled import ResampledStudy, read_study
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
 from preflamp_stats.kernels.posterior_limits import central_limits
 from preflamp_stats.metrics.options import MetricOptions
+from preflamp_stats.metrics.values import metric_info
+from preflamp_stats.settings import Settings
 
 __all__ = [
     "POOLED_INTERVALS",
@@ -130,7 +128,7 @@ POOLED_INTERVALS: dict[str, PooledLimits] = {
 
 
 def pooled_tau(
-    datasets: Mapping[str, xr.Dataset],
+    datasets: Mapping[str, xr.Dataset] | xr.DataTree,
     upstream: str = "rm_accuracy",
     downstream: str = "policy_accuracy",
     *,
@@ -151,7 +149,7 @@ def pooled_tau(
 
     Parameters
     ----------
-    datasets : mapping of str to Dataset
+    datasets : mapping of str to Dataset, or DataTree
         Benchmark datasets by name.
     upstream, downstream : str
         Metrics that predict and that are to be predicted. Datasets that lack one are left out.
@@ -189,58 +187,49 @@ def pooled_tau(
     >>> found["n_strata"].item(), bool(found["low"] <= found["high"])
     (4, True)
     """
-    names = list(dict.fromkeys([upstream, downstream]))
-    pairs: dict[str, tuple[MethodMetric, MethodMetric]] = {}
+    settings = Settings.of_call(
+        options,
+        resample=resample,
+        n_resamples=n_resamples,
+        seed=seed,
+        level=level,
+        variant=variant,
+        include_seeds=include_seeds,
+    )
+    studies: list[ResampledStudy] = []
     problems: list[Problem | str] = []
-    for name, ds in datasets.items():
-        units = resampling_units(ds, resample)
+    groups = schema.datasets(datasets) if isinstance(datasets, xr.DataTree) else datasets
+    for name, ds in groups.items():
         try:
-            metrics = method_metrics(ds, names, units=units, options=options or MetricOptions())
+            for metric in (upstream, downstream):
+                metric_info(ds, metric, settings)
         except InputError as error:
             problems += error.problems
             continue
-        drawn = draw_metrics(
-            metrics, n_resamples=n_resamples, seed=seed, dataset=name, include_seeds=include_seeds
-        )
-        pairs[name] = drawn[upstream], drawn[downstream]
-    if not pairs:
+        studies.append(read_study(ds, settings, [upstream, downstream], name=name))
+    if not studies:
         raise InputError(
             problems or Problem("there is no dataset", "name at least one", variable="datasets")
         )
-    return pooled_between(
-        pairs,
-        level=level,
-        variant=variant,
-        interval=interval,
-        seed=seed,
-        include_seeds=include_seeds,
-    )
+    return pooled_between(studies, upstream, downstream, interval=interval)
 
 
 def pooled_between(
-    pairs: Mapping[str, tuple[MethodMetric, MethodMetric]],
+    studies: Sequence[ResampledStudy],
+    upstream: str,
+    downstream: str,
     *,
-    level: float = 0.95,
-    variant: Variant = "b",
     interval: str | PooledLimits = "model",
-    seed: int = 0,
-    include_seeds: bool = True,
 ) -> xr.Dataset:
-    """Pooled tau between metrics at hand; see :func:`pooled_tau`.
+    """Pooled tau between two metrics that several studies have; see :func:`pooled_tau`.
 
     Parameters
     ----------
-    pairs : mapping of str to (MethodMetric, MethodMetric)
-        Upstream and downstream metric of each dataset, drawn on the same resamples; as many for
-        every dataset.
-    level : float
-        Confidence level.
-    variant : {"a", "b", "c", "weighted"}
-        Kendall's tau.
+    studies : sequence of ResampledStudy
+        At least one, all with the same settings.
+    upstream, downstream : str
     interval : str or callable
         Kind of interval, or a way of bounding the pooled tau.
-    seed, include_seeds
-        As for :func:`preflamp_stats.tau_test`.
 
     Returns
     -------
@@ -252,28 +241,21 @@ def pooled_between(
         raise InputError(Problem(f"is {interval!r}", f"choose one of {known}", variable="interval"))
     strata = []
     sizes = {"n_examples": 0, "n_users": 0}
-    for name in sorted(pairs):
-        if any(metric.draws is None for metric in pairs[name]):
-            raise ValueError("draw the metrics first (draw_metrics)")
-        aligned = align_metrics(dict(zip("xy", pairs[name], strict=True)))
+    told: set[str] = set()
+    asked = replace(studies[0].settings, resample="users")
+    for study in sorted(studies, key=lambda study: study.name):
+        pair = study.drawn[upstream], study.drawn[downstream]
+        aligned = align_metrics(dict(zip("xy", pair, strict=True)))
         here = [
             (
-                name,
+                study.name,
                 _label(aligned, at),
-                model_evidence(
-                    aligned.isel(at),
-                    *pairs[name],
-                    resample="users",
-                    level=level,
-                    variant=variant,
-                    include_seeds=include_seeds,
-                    seed=seed,
-                    dataset=name,
-                ),
+                model_evidence(aligned.isel(at), *pair, asked, study.name),
             )
             for at in each_model(aligned)
         ]
         here = [stratum for stratum in here if not np.isnan(stratum[2].tau)]
+        told |= {note for note in aligned["note"].values.ravel().tolist() if note and here}
         # By label, so that neither sums nor draws depend on the order of the models in the file.
         strata += sorted(here, key=lambda stratum: stratum[1])
         if here:
@@ -287,10 +269,13 @@ def pooled_between(
     n_pairs = n_methods * (n_methods - 1) // 2
     weights = n_pairs / n_pairs.sum()
     stacked = StackedEvidence(
-        [e for *_, e in strata], weights, level, [name for name, *_ in strata]
+        [e for *_, e in strata], weights, asked.level, [name for name, *_ in strata]
     )
     obstacles = sorted({e.obstacle for *_, e in strata} - {""})
-    low, high = (np.nan, np.nan) if obstacles else limits(stacked)
+    low = high = np.nan
+    if not obstacles:
+        low, high = limits(stacked)
+        low, high = np.minimum(low, stacked.tau), np.maximum(high, stacked.tau)
     return xr.Dataset(
         {
             "estimate": stacked.tau,
@@ -300,7 +285,7 @@ def pooled_between(
             "n_datasets": len({name for name, *_ in strata}),
             "n_pairs": int(n_pairs.sum()),
             **sizes,
-            "note": "; ".join(obstacles),
+            "note": joined_notes(*obstacles, *sorted(told)),
             "tau": ("stratum", [e.tau for *_, e in strata]),
             "weight": ("stratum", weights),
         },
@@ -309,8 +294,8 @@ def pooled_between(
             "model": ("stratum", [model for _, model, _ in strata]),
         },
         attrs={
-            "level": level,
-            "variant": variant,
+            "level": asked.level,
+            "variant": asked.variant,
             "interval": interval if isinstance(interval, str) else "custom",
         },
     )

@@ -86,6 +86,7 @@ def sampling_error(
     SamplingError or None
         None where neither metric has a sampling error, or there are fewer than two units.
     """
+    x, y = x.ranked, y.ranked
     sampled = [metric.sums for metric in (x, y) if metric.sums is not None]
     n_units = sampled[0].sums.sizes["unit"] if sampled else 0
     if n_units < 2:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats.choices import Average, Scoring, Ties, choice_problems
+from preflamp_stats.choices import Average, Scoring, Ties, check_choice
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.kernels.accuracy import pair_credit
@@ -85,8 +85,7 @@ def score_credit(score: xr.DataArray, *, ties: Ties = "half") -> xr.DataArray:
     InputError
         If the score has no candidates ``chosen`` and ``rejected``, or for an unknown tie rule.
     """
-    if problems := choice_problems(ties=ties):
-        raise InputError(problems)
+    check_choice("ties", ties, Ties)
     chosen, rejected = compared_pair(score)
     credit: xr.DataArray = xr.apply_ufunc(
         pair_credit,
@@ -207,8 +206,7 @@ def best_of_accuracy(
     >>> best_of_accuracy(xr.Dataset({"reward": reward})).item()  # (1 + 1/2) / 2
     0.75
     """
-    if problems := choice_problems(ties=ties):
-        raise InputError(problems)
+    check_choice("ties", ties, Ties)
     ds = one_dataset(ds)
     reward = require(ds, "reward", "for the accuracy among several")
     chosen, _ = compared_pair(reward)

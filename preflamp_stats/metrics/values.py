@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
@@ -9,7 +11,7 @@ from preflamp_stats import schema
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.kernels.rouge import ROUGE_METRICS
-from preflamp_stats.metric import POINTS, Metric
+from preflamp_stats.metric import POINTS, Direction, Metric
 from preflamp_stats.metrics.discrimination import score_credit
 from preflamp_stats.metrics.generation import generation_metrics, generation_quality
 from preflamp_stats.metrics.options import MetricOptions
@@ -62,7 +64,26 @@ def available_metrics(ds: Results, options: MetricOptions | None = None) -> list
         else:
             found.append(Metric.of_file(name, "generation", ds[name].attrs))
     found += [Metric.of_file(name, "method", ds[name].attrs) for name in schema.method_metrics(ds)]
-    return found
+    return [_directed(metric, options) for metric in found]
+
+
+def _directed(metric: Metric, options: MetricOptions) -> Metric:
+    """The metric with the direction that the options give it, where the file gives it none."""
+    given: dict[Direction, tuple[str, ...]] = {
+        "lower": options.lower_is_better,
+        "higher": options.higher_is_better,
+    }
+    for direction, names in given.items():
+        if metric.name in names and metric.direction != direction:
+            if metric.direction != "unknown":
+                known = "the file says" if metric.source == "file" else "is known to be"
+                what = (
+                    f"is named as {direction} is better, and {known} {metric.direction} is better"
+                )
+                mend = "leave it out of the option, or mend the attribute direction in the file"
+                raise InputError(Problem(what, mend, variable=metric.name))
+            return replace(metric, direction=direction)
+    return metric
 
 
 def _discrimination(name: str, words: str, needs: tuple[str, ...]) -> Metric:

@@ -7,8 +7,9 @@ import pytest
 import xarray as xr
 
 import preflamp_stats as pls
-from preflamp_stats.analysis.evidence import DatasetEvidence, gather
+from preflamp_stats.analysis.evidence import DatasetEvidence
 from preflamp_stats.analysis.tidy import metric_rows, tidy
+from preflamp_stats.inference.resampled import read_study
 
 
 def evidence(**attrs: object) -> DatasetEvidence:
@@ -19,7 +20,7 @@ def evidence(**attrs: object) -> DatasetEvidence:
         coords={"method": ["a", "b", "c"]},
         attrs={"role": "generation_metric", **attrs},
     )
-    return gather(xr.Dataset({"words": words}), "d", pls.Settings(resamples=20))
+    return read_study(xr.Dataset({"words": words}), pls.Settings(resamples=20), name="d")
 
 
 def test_a_metric_of_the_file_brings_its_name_units_and_direction() -> None:
