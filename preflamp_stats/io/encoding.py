@@ -29,7 +29,10 @@ CHUNK_BYTES = 2**20
 
 
 MISSING_TEXT = "\x1a"
-"""Stored where a text is missing, and named by the attribute ``missing_text``: "" is a text."""
+"""Stored where a text is missing, and named by the attribute ``missing_text``: "" is a text.
+
+It is written as often as it takes to be none of the texts.
+"""
 
 
 def is_text(variable: xr.Variable) -> bool:
@@ -86,9 +89,6 @@ def text_width(
             mend = "store text, None where it is missing" if may_miss else "store text"
             faults.setdefault("type", (what, mend))
             continue
-        if text == MISSING_TEXT:
-            what = f"has the character that marks a missing text at position {position}"
-            faults.setdefault("mark", (what, "remove it"))
         try:
             width = max(width, len(text.encode()))
         except UnicodeEncodeError:
@@ -100,7 +100,9 @@ def text_width(
     return width, list(faults.values())
 
 
-def encode_text(values: npt.ArrayLike, width: int) -> npt.NDArray[np.bytes_]:
+def encode_text(
+    values: npt.ArrayLike, width: int, mark: str = MISSING_TEXT
+) -> npt.NDArray[np.bytes_]:
     r"""Encode texts as single bytes along a new last axis of a fixed width.
 
     Parameters
@@ -109,6 +111,8 @@ def encode_text(values: npt.ArrayLike, width: int) -> npt.NDArray[np.bytes_]:
         Texts without NUL characters or lone surrogates; None or NaN where missing.
     width : int
         Bytes for each, at least that of the longest.
+    mark : str
+        What is written where a text is missing.
 
     Returns
     -------
@@ -121,7 +125,7 @@ def encode_text(values: npt.ArrayLike, width: int) -> npt.NDArray[np.bytes_]:
     [[b'\xc3', b'\xa9'], [b'a', b'']]
     """
     texts = np.asarray(values, dtype=object)
-    filled = np.where(is_missing(texts), MISSING_TEXT, texts).ravel()
+    filled = np.where(is_missing(texts), mark, texts).ravel()
     encoded = np.array([text.encode() for text in filled], dtype=f"S{width}")
     return encoded.view("S1").reshape(*texts.shape, width)
 

@@ -137,6 +137,8 @@ def _rank(name: str) -> tuple[int, str]:
 
 def _write_text(group: Any, name: str, variable: xr.Variable, *, may_miss: bool) -> None:
     width = _measure_text(name, variable, may_miss=may_miss)[0]
+    mark = MISSING_TEXT * (1 + _longest_mark(name, variable)) if may_miss else ""
+    width = max(width, len(mark))
     dim = f"string{width}"
     if dim not in group.dimensions:
         group.createDimension(dim, width)
@@ -145,11 +147,11 @@ def _write_text(group: Any, name: str, variable: xr.Variable, *, may_miss: bool)
         name, "S1", dims, zlib=True, complevel=1, chunksizes=chunk_sizes(dims, shape, 1)
     )
     target.set_auto_chartostring(False)
-    mark = {"missing_text": MISSING_TEXT} if may_miss else {}
-    _set_attributes(target, {**variable.attrs, **mark, "_Encoding": "utf-8"})
+    told = {"missing_text": mark} if may_miss else {}
+    _set_attributes(target, {**variable.attrs, **told, "_Encoding": "utf-8"})
     # One long text makes every cell as wide: fewer of them at a time.
     for key, block in _blocks(variable, DEFAULT_BLOCK_BYTES * 64 // (64 + width)):
-        target[key] = encode_text(_values(block, name), width)
+        target[key] = encode_text(_values(block, name), width, mark)
 
 
 def _write_numbers(group: Any, name: str, variable: xr.Variable) -> None:
@@ -196,6 +198,16 @@ def _measure_text(
         width = max(width, block_width)
         faults = {**dict(block_faults), **faults}
     return width, list(faults.items())[:3]
+
+
+def _longest_mark(name: str, variable: xr.Variable) -> int:
+    """Length of the longest text that is nothing but the mark of a missing one; 0 as a rule."""
+    longest = 0
+    for _, block in _blocks(variable):
+        for text in np.ravel(_values(block, name)):
+            if text and isinstance(text, str) and text[0] == MISSING_TEXT and {*text} == {text[0]}:
+                longest = max(longest, len(text))
+    return longest
 
 
 def _blocks(
