@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from preflamp_stats.columns import COLUMNS, Column, declared
-from preflamp_stats.metric import COEFFICIENT, Scale, number
+from preflamp_stats.metric import COEFFICIENT, POINTS, Scale, number
 from preflamp_stats.outputs.formatting import (
     MISSING,
     count,
@@ -338,6 +338,8 @@ def _cell(record: Mapping[Hashable, Any], column: Column, table: ResultTable, ow
         return Cell(p_value(value))
     if column.kind == "count":
         return Cell(count(value))
+    if column.kind == "share":
+        return Cell(number(float(value), POINTS) or MISSING)
     if column.kind == "own number":
         return Cell(value_text(value))
     scale = COEFFICIENT if column.kind == "coefficient" else own

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.io.aside import lock
+from preflamp_stats.io.atomic import lock
 from preflamp_stats.outputs.csv_markdown import to_csv, to_markdown
 from preflamp_stats.outputs.figures import render_figures
 from preflamp_stats.outputs.latex import to_latex
