@@ -14,10 +14,10 @@ __all__ = ["COLUMNS", "KEY_COLUMNS", "Column", "Kind", "declared"]
 
 Kind = Literal[
     "key", "metric", "axis", "estimate", "difference", "coefficient", "p value", "count",
-    "own number", "text",
+    "share", "own number", "text",
 ]  # fmt: skip
-"""What a column holds: a ``metric`` is a key that names one, an ``axis`` is what a curve runs along,
-an ``own number`` has no unit that is known."""
+"""What a column holds: a ``metric`` is a key that names one, an ``axis`` is what a curve runs
+along, an ``own number`` has no unit that is known."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,13 @@ COLUMNS = (
     Column("n_strata", "Strata", "count"),
     Column("n_datasets", "Datasets", "count"),
     Column("n_pairs", "Pairs", "count"),
+    Column("reward", "Reward, %", "share"),
+    Column("pair", "Pair, %", "share"),
+    Column("generation", "Generation, %", "share"),
+    Column("generation_metric", "Metrics, %", "share"),
+    Column("reference", "Reference, %", "share"),
+    Column("ties", "Ties", "count"),
+    Column("identical", "Identical pairs", "count"),
     Column("best_guided", "Best guided", "text"),
     Column("p_adjusted", "Adj. p", "p value"),
     Column("n_methods", "Methods", "count"),

@@ -66,7 +66,8 @@ def _names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 def analyze_command(results: tuple[Path, ...], out: Path, as_json: bool, **settings: Any) -> None:
     """Estimate, test, and write tables, figures and a report.
 
-    RESULTS are results files (NetCDF-4); each benchmark dataset in them is analysed.
+    RESULTS are results files (NetCDF-4), or tables of scores (CSV, TSV, JSON, JSONL, Parquet) as
+    convert reads them; each benchmark dataset in them is analysed.
     """
     run_analysis(results, out, Settings(**settings), as_json=as_json)
 
@@ -80,15 +81,14 @@ def run_analysis(
     from preflamp_stats.analysis.run import analyze
     from preflamp_stats.cli.console import console
     from preflamp_stats.cli.progress import stage_progress
-    from preflamp_stats.io.files import open_results
+    from preflamp_stats.io.open_any import open_any
     from preflamp_stats.outputs.summary import print_summary
     from preflamp_stats.outputs.write import write_analysis
-    from preflamp_stats.schema import validate
 
     with ExitStack() as stack:
-        trees = {path: stack.enter_context(open_results(path)) for path in paths}
-        for path, tree in trees.items():
-            validate(tree, file=str(path))
+        trees = open_any(paths)
+        for tree in trees.values():
+            stack.callback(tree.close)
         progress = stack.enter_context(stage_progress())
         analysis = analyze(_joined(trees), settings, inputs=paths, progress=progress)
         written = write_analysis(analysis, out, progress=progress)
@@ -98,13 +98,13 @@ def run_analysis(
     print_summary(analysis, written, console())
 
 
-def _joined(trees: dict[Path, xr.DataTree]) -> dict[str, xr.Dataset]:
+def _joined(trees: dict[str, xr.DataTree]) -> dict[str, xr.Dataset]:
     """Datasets of all files by name; two of one name are refused."""
     from preflamp_stats.errors import InputError, Problem
     from preflamp_stats.schema import datasets
 
     found: dict[str, xr.Dataset] = {}
-    origin: dict[str, Path] = {}
+    origin: dict[str, str] = {}
     for path, tree in trees.items():
         for name, ds in datasets(tree).items():
             if name in found:
@@ -112,7 +112,7 @@ def _joined(trees: dict[Path, xr.DataTree]) -> dict[str, xr.Dataset]:
                     Problem(
                         f"holds dataset {name!r}, as does {origin[name]}",
                         "join the files with preflamp-stats merge, or rename a group",
-                        str(path),
+                        path,
                     )
                 )
             found[name], origin[name] = ds, path

@@ -11,6 +11,7 @@ from preflamp_stats.inference.intervals import percentile_interval
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.resampled import study_of_call
 from preflamp_stats.inference.sums import UserSums
+from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.few_differ import few_differ
 from preflamp_stats.metrics.options import MetricOptions
 
@@ -18,7 +19,7 @@ __all__ = ["bootstrap", "estimate_with_interval"]
 
 
 def bootstrap(
-    ds: xr.Dataset,
+    ds: Results,
     metric: str,
     *,
     resample: Resample = "users",

@@ -16,6 +16,7 @@ from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
+from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical, max_t_p_values
 from preflamp_stats.kernels.paired import PairedDifferences, paired_differences
 from preflamp_stats.metrics.options import MetricOptions
@@ -37,7 +38,7 @@ little heavier than t, most so with very unequal users."""
 
 
 def compare_methods(
-    ds: xr.Dataset,
+    ds: Results,
     metric: str,
     *,
     resample: Literal["users", "examples"] = "users",

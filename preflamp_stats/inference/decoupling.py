@@ -15,6 +15,7 @@ from preflamp_stats.inference.contrasts import MetricDifferences, corrected, met
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
+from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.multiplicity import holm
 from preflamp_stats.kernels.paired import PairedDifferences
 from preflamp_stats.metrics.options import MetricOptions
@@ -28,7 +29,7 @@ _P_VALUES = ("upstream_p_adjusted", "downstream_p_adjusted", *(f"p_{v}" for v in
 
 
 def decoupling_test(
-    ds: xr.Dataset,
+    ds: Results,
     upstream: str = "rm_accuracy",
     downstream: str = "rouge1",
     *,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.contrasts import metric_differences
 from preflamp_stats.inference.resampled import study_of_call
+from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.paired import PairedDifferences
 from preflamp_stats.kernels.power import (
     detectable_difference,
@@ -28,7 +29,7 @@ Array = NDArray[np.float64]
 
 
 def minimum_detectable_effect(
-    ds: xr.Dataset,
+    ds: Results,
     metric: str,
     *,
     differences: Sequence[float] = (),

@@ -18,6 +18,7 @@ from preflamp_stats.inference.checks import check_level
 from preflamp_stats.inference.floors import NO_VARIATION
 from preflamp_stats.inference.units import Units, user_units
 from preflamp_stats.io.blocks import example_blocks, load_block
+from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.kernels.clustered import UserProducts, clustered_slope, user_products
 from preflamp_stats.metric import Metric
 from preflamp_stats.metrics.options import MetricOptions
@@ -38,7 +39,7 @@ _START = 0.1
 
 
 def example_association(
-    ds: xr.Dataset,
+    ds: Results,
     downstream: str = "rouge1",
     *,
     upstream: str = "rm_accuracy",
@@ -102,7 +103,7 @@ def example_association(
     >>> bool(found["low"] < found["estimate"] < found["high"]), found["n_users"].item()
     (True, 40)
     """
-    options = options or MetricOptions()
+    ds, options = one_dataset(ds), options or MetricOptions()
     infos = [_by_example(ds, name, options) for name in (upstream, downstream)]
     if estimator is not None:
         check_choice("estimator", estimator, Estimator)

@@ -15,6 +15,7 @@ from preflamp_stats.inference.contrasts import metric_differences
 from preflamp_stats.inference.floors import unknown_direction
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
+from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical
 from preflamp_stats.kernels.paired import PairedDifferences
 from preflamp_stats.metrics.options import MetricOptions
@@ -25,7 +26,7 @@ _GUIDED = "reward-guided"
 
 
 def in_context_test(
-    ds: xr.Dataset,
+    ds: Results,
     metric: str = "rouge1",
     *,
     resample: Literal["users", "examples"] = "users",

@@ -14,6 +14,7 @@ from preflamp_stats.inference.alignment import align_metrics, over_models
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
+from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.permutation import Alternative, tau_permutation_test
 from preflamp_stats.kernels.swaps import Cells, SwapScheme, common_scale, swap_test
@@ -25,7 +26,7 @@ Scheme = Literal["methods", "perm-inputs", "perm-systems", "perm-both-rows", "pe
 
 
 def permutation_test(
-    ds: xr.Dataset,
+    ds: Results,
     upstream: str = "rm_accuracy",
     downstream: str = "policy_accuracy",
     *,

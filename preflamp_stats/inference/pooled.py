@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from preflamp_stats import schema
 from preflamp_stats.choices import Resample, Variant
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.alignment import align_metrics, each_model, joined_notes
@@ -128,7 +129,7 @@ POOLED_INTERVALS: dict[str, PooledLimits] = {
 
 
 def pooled_tau(
-    datasets: Mapping[str, xr.Dataset],
+    datasets: Mapping[str, xr.Dataset] | xr.DataTree,
     upstream: str = "rm_accuracy",
     downstream: str = "policy_accuracy",
     *,
@@ -149,7 +150,7 @@ def pooled_tau(
 
     Parameters
     ----------
-    datasets : mapping of str to Dataset
+    datasets : mapping of str to Dataset, or DataTree
         Benchmark datasets by name.
     upstream, downstream : str
         Metrics that predict and that are to be predicted. Datasets that lack one are left out.
@@ -199,7 +200,8 @@ def pooled_tau(
     )
     studies: list[ResampledStudy] = []
     problems: list[Problem | str] = []
-    for name, ds in datasets.items():
+    groups = schema.datasets(datasets) if isinstance(datasets, xr.DataTree) else datasets
+    for name, ds in groups.items():
         try:
             for metric in (upstream, downstream):
                 metric_info(ds, metric, settings)

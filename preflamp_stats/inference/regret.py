@@ -14,6 +14,7 @@ from preflamp_stats.choices import Resample
 from preflamp_stats.inference.alignment import align_metrics, over_models
 from preflamp_stats.inference.floors import unknown_direction
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
+from preflamp_stats.io.select import Results
 from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = ["Regret", "choice_regret", "regret_between", "selection_regret"]
@@ -25,7 +26,7 @@ _PLAUSIBLE = 0.01
 
 
 def selection_regret(
-    ds: xr.Dataset,
+    ds: Results,
     upstream: str = "rm_accuracy",
     downstream: str = "rouge1",
     *,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from preflamp_stats.inference.method_metrics import MethodMetric, as_method_metric, draw_metrics
 from preflamp_stats.inference.sums import ExampleValues, collect_sums
 from preflamp_stats.inference.units import Units, resampling_units
+from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.metric import POINTS, Metric
 from preflamp_stats.metrics.curves import (
     DEFAULT_SHARES,
@@ -24,7 +25,6 @@ from preflamp_stats.metrics.curves import (
     weight_credit,
 )
 from preflamp_stats.metrics.discrimination import score_credit
-from preflamp_stats.metrics.generation import absent_generations
 from preflamp_stats.metrics.options import MetricOptions
 from preflamp_stats.metrics.values import (
     available_metrics,
@@ -89,10 +89,10 @@ class ResampledStudy:
 
 
 def study_of_call(
-    ds: xr.Dataset, names: Sequence[str], options: MetricOptions | None, **chosen: Any
+    ds: Results, names: Sequence[str], options: MetricOptions | None, **chosen: Any
 ) -> ResampledStudy:
     """Read some metrics of a dataset for one call of a function, with the options given to it."""
-    return read_study(ds, Settings.of_call(options, **chosen), names)
+    return read_study(one_dataset(ds), Settings.of_call(options, **chosen), names)
 
 
 def read_study(
@@ -138,13 +138,10 @@ def read_study(
             metric_info(ds, key, settings) for key in dict.fromkeys(names) if key not in curves
         ]
     by_example = [info for info in infos if info.kind != "method"]
-    absent = (
-        absent_generations(ds) if any("generation" in info.needs for info in by_example) else None
-    )
     quantities = {
         info.name: ExampleValues(
             info.needs,
-            partial(example_values, metric=info, options=settings, absent=absent),
+            partial(example_values, metric=info, options=settings),
             info.values,
         )
         for info in by_example

@@ -14,6 +14,7 @@ from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.tau_evidence import model_evidence
 from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL, INTERVALS
 from preflamp_stats.inference.tau_noise import TauNoise, tau_noise
+from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.permutation import tau_permutation_test
 from preflamp_stats.metrics.options import MetricOptions
@@ -22,7 +23,7 @@ __all__ = ["tau_between", "tau_test"]
 
 
 def tau_test(
-    ds: xr.Dataset,
+    ds: Results,
     upstream: str = "rm_accuracy",
     downstream: str = "policy_accuracy",
     *,

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
+from preflamp_stats import schema
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.kernels.rouge import ROUGE_METRICS
 from preflamp_stats.metric import POINTS, Direction, Metric
 from preflamp_stats.metrics.discrimination import score_credit
@@ -40,7 +42,7 @@ def metric_words(name: str) -> str:
     return _WORDS.get(name, name)
 
 
-def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> list[Metric]:
+def available_metrics(ds: Results, options: MetricOptions | None = None) -> list[Metric]:
     """Metrics that a dataset can give, discrimination first.
 
     Parameters
@@ -61,7 +63,7 @@ def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> l
     >>> [metric.name for metric in available_metrics(ds)][:3]
     ['rm_accuracy', 'policy_accuracy', 'rouge1']
     """
-    options = options or MetricOptions()
+    ds, options = one_dataset(ds), options or MetricOptions()
     found = [_discrimination("rm_accuracy", ("reward",))] * ("reward" in ds)
     policy_needs = policy_variables(options)
     if set(policy_needs) <= set(ds):
@@ -72,11 +74,7 @@ def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> l
             found.append(Metric(name, "generation", needs, "share", _WORDS[name], POINTS, "higher"))
         else:
             found.append(Metric.of_file(name, "generation", ds[name].attrs))
-    found += [
-        Metric.of_file(str(name), "method", variable.attrs)
-        for name, variable in ds.data_vars.items()
-        if variable.attrs.get("role") == "method_metric"
-    ]
+    found += [Metric.of_file(name, "method", ds[name].attrs) for name in schema.method_metrics(ds)]
     return [_directed(metric, options) for metric in found]
 
 
@@ -123,13 +121,7 @@ def metric_info(ds: xr.Dataset, name: str, options: MetricOptions | None = None)
     raise InputError(Problem("cannot be computed from this dataset", mend, variable=name))
 
 
-def example_values(
-    ds: xr.Dataset,
-    metric: Metric,
-    options: MetricOptions,
-    *,
-    absent: xr.DataArray | None = None,
-) -> xr.DataArray:
+def example_values(ds: xr.Dataset, metric: Metric, options: MetricOptions) -> xr.DataArray:
     """Value of a metric for each example: a credit in {0, ½, 1} or a quality.
 
     Parameters
@@ -140,8 +132,6 @@ def example_values(
         Of kind "discrimination" or "generation".
     options : MetricOptions
         How it is computed.
-    absent : DataArray of bool, optional
-        Combinations without any text in the whole dataset, where ROUGE is computed from texts.
 
     Returns
     -------
@@ -158,10 +148,7 @@ def example_values(
             length_normalise=options.length_normalise,
         )
         return score_credit(score, ties=options.ties).reset_coords(drop=True)
-    quality: xr.DataArray = generation_quality(
-        ds, metric.name, tokenizer=options.tokenizer, absent=absent
-    ).astype(np.float64)
-    return quality
+    return generation_quality(ds, metric.name, tokenizer=options.tokenizer).astype(np.float64)
 
 
 def policy_variables(options: MetricOptions) -> tuple[str, ...]:

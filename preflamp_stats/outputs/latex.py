@@ -12,30 +12,30 @@ from preflamp_stats.outputs.latex_text import escape_latex
 from preflamp_stats.outputs.layout import Block, Cell, Grid, Row, lay_out
 from preflamp_stats.results import ResultTable
 
-__all__ = ["to_latex"]
+__all__ = ["Fit", "parts", "to_latex", "width"]
 
 _COLUMN_PT = 214.0
 _PAGE_PT = 390.0
 """Widths of a float: a column of ACL's style, and the page of NeurIPS's, narrower than ACL's."""
-_NARROWEST_PT = 60.0
+_NARROWEST_PT = 72.0
 """A column of text is wrapped to no less than this, whatever the values take."""
 _LINES = 42
 _NOTE_LINES = 9
 """Lines of a float, and of the text below it, so that it and its caption stay on a page."""
 _FLOATS_BEFORE_CLEARING = 8
 """LaTeX stops when too many floats wait for a page."""
-_TABCOLSEP = 4.0
 _RANGE_POINTS = 8.0
 
 
 @dataclass(frozen=True)
-class _Fit:
-    """How a grid is set: environment, font, intervals beside or below, long texts wrapped."""
+class Fit:
+    """How a grid is set: environment, font, intervals beside or below, columns how far apart."""
 
     environment: str
     font: str
     points: float
     stacked: bool
+    apart: float = 8.0
     wrap: bool = False
 
     @property
@@ -45,14 +45,15 @@ class _Fit:
 
 
 _FITS = (
-    _Fit("table", r"\small", 10.0, stacked=False),
-    _Fit("table", r"\footnotesize", 9.0, stacked=False),
-    _Fit("table*", r"\small", 10.0, stacked=False),
-    _Fit("table*", r"\footnotesize", 9.0, stacked=False),
-    _Fit("table*", r"\small", 10.0, stacked=True),
-    _Fit("table*", r"\footnotesize", 9.0, stacked=True),
-    _Fit("table*", r"\scriptsize", 8.0, stacked=True),
-    _Fit("table*", r"\scriptsize", 8.0, stacked=True, wrap=True),
+    Fit("table", r"\small", 10.0, stacked=False),
+    Fit("table", r"\footnotesize", 9.0, stacked=False),
+    Fit("table*", r"\small", 10.0, stacked=False),
+    Fit("table*", r"\footnotesize", 9.0, stacked=False),
+    Fit("table*", r"\small", 10.0, stacked=True),
+    Fit("table*", r"\footnotesize", 9.0, stacked=True),
+    Fit("table*", r"\scriptsize", 8.0, stacked=True),
+    Fit("table*", r"\scriptsize", 8.0, stacked=True, apart=5.0),
+    Fit("table*", r"\scriptsize", 8.0, stacked=True, apart=5.0, wrap=True),
 )
 
 
@@ -60,14 +61,18 @@ _FITS = (
 class _Column:
     """One column of the tabular: its width if nothing is wrapped, and the width that it gets."""
 
+    heading: str
+    is_text: bool
     natural: float
     width: float
-    is_text: bool
-    heading: str
 
     @property
     def wrapped(self) -> bool:
         return self.width < self.natural
+
+    def side(self, fit: Fit) -> str:
+        """Where its cells stand."""
+        return "l" if self.is_text else "c" if fit.stacked else "r"
 
 
 def to_latex(table: ResultTable) -> str:
@@ -88,31 +93,52 @@ def to_latex(table: ResultTable) -> str:
         Labelled ``tab:NAME``, the following parts ``tab:NAME-2`` and so on. The best value of each
         group is bold where the table has a better and a worse.
     """
-    grid = lay_out(table)
-    fit = next((fit for fit in _FITS if _total(_measure(grid, fit)) <= fit.limit), _FITS[-1])
-    parts = [part for piece in _abreast(grid, fit) for part in _pages(piece, fit)]
+    found = parts(table)
     floats = []
-    for place, part in enumerate(parts, start=1):
+    for place, (part, fit) in enumerate(found, start=1):
         title = table.title if place == 1 else f"{table.title} (continued)"
         caption = f"{sentence(title)} {table.caption if place == 1 else ''}"
         name = f"tab:{table.name}" if place == 1 else f"tab:{table.name}-{place}"
         # Remarks and footnotes hold for the whole table; its last part carries them.
-        shown = part if place == len(parts) else replace(part, remarks=(), footnotes=())
+        shown = part if place == len(found) else replace(part, remarks=(), footnotes=())
         floats.append(_float(shown, fit, caption, name))
-        if place % _FLOATS_BEFORE_CLEARING == 0 and place < len(parts):
+        if place % _FLOATS_BEFORE_CLEARING == 0 and place < len(found):
             floats.append("\\clearpage\n")
     return "% Needs \\usepackage{booktabs}.\n" + "\n".join(floats)
 
 
-def _float(grid: Grid, fit: _Fit, caption: str, name: str) -> str:
+def parts(table: ResultTable) -> list[tuple[Grid, Fit]]:
+    """Share a table out to floats that fit a page, and choose how they are set.
+
+    Parameters
+    ----------
+    table : ResultTable
+
+    Returns
+    -------
+    list of (Grid, Fit)
+        One for each float.
+    """
+    grid = lay_out(table)
+    fit = next((fit for fit in _FITS if width(grid, fit) <= fit.limit), _FITS[-1])
+    return [(part, fit) for piece in _abreast(grid, fit) for part in _pages(piece, fit)]
+
+
+def width(grid: Grid, fit: Fit) -> float:
+    """Estimated width of a grid in points, on the wide side."""
+    return _total(_measure(grid, fit), fit)
+
+
+def _float(grid: Grid, fit: Fit, caption: str, name: str) -> str:
     n_stub, n_columns = len(grid.stub), len(grid.columns)
     columns = _measure(grid, fit)
+    kinds = [f"p{{{c.width:.0f}pt}}" if c.wrapped else c.side(fit) for c in columns]
     lines = [
         rf"\begin{{{fit.environment}}}[t]",
         r"\centering",
         fit.font,
-        rf"\setlength{{\tabcolsep}}{{{_TABCOLSEP:g}pt}}",
-        rf"\begin{{tabular}}{{@{{}}{''.join(_kind(column, fit) for column in columns)}@{{}}}}",
+        rf"\setlength{{\tabcolsep}}{{{fit.apart / 2:g}pt}}",
+        rf"\begin{{tabular}}{{@{{}}{''.join(kinds)}@{{}}}}",
         r"\toprule",
     ]
     if grid.spanner and n_columns > 1:
@@ -120,16 +146,16 @@ def _float(grid: Grid, fit: _Fit, caption: str, name: str) -> str:
             "& " * n_stub + rf"\multicolumn{{{n_columns}}}{{c}}{{{escape_latex(grid.spanner)}}} \\"
         )
         lines.append(rf"\cmidrule(l){{{n_stub + 1}-{n_stub + n_columns}}}")
-    lines += [_line([column.heading for column in columns]), r"\midrule"]
+    lines += [_line([_heading(column, fit) for column in columns]), r"\midrule"]
     for place, block in enumerate(grid.blocks):
         if place:
             lines.append(r"\addlinespace")
         if block.heading:
-            width = _total(columns)
-            long = _text_width(block.heading, fit.points) > width
-            kind = rf"p{{{width:.0f}pt}}" if long else "l"
+            room = _total(columns, fit)
+            long = _text_width(block.heading, fit.points) > room
+            kind = rf"p{{{room:.0f}pt}}" if long else "l"
             span = rf"\multicolumn{{{n_stub + n_columns}}}{{@{{}}{kind}@{{}}}}"
-            lines.append(rf"{span}{{\textit{{{_breakable(block.heading, width)}}}}} \\")
+            lines.append(rf"{span}{{\textit{{{_breakable(block.heading, room)}}}}} \\")
         for row in block.rows:
             lines += _row(row, columns, fit)
     lines += [r"\bottomrule", r"\end{tabular}"]
@@ -149,22 +175,26 @@ def _float(grid: Grid, fit: _Fit, caption: str, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(row: Row, columns: Sequence[_Column], fit: _Fit) -> list[str]:
-    texts = [*map(escape_latex, row.labels), *map(_estimate, row.cells)]
-    plain = [*row.labels, *(cell.text for cell in row.cells)]
-    shown = [
-        # Lines of a narrow column are set ragged: stretched ones would run over its edge.
-        rf"\rightskip0pt plus 1fil\relax {_breakable(text, column.width)}"
-        if column.wrapped
-        else set_text
-        for set_text, text, column in zip(texts, plain, columns, strict=True)
-    ]
-    ranges = [""] * len(row.labels) + [_interval(cell) for cell in row.cells]
-    if fit.stacked and any(ranges):
+def _row(row: Row, columns: Sequence[_Column], fit: Fit) -> list[str]:
+    shown = [*map(escape_latex, row.labels), *map(_estimate, row.cells)]
+    for place, (cell, column) in enumerate(zip(_cells(row), columns, strict=True)):
+        if column.wrapped and _cell_width(cell, fit) > column.width:
+            # Lines of a narrow column are set ragged: stretched ones would run over its edge.
+            text = _breakable(cell.text, column.width)
+            shown[place] = rf"\rightskip0pt plus 1fil\relax {text}"
+    ranges = [_interval(cell) for cell in _cells(row)]
+    both = list(zip(shown, ranges, strict=True))
+    if not fit.stacked:
+        return [_line([f"{text} {low_high}".rstrip() for text, low_high in both])]
+    if any(ranges) and not any(column.wrapped for column in columns):
         return [_line(shown), _line(ranges)]
-    return [
-        _line([f"{text} {low_high}".rstrip() for text, low_high in zip(shown, ranges, strict=True)])
-    ]
+    below = r"\begin{tabular}[t]{@{}c@{}}%s\\%s\end{tabular}"
+    return [_line([below % pair if pair[1] else pair[0] for pair in both])]
+
+
+def _cells(row: Row) -> list[Cell]:
+    """Labels and values of a row alike."""
+    return [*map(Cell, row.labels), *row.cells]
 
 
 def _line(fields: Sequence[str]) -> str:
@@ -189,73 +219,50 @@ def _number(text: str) -> str:
 
 def _breakable(text: str, width: float) -> str:
     """Escape a text that may break after its punctuation too: names of models have no spaces."""
-    return r"\allowbreak{}".join(map(escape_latex, _pieces(text, width)))
+    words = [map(escape_latex, _pieces(word, width)) for word in text.split()]
+    return " ".join(map(r"\allowbreak{}".join, words))
 
 
-def _pieces(text: str, width: float) -> list[str]:
-    """Pieces between which a name may break; none is wider than the column, in any font of ours."""
+def _pieces(word: str, width: float) -> list[str]:
+    """Pieces between which a name may break; none is wider than the column in any font of ours."""
     most = max(int(width / (0.78 * 10)), 4)
-    parts = re.split(r"(?<=[/>)(._:-])", text)
-    cut = [
-        re.findall(rf"\S{{1,{most}}}|\s+", part) if len(part) > most else [part] for part in parts
-    ]
-    return [piece for pieces in cut for piece in pieces]
+    parts = re.split(r"(?<=[/>)(._:-])", word)
+    return [part[at : at + most] for part in parts for at in range(0, len(part), most)]
 
 
-def _measure(grid: Grid, fit: _Fit) -> list[_Column]:
+def _measure(grid: Grid, fit: Fit) -> list[_Column]:
     """Columns of the tabular, texts wrapped to share what the numbers leave of the page."""
-    rows = [row for block in grid.blocks for row in block.rows]
-    found = []
-    for place, heading in enumerate(grid.stub):
-        texts = [row.labels[place] for row in rows]
-        widths = [_text_width(text, fit.points) for text in texts]
-        found.append((True, max(widths, default=0.0), heading))
-    for place, heading in enumerate(grid.columns):
-        cells = [row.cells[place] for row in rows]
-        is_text = any(character.isalpha() for cell in cells for character in cell.text)
-        widths = [_cell_width(cell, fit) for cell in cells]
-        found.append((is_text, max(widths, default=0.0), heading))
+    rows = [_cells(row) for block in grid.blocks for row in block.rows]
     columns = []
-    for is_text, inside, heading in found:
-        words = heading.split() or [""]
-        natural = max(inside, *(_text_width(word, fit.points) for word in words))
-        columns.append((is_text, natural, heading))
-    narrow = _share(columns, fit) if fit.wrap else math.inf
-    return [
-        _Column(
-            natural,
-            min(natural, narrow) if is_text else natural,
-            is_text,
-            _stacked(heading, min(natural, narrow) if is_text else natural, fit, is_text),
-        )
-        for is_text, natural, heading in columns
-    ]
-
-
-def _share(columns: Sequence[tuple[bool, float, str]], fit: _Fit) -> float:
-    """Width to which texts are wrapped, so that all columns together fill the page."""
-    left = fit.limit - 2 * _TABCOLSEP * len(columns)
-    left -= sum(natural for is_text, natural, _ in columns if not is_text)
-    texts = sorted(natural for is_text, natural, _ in columns if is_text)
+    for place, heading in enumerate([*grid.stub, *grid.columns]):
+        cells = [row[place] for row in rows]
+        is_text = place < len(grid.stub) or any(c.isalpha() for cell in cells for c in cell.text)
+        widths = [_text_width(word, fit.points) for word in heading.split()]
+        natural = max([*widths, *(_cell_width(cell, fit) for cell in cells)], default=0.0)
+        columns.append(_Column(heading, is_text, natural, natural))
+    if not fit.wrap:
+        return columns
+    texts = sorted(column.natural for column in columns if column.is_text)
+    left = fit.limit - _total(columns, fit) + sum(texts)
+    narrow = math.inf
     for place, natural in enumerate(texts):
         share = left / (len(texts) - place)
         if natural > share:
-            return max(share, _NARROWEST_PT)
+            narrow = max(share, _NARROWEST_PT)
+            break
         left -= natural
-    return math.inf
+    return [replace(c, width=min(c.natural, narrow)) if c.is_text else c for c in columns]
 
 
-def _abreast(grid: Grid, fit: _Fit) -> Iterator[Grid]:
-    """The grid, or grids of fewer of its columns where all together are wider than the page."""
-    start = 0
-    while start == 0 or start < len(grid.columns):
-        stop = len(grid.columns)
-        piece = _with_columns(grid, start, stop)
-        while stop > start + 1 and _total(_measure(piece, fit)) > fit.limit:
-            stop -= 1
-            piece = _with_columns(grid, start, stop)
-        yield piece
-        start = max(stop, 1)
+def _abreast(grid: Grid, fit: Fit) -> list[Grid]:
+    """The grid, or grids of equally many of its columns where all are wider than the page."""
+    n_columns = len(grid.columns)
+    for n_parts in range(1, n_columns + 1):
+        size = math.ceil(n_columns / n_parts)
+        parts = [_with_columns(grid, at, at + size) for at in range(0, n_columns, size)]
+        if all(width(part, fit) <= fit.limit for part in parts):
+            return parts
+    return parts if n_columns else [grid]
 
 
 def _with_columns(grid: Grid, start: int, stop: int) -> Grid:
@@ -266,18 +273,18 @@ def _with_columns(grid: Grid, start: int, stop: int) -> Grid:
     return replace(grid, columns=grid.columns[start:stop], blocks=tuple(blocks))
 
 
-def _pages(grid: Grid, fit: _Fit) -> Iterator[Grid]:
+def _pages(grid: Grid, fit: Fit) -> Iterator[Grid]:
     """Portions of at most a page, broken between blocks where that is possible."""
     columns = _measure(grid, fit)
 
     def lines(row: Row) -> int:
-        texts = [*row.labels, *(cell.text for cell in row.cells)]
+        cells = _cells(row)
         wrapped = [
-            math.ceil(1.2 * _text_width(text, fit.points) / column.width)
-            for text, column in zip(texts, columns, strict=True)
+            math.ceil(1.2 * _cell_width(cell, fit) / column.width)
+            for cell, column in zip(cells, columns, strict=True)
             if column.wrapped
         ]
-        return max(1, *wrapped, 1) + (fit.stacked and any(cell.interval for cell in row.cells))
+        return max(1 + (fit.stacked and any(cell.interval for cell in cells)), *wrapped, 1)
 
     notes = " ".join([*grid.remarks, *(text for _, text in grid.footnotes)])
     page = _LINES - max(0, math.ceil(_text_width(notes, 9.0) / fit.limit) - _NOTE_LINES)
@@ -301,33 +308,27 @@ def _pages(grid: Grid, fit: _Fit) -> Iterator[Grid]:
     yield replace(grid, blocks=tuple(part))
 
 
-def _kind(column: _Column, fit: _Fit) -> str:
-    if column.wrapped:
-        return f"p{{{column.width:.0f}pt}}"
-    return "l" if column.is_text else "c" if fit.stacked else "r"
-
-
-def _total(columns: Sequence[_Column]) -> float:
+def _total(columns: Sequence[_Column], fit: Fit) -> float:
     """Estimated width of the tabular in points, on the wide side."""
-    return 2 * _TABCOLSEP * len(columns) + sum(column.width for column in columns)
+    return sum(column.width for column in columns) + fit.apart * (len(columns) - 1)
 
 
-def _stacked(heading: str, width: float, fit: _Fit, is_text: bool) -> str:
+def _heading(column: _Column, fit: Fit) -> str:
     """Heading in as many lines as its column asks for."""
     lines = [""]
-    for word in re.findall(r"\S+", heading):
-        for place, piece in enumerate(_pieces(word, width) if fit.wrap else [word]):
+    for word in column.heading.split():
+        fits = _text_width(word, fit.points) <= column.width
+        for place, piece in enumerate([word] if fits else _pieces(word, column.width)):
             longer = f"{lines[-1]}{'' if place else ' '}{piece}".strip()
-            if lines[-1] and _text_width(longer, fit.points) > width:
+            if lines[-1] and _text_width(longer, fit.points) > column.width:
                 lines.append(piece)
             else:
                 lines[-1] = longer
-    texts = [escape_latex(line) for line in lines]
-    side = "l" if is_text else "c" if fit.stacked else "r"
-    return rf"\shortstack[{side}]{{{(chr(92) * 2).join(texts)}}}" if len(texts) > 1 else texts[0]
+    text = r"\\".join(map(escape_latex, lines))
+    return rf"\shortstack[{column.side(fit)}]{{{text}}}" if len(lines) > 1 else text
 
 
-def _cell_width(cell: Cell, fit: _Fit) -> float:
+def _cell_width(cell: Cell, fit: Fit) -> float:
     # Bold figures and a footnote letter take a little more than plain ones.
     value = _text_width(cell.text + cell.mark, fit.points) * (1.15 if cell.best else 1)
     low_high = _text_width(cell.interval, _RANGE_POINTS)

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from preflamp_stats.columns import COLUMNS, Column, declared
-from preflamp_stats.metric import COEFFICIENT, Scale, number
+from preflamp_stats.metric import COEFFICIENT, POINTS, Scale, number
 from preflamp_stats.outputs.formatting import (
     MISSING,
     count,
@@ -199,8 +199,8 @@ def _by_method(
     for (key, rows), size in zip(groups, sizes, strict=True):
         found: dict[str, dict[Any, Cell]] = {}
         labels = {}
-        for position, record in rows.iterrows():
-            cell = cells[int(str(position))]
+        for position, record in zip(rows.index, rows.to_dict("records"), strict=True):
+            cell = cells[position]
             cell = Cell(cell.text, "", cell.best, cell.mark) if bare else cell
             found.setdefault(record["method"], {})[record[across] if across else ""] = cell
             labels[record["method"]] = tuple(value_text(record[each]) for each in stub)
@@ -247,13 +247,14 @@ def _by_row(
     n_columns = len(columns) + ("estimate" in frame)
     upright = len(shown) == 1 or (1 < len(shown) <= _UPRIGHT_ROWS and n_columns > _MAX_ACROSS)
     # Keys become headings of rows rather than columns of repetitions.
-    groups: list[str] = []
     stub = varying or ([] if upright else keys)
     if pairs:
         stub = ["method_a", "method_b"]
-        groups = [key for key in varying if key not in stub]
-    elif len(varying) > 1 and not upright and frame[varying[0]].nunique() <= len(frame) / 2:
-        groups, stub = varying[:1], varying[1:]
+    elif len(varying) > 1 and not upright:
+        inner = ["model"] if len(varying) > 2 and "model" in varying else varying[1:]
+        outer = frame[[key for key in varying if key not in inner]].drop_duplicates()
+        stub = inner if len(outer) <= len(frame) / 2 else varying
+    groups = [key for key in varying if key not in stub]
     metrics = table.row_metrics()
     blocks: dict[str, list[Row]] = {}
     for position, record in zip(shown, frame.iloc[shown].to_dict("records"), strict=True):
@@ -337,6 +338,8 @@ def _cell(record: Mapping[Hashable, Any], column: Column, table: ResultTable, ow
         return Cell(p_value(value))
     if column.kind == "count":
         return Cell(count(value))
+    if column.kind == "share":
+        return Cell(number(float(value), POINTS) or MISSING)
     if column.kind == "own number":
         return Cell(value_text(value))
     scale = COEFFICIENT if column.kind == "coefficient" else own
@@ -455,12 +458,13 @@ def _unknown_directions(table: ResultTable) -> str:
 
 
 def _estimate_title(table: ResultTable, pairs: bool) -> str:
-    if table.estimate_of == "tau":
+    metrics = {metric.name: metric for metric in table.row_metrics()}
+    if any(metric.kind == "agreement" for metric in metrics.values()):
         return "Tau"
     if not pairs:
         return "Estimate"
-    named = {metric.heading for metric in table.row_metrics()}
-    return f"{one_line(next(iter(named)))}, A − B" if len(named) == 1 else "A − B"
+    only = one_line(next(iter(metrics.values())).heading) if len(metrics) == 1 else ""
+    return f"{only}, A − B" if only else "A − B"
 
 
 def _title(column: Column, table: ResultTable) -> str:

@@ -6,14 +6,13 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from preflamp_stats.outputs.figures import FIGURES, Rendered, render_figures
 from preflamp_stats.outputs.formatting import sentence
-from preflamp_stats.outputs.layout import Grid, lay_out
+from preflamp_stats.outputs.layout import lay_out
 from preflamp_stats.results import Analysis
 
 __all__ = ["to_html"]
@@ -23,35 +22,6 @@ _MOST_ROWS_OPEN = 60
 
 _PIXELS_PER_INCH = 130
 """Figures are larger on a screen than in print."""
-
-
-@dataclass(frozen=True)
-class _Picture:
-    source: str
-    alt: str
-    title: str
-    left_out: str
-    width: int
-
-
-@dataclass(frozen=True)
-class _Section:
-    name: str
-    title: str
-    caption: str
-    reading: str
-    findings: tuple[str, ...]
-    grid: Grid
-    pictures: tuple[_Picture, ...]
-    folded: bool
-
-
-@dataclass(frozen=True)
-class _Question:
-    anchor: str
-    title: str
-    answer: str
-    sections: tuple[_Section, ...]
 
 
 def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -> str:
@@ -80,51 +50,23 @@ def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"sentence": sentence, "minus": _minus, "prose": _prose}
-    questions = [
-        _Question(each.name, each.title, each.answer, _sections(analysis, each.tables, figures))
-        for each in analysis.questions
-    ]
+    environment.filters |= {
+        "data_uri": _data_uri,
+        "lay_out": lay_out,
+        "minus": _minus,
+        "prose": _prose,
+        "sentence": sentence,
+    }
     script = environment.get_template("report.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return environment.get_template("report.html.j2").render(
         analysis=analysis,
-        questions=questions,
-        verdict=[question for question in questions if question.answer],
+        figures=figures,
+        drawings=FIGURES,
+        most_rows_open=_MOST_ROWS_OPEN,
+        pixels_per_inch=_PIXELS_PER_INCH,
         script=Markup(script),  # our own file, no text of the analysis in it
         script_hash=f"sha256-{digest}",
-    )
-
-
-def _sections(
-    analysis: Analysis, names: tuple[str, ...], figures: Mapping[str, Rendered]
-) -> tuple[_Section, ...]:
-    return tuple(_section(analysis, name, figures) for name in names if name in analysis.tables)
-
-
-def _section(analysis: Analysis, name: str, figures: Mapping[str, Rendered]) -> _Section:
-    table = analysis.tables[name]
-    pictures = tuple(
-        _Picture(
-            source=_data_uri(figures[key].content["palette"]),
-            alt=spec.alt(analysis),
-            title=spec.title,
-            left_out=spec.left_out(analysis),
-            width=round(figures[key].width * _PIXELS_PER_INCH),
-        )
-        for key, spec in FIGURES.items()
-        if spec.table == name and key in figures
-    )
-    grid = lay_out(table)
-    return _Section(
-        name=name,
-        title=table.title,
-        caption=table.caption,
-        reading=table.reading,
-        findings=tuple(table.findings),
-        grid=grid,
-        pictures=pictures,
-        folded=sum(len(block.rows) for block in grid.blocks) > _MOST_ROWS_OPEN,
     )
 
 

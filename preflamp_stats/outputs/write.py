@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.io.aside import lock
+from preflamp_stats.io.atomic import lock
+from preflamp_stats.outputs.csv_markdown import to_csv, to_markdown
 from preflamp_stats.outputs.figures import render_figures
 from preflamp_stats.outputs.latex import to_latex
 from preflamp_stats.outputs.record import RECORD_KEY, to_json
 from preflamp_stats.outputs.report import to_html
-from preflamp_stats.outputs.tables import to_csv, to_markdown
 from preflamp_stats.results import Analysis
 
 __all__ = ["render_files", "write_analysis"]
@@ -117,8 +117,8 @@ def render_files(analysis: Analysis, *, progress: Progress | None = None) -> dic
         for ending in endings:
             files[f"tables/{name}.{ending}"] = _RENDERERS[ending](table).encode()
     report = "html" in formats
-    tell("drawing figures", 0, 1)
-    figures = render_figures(analysis, (*_FIGURES, *(["palette"] if report else [])))
+    kinds = (*_FIGURES, *(["palette"] if report else []))
+    figures = render_figures(analysis, kinds, progress=progress)
     for name, figure in figures.items():
         files |= {f"figures/{name}.{kind}": figure.content[kind] for kind in _FIGURES}
     tell("writing the report", 0, 1)

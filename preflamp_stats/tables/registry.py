@@ -16,6 +16,7 @@ from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
 from preflamp_stats.tables.accuracy import POLICY_ACCURACY, RM_ACCURACY
 from preflamp_stats.tables.contrasts import CONTRASTS
+from preflamp_stats.tables.coverage import COVERAGE
 from preflamp_stats.tables.curves import LENGTH_DIFFERENCE, PREFIX_ACCURACY, WEIGHT_CURVE
 from preflamp_stats.tables.decoupling import DECOUPLING
 from preflamp_stats.tables.example_level import EXAMPLE_LEVEL
@@ -29,6 +30,7 @@ from preflamp_stats.tables.tau import POOLED_TAU, TAU_BY_MODEL
 __all__ = ["QUESTIONS", "TABLES", "make_questions", "make_table"]
 
 TABLES: tuple[Table, ...] = (
+    COVERAGE,
     TAU_BY_MODEL,
     POOLED_TAU,
     SLOPE,
@@ -46,6 +48,7 @@ TABLES: tuple[Table, ...] = (
     REGRET,
 )
 QUESTIONS = {
+    "holds": "What is there to go by?",
     "predict": "Does accuracy predict?",
     "discriminate": "Does the policy discriminate?",
     "write": "Does it write better?",

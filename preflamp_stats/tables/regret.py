@@ -26,8 +26,8 @@ def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
     """Say what choosing a method by a metric costs, beside picking one at random."""
-    frame, remark = words.judged(words.deployed(table), table, "upstream", "downstream")
-    for dataset, group, upstreams in words.metric_groups(frame):
+    frame, remark = words.judged(table.frame, table, "upstream", "downstream")
+    for dataset, group, upstreams in words.metric_groups(words.deployed(frame, table)):
         above, below = (table.metric(group[s].iloc[0]) for s in ("upstream", "downstream"))
         by = above.words if upstreams == 1 else f"one of {words.counted(upstreams, 'metric')}"
         text = (
@@ -48,8 +48,9 @@ def _answer(tables: Mapping[str, ResultTable]) -> str:
     table = tables.get("regret")
     if table is None:
         return ""
-    frame = words.deployed(table)
-    frame, remark = words.judged(frame[frame["n_methods"] > 1], table, "upstream", "downstream")
+    frame = table.frame[table.frame["n_methods"] > 1]
+    frame, remark = words.judged(frame, table, "upstream", "downstream")
+    frame = words.deployed(frame, table)
     if frame.empty:
         return remark
     rows = next(rows for _, rows in frame.groupby(["upstream", "downstream"], sort=False))

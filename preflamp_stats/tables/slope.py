@@ -26,7 +26,7 @@ def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
     """Say what a step of the upstream accuracy goes with downstream, over the models."""
-    for dataset, rows in words.by_dataset(words.deployed(table)):
+    for dataset, rows in words.by_dataset(words.deployed(table.frame, table)):
         for (above, below), group in rows.groupby(["upstream", "downstream"], sort=False):
             metric = table.metric(below)
             values = words.span(group["estimate"], metric.scale)

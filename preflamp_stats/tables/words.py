@@ -180,9 +180,9 @@ def direction_unknown(metric: Metric) -> str:
     )
 
 
-def deployed(table: ResultTable) -> pd.DataFrame:
+def deployed(frame: pd.DataFrame, table: ResultTable) -> pd.DataFrame:
     """Estimates downstream in what users get, where there are any, rather than in accuracy."""
-    frame = table.frame[table.frame["estimate"].notna()]
+    frame = frame[frame["estimate"].notna()]
     gets = [table.metric(name).kind != "discrimination" for name in frame["downstream"]]
     return frame[gets] if any(gets) else frame
 

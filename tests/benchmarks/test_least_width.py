@@ -1,17 +1,11 @@
 """The lower bound of an interval's width, where it is known."""
 
-import sys
-from pathlib import Path
-
+import least_width as benchmark
 import numpy as np
 import pytest
-from scipy.special import ndtr
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import least_width as benchmark
-from calibration_cells.tau_intervals import TauCell, draw_examples
+from cells.tau_intervals import TauCell, draw_examples
 from least_width import noise_of, percentile_interval
+from scipy.special import ndtr
 from width_bound import Design, Setting, best_intervals, dual, least_width, simulate
 
 

@@ -1,20 +1,17 @@
-"""A hundred cases of each comparison of benchmarks/differential.py."""
+"""A hundred cases of each comparison of benchmarks/robustness/differential.py."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 pytest.importorskip("pingouin")
 
 import differential
-from robustness.peers import COMPARISONS, R_COMPARISONS, Comparison, RComparison
+from harness.peers import COMPARISONS, R_COMPARISONS, Comparison, RComparison
 
 CASES = range(10**6, 10**6 + 100)
 

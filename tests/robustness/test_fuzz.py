@@ -1,4 +1,4 @@
-"""A share of the cases of benchmarks/fuzz.py, and of tables that hypothesis draws."""
+"""A share of the cases of benchmarks/robustness/fuzz.py, and of tables that hypothesis draws."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from hypothesis import strategies as st
 
 from preflamp_stats.cli import main
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 pytest.importorskip("pyarrow")
 
 import fuzz
-from robustness import sandbox
+from harness import sandbox
 
 FIRST = 10**6
 """Seeds of these tests; those of the long runs start at 0."""
@@ -32,7 +31,7 @@ QUICK = {
     ("validate",): 297,
     ("convert",): 270,
     ("describe", "lamp", "titles"): 243,
-    ("people", "card", "interop"): 190,
+    ("tldr", "prism", "card", "interop"): 190,
 }
 """Cases of groups of kinds, together a thousand; in groups, so that workers share them."""
 SLOW = ("merge", "run", "train", "model", "weights", "head", "corpus")

@@ -8,7 +8,7 @@ import xarray as xr
 
 import preflamp_stats as pls
 from preflamp_stats.metric import TAU
-from preflamp_stats.outputs.tables import to_markdown
+from preflamp_stats.outputs.csv_markdown import to_markdown
 from preflamp_stats.results import Analysis, ResultTable
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 from preflamp_backend.data.examples import Example
@@ -99,7 +99,7 @@ def _wrong(row: Mapping[str, Any]) -> Iterator[str]:
     elif not (row["info"].get("post") or row["info"].get("article")):
         yield "has neither post nor article"
     summaries = row.get("summaries")
-    if summaries is None or len(summaries) != 2:
+    if not isinstance(summaries, Sized) or len(summaries) != 2:
         yield "has not two summaries"
     elif not all(
         isinstance(each, Mapping) and str(each.get("text", "")).strip() for each in summaries
