@@ -36,8 +36,8 @@ from backend_ways import (
     ours,
 )
 from numpy.typing import NDArray
-from preflamp_backend.scoring import ScoreOptions, score, score_rewards
-from preflamp_backend.text import Encoding
+from preflamp_backend.prompts.encoding import Encoding
+from preflamp_backend.scoring.score import ScoreOptions, score, score_rewards
 from torch.profiler import ProfilerActivity, profile
 
 TRACE = 48

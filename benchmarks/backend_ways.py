@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import transformers
-from preflamp_backend.attention import TREE_ATTENTION
-from preflamp_backend.decoding.guided import write
+from preflamp_backend.decoding.decode import write
 from preflamp_backend.decoding.options import DecodingOptions
-from preflamp_backend.models import Backbone, HeadReward, LanguageModel
-from preflamp_backend.rewards.linear import LinearHead
-from preflamp_backend.text import Encoding
+from preflamp_backend.models.heads.linear import LinearHead
+from preflamp_backend.models.model import Backbone, HeadReward, LanguageModel
+from preflamp_backend.models.trees import TREE_ATTENTION
+from preflamp_backend.prompts.encoding import Encoding
 
 __all__ = [
     "CANDIDATES",

@@ -47,7 +47,7 @@ CORE = (
     "preflamp_stats.cli.analyze",
     "preflamp_stats.cli.console",
     "preflamp_stats.cli.data",
-    "preflamp_stats.cli.datasets",
+    "preflamp_backend.cli.data",
     "preflamp_stats.io.describe",
     "preflamp_stats.io.merge",
     "preflamp_stats.io.tidy",
@@ -59,11 +59,11 @@ CORE = (
     "rich.table",
 )
 BACKEND = (
-    "preflamp_backend.estimate",
+    "preflamp_backend.runs.estimate",
     "preflamp_backend.pretraining.documents",
-    "preflamp_backend.rewards.plan",
-    "preflamp_backend.rewards.train_study",
-    "preflamp_backend.run",
+    "preflamp_backend.training_study.plan",
+    "preflamp_backend.training_study.train_study",
+    "preflamp_backend.runs.run",
     "transformers.models.gpt2.modeling_gpt2",
     "transformers.models.qwen3.modeling_qwen3",
 )

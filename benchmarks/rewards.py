@@ -19,15 +19,15 @@ import numpy as np
 import torch
 import transformers
 from preflamp_backend.data import Example
-from preflamp_backend.loading import load_language_model
-from preflamp_backend.models import Backbone
-from preflamp_backend.rewards.features import FeatureStore
-from preflamp_backend.rewards.fitting import adapt_user, fit
-from preflamp_backend.rewards.likelihood import Scaling, mean_log_loss, predicted
-from preflamp_backend.rewards.pairs import PairFeatures, split_off
+from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.model import Backbone
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.rewards.pal import PalOptions
-from preflamp_backend.sources import ModelSource
-from preflamp_backend.text import PromptFormat
+from preflamp_backend.training.features import FeatureStore
+from preflamp_backend.training.pairs import PairFeatures, split_off
+from preflamp_backend.training.user_rows import Scaling, mean_log_loss, predicted
+from preflamp_backend.training_study.feature_methods import adapt_user, fit
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 USERS, TYPES, VOCABULARY, CONTEXT_PAIRS = 150, 4, 2000, 8

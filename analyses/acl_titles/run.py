@@ -24,7 +24,7 @@ from preflamp_backend.data.build import build_pref_lamp, write_built
 from preflamp_backend.data.splits import SplitOptions
 from preflamp_backend.data.texts import example_texts
 from preflamp_backend.data.titles import author_questions
-from preflamp_backend.files import write_text
+from preflamp_backend.files.text import write_text
 from preflamp_backend.pretraining.shape import train_tokenizer
 from steps import choose_weights, latest, reference_points, search_methods
 from summary import summarise

@@ -288,8 +288,8 @@ def _model(rng: random.Random, inputs: Path, folder: Path) -> Run:
 
 def _weights(rng: random.Random, inputs: Path, folder: Path) -> Run:
     """Weights of a base model, loaded as a run loads them."""
-    from preflamp_backend.loading import load_language_model
-    from preflamp_backend.sources import ModelSource
+    from preflamp_backend.models.loading import load_language_model
+    from preflamp_backend.models.sources import ModelSource
 
     shutil.copytree(inputs / "study" / "small", folder / "small")
     name = rng.choice(("model.safetensors", "config.json"))
@@ -301,7 +301,7 @@ def _weights(rng: random.Random, inputs: Path, folder: Path) -> Run:
 def _head(rng: random.Random, inputs: Path, folder: Path) -> Run:
     import struct
 
-    from preflamp_backend.rewards.head import load_head
+    from preflamp_backend.models.heads.head import load_head
 
     name = rng.choice(("bt", "lore"))
     data = (inputs / "study" / "heads" / "small" / f"{name}.safetensors").read_bytes()

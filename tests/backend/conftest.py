@@ -13,9 +13,9 @@ import pytest
 if find_spec("torch") is None or find_spec("transformers") is None:
     collect_ignore_glob = ["*.py"]
 else:
-    from preflamp_backend.loading import load_language_model, load_sequence_classifier
-    from preflamp_backend.models import HeadReward, LanguageModel
-    from preflamp_backend.sources import ModelSource
+    from preflamp_backend.models.loading import load_language_model, load_sequence_classifier
+    from preflamp_backend.models.model import HeadReward, LanguageModel
+    from preflamp_backend.models.sources import ModelSource
     from tiny_models import ARCHITECTURES, DEVICE, save_model
 
     @pytest.fixture(scope="session")

@@ -8,15 +8,15 @@ import sys
 
 import pytest
 import torch
-from preflamp_backend.loading import (
+from preflamp_backend.models.heads.head import save_head
+from preflamp_backend.models.heads.linear import LinearHead
+from preflamp_backend.models.loading import (
     context_length,
     load_heads,
     load_language_model,
     load_sequence_classifier,
 )
-from preflamp_backend.rewards.head import save_head
-from preflamp_backend.rewards.linear import LinearHead
-from preflamp_backend.sources import ModelSource, identify, reading, remote_code_allowed
+from preflamp_backend.models.sources import ModelSource, identify, reading, remote_code_allowed
 from tiny_models import DEVICE, make_config, make_tokenizer, save_model
 from transformers import (
     AutoModelForCausalLM,
@@ -172,8 +172,8 @@ def test_a_name_of_the_hub_is_read_from_its_cache_and_known_by_its_commit(model_
     (home / "refs").mkdir()
     (home / "refs" / "main").write_text(commit)
     script = (
-        "import sys; from preflamp_backend.loading import load_language_model\n"
-        "from preflamp_backend.sources import ModelSource, identify\n"
+        "import sys; from preflamp_backend.models.loading import load_language_model\n"
+        "from preflamp_backend.models.sources import ModelSource, identify\n"
         "source = ModelSource('somebody/tiny', revision='main', device='cpu')\n"
         "print(load_language_model(source).parameters, identify(source)['weights'])"
     )

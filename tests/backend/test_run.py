@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from preflamp_backend.estimate import estimate
-from preflamp_backend.rewards.head import save_head
-from preflamp_backend.rewards.linear import LinearHead
-from preflamp_backend.run import prepare, run_study
-from preflamp_backend.study import read_study
+from preflamp_backend.cli.run import run_command
+from preflamp_backend.models.heads.head import save_head
+from preflamp_backend.models.heads.linear import LinearHead
+from preflamp_backend.runs.estimate import estimate
+from preflamp_backend.runs.run import prepare, run_study
+from preflamp_backend.study.study import read_study
 from study_files import LIGHT, STUDY, write_study
 from tiny_models import save_model
 
 from preflamp_stats import Settings, analyze, policy_accuracy
-from preflamp_stats.cli.run import run_command
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.files import open_results
 from preflamp_stats.schema import validate
@@ -98,7 +98,7 @@ def test_the_policy_score_at_weight_zero_ignores_the_reward(everything):
 
 
 def test_a_missing_backend_is_said(study_file, monkeypatch):
-    monkeypatch.setitem(sys.modules, "preflamp_backend.run", None)
+    monkeypatch.setitem(sys.modules, "preflamp_backend.runs.run", None)
     found = CliRunner().invoke(run_command, [str(study_file)])
     assert isinstance(found.exception, InputError)
     assert "pip install 'preflamp-stats[backend,dask]'" in str(found.exception)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from preflamp_backend.data import read_examples
-from preflamp_backend.study import read_study
+from preflamp_backend.study.study import read_study
 
 from preflamp_stats.errors import InputError
 

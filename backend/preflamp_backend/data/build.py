@@ -17,7 +17,7 @@ from preflamp_backend.data.prism import dialogue_of
 from preflamp_backend.data.rows import Faults
 from preflamp_backend.data.splits import SplitOptions, split
 from preflamp_backend.data.texts import example_texts, normalise
-from preflamp_backend.files import write_text
+from preflamp_backend.files.text import write_text
 
 __all__ = ["CARD", "Built", "build_pref_lamp", "split_pairs", "write_built"]
 

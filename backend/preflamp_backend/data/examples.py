@@ -9,10 +9,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from preflamp_backend.files import write_text
+from preflamp_backend.files.text import write_text
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["Example", "HistoryItem", "content_hash", "read_examples", "write_examples"]
+__all__ = [
+    "Example",
+    "HistoryItem",
+    "candidate_names",
+    "content_hash",
+    "read_examples",
+    "write_examples",
+]
+
 
 _TEXTS = ("user", "prompt", "chosen", "rejected", "reference", "preference", "id")
 _KEYS = (*_TEXTS, "candidates", "history")
@@ -233,3 +241,9 @@ def _example(record: dict[str, Any], number: int) -> Example:
         preference=record.get("preference", ""),
         history=tuple(HistoryItem(**item) for item in record.get("history", [])),
     )
+
+
+def candidate_names(examples: Sequence[Example]) -> list[str]:
+    """Names of all candidates: chosen, rejected, then the others in order."""
+    others = {name for row in examples for name in row.candidates} - {"chosen", "rejected"}
+    return ["chosen", "rejected", *sorted(others)]

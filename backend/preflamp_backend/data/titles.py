@@ -12,7 +12,7 @@ from typing import Any
 
 from preflamp_backend.data.examples import HistoryItem
 from preflamp_backend.data.lamp import TASKS, Question
-from preflamp_backend.files import check_unpacked
+from preflamp_backend.files.text import check_unpacked
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["Paper", "author_questions", "read_papers"]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
-from preflamp_backend.files import check_unpacked
+from preflamp_backend.files.text import check_unpacked
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["Document", "Row", "encode_documents", "read_documents", "split_documents"]

@@ -11,12 +11,9 @@ import torch
 from torch import nn
 from transformers import Qwen2ForCausalLM
 
-from preflamp_backend.files import write_text
-from preflamp_backend.pretraining.documents import (
-    encode_documents,
-    read_documents,
-    split_documents,
-)
+from preflamp_backend.files.text import write_text
+from preflamp_backend.models.sources import ModelSource, load_tokenizer
+from preflamp_backend.pretraining.documents import encode_documents, read_documents, split_documents
 from preflamp_backend.pretraining.shape import model_config, parse_size, train_tokenizer
 from preflamp_backend.pretraining.training import (
     Losses,
@@ -26,7 +23,6 @@ from preflamp_backend.pretraining.training import (
     fingerprint,
     train,
 )
-from preflamp_backend.sources import ModelSource, load_tokenizer
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["Trained", "train_lm"]

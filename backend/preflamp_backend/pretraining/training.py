@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM
 
+from preflamp_backend.files.tensors import read_tensors, write_tensors
+from preflamp_backend.models.repeatable import repeatable
 from preflamp_backend.pretraining.documents import Row
-from preflamp_backend.repeatable import repeatable
-from preflamp_backend.tensors import read_tensors, write_tensors
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["Losses", "TrainingOptions", "batches", "evaluate", "fingerprint", "train"]

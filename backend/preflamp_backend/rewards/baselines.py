@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from preflamp_backend.scores import BaseScores, RewardScores, ScoreOptions
+from preflamp_backend.scoring.scores import BaseScores, RewardScores, ScoreOptions
 
 __all__ = ["add_baselines"]
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from preflamp_backend.rewards.likelihood import Scaling, log_loss
-from preflamp_backend.rewards.linear import LinearHead
-from preflamp_backend.rewards.pairs import PairFeatures
-from preflamp_backend.rewards.training import Report, TrainingOptions, fingerprint, train
+from preflamp_backend.models.heads.linear import LinearHead
+from preflamp_backend.training.loop import Report, TrainingOptions, fingerprint, train
+from preflamp_backend.training.pairs import PairFeatures
+from preflamp_backend.training.user_rows import Scaling, log_loss
 
 __all__ = ["BradleyTerryOptions", "adapt", "fit", "fit_weight"]
 

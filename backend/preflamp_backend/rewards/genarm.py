@@ -23,9 +23,12 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from preflamp_backend.data import Example
-from preflamp_backend.loading import load_trainable
-from preflamp_backend.prompting import PromptOptions
-from preflamp_backend.rewards.token_pairs import (
+from preflamp_backend.models.loading import load_trainable
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.prompts.encoding import PromptFormat
+from preflamp_backend.prompts.in_context import PromptOptions
+from preflamp_backend.training.loop import Report, TrainingOptions, train
+from preflamp_backend.training.token_pairs import (
     encode_pairs,
     is_trained,
     key_of,
@@ -33,9 +36,6 @@ from preflamp_backend.rewards.token_pairs import (
     save_folder,
     stored_logprobs,
 )
-from preflamp_backend.rewards.training import Report, TrainingOptions, train
-from preflamp_backend.sources import ModelSource
-from preflamp_backend.text import PromptFormat
 
 __all__ = ["GenArmOptions", "fit_genarm"]
 

@@ -16,23 +16,20 @@ everybody else. A new user's w_u minimises the same with V and w_0 fixed.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from preflamp_backend.models.heads.head import EVERY_USER
+from preflamp_backend.models.heads.low_rank import LoreHead
 from preflamp_backend.rewards.bradley_terry import BradleyTerryOptions, fit_weight
-from preflamp_backend.rewards.head import EVERY_USER, Config
-from preflamp_backend.rewards.likelihood import Scaling, adapt_row
-from preflamp_backend.rewards.pairs import PairFeatures
-from preflamp_backend.rewards.tables import fit_table
-from preflamp_backend.rewards.training import Report, TrainingOptions
-from preflamp_backend.rewards.user_table import UserTableHead
+from preflamp_backend.training.loop import Report, TrainingOptions
+from preflamp_backend.training.pairs import PairFeatures
+from preflamp_backend.training.user_rows import Scaling, adapt_row, fit_table
 
-__all__ = ["LoreHead", "LoreOptions", "adapt", "fit"]
+__all__ = ["LoreOptions", "adapt", "fit"]
 
 
 @dataclass(frozen=True)
@@ -61,48 +58,6 @@ class LoreOptions(TrainingOptions):
             "reference": (0 <= self.reference < math.inf, "0 or more"),
             "penalty": (0 <= self.penalty < math.inf, "0 or more"),
         }
-
-
-class LoreHead(UserTableHead):
-    """Rewards V, mixed by softmax(w_u).
-
-    Parameters
-    ----------
-    users : sequence of str
-    width, rank : int
-    penalty : float
-        For new users.
-
-    Attributes
-    ----------
-    basis : Parameter, (width, rank)
-    user : Parameter, (users, rank)
-        w_u.
-    """
-
-    kind: ClassVar[str] = "lore"
-
-    def __init__(self, users: Sequence[str], width: int, rank: int, penalty: float) -> None:
-        super().__init__(users, width, rank)
-        self.rank = rank
-        self.penalty = penalty
-        self.basis = nn.Parameter(torch.zeros(width, rank))
-
-    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
-        """Return eᵀV, (rows, n, rank)."""
-        return (hidden @ self.basis,)
-
-    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
-        """Mix the rewards by softmax(w_u)."""
-        return (shared[0] @ user.softmax(-1)[..., None])[..., 0]
-
-    def as_linear(self, user: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight V softmax(w_u), no bias."""
-        return user.softmax(-1) @ self.basis.T, user.new_zeros(len(user))
-
-    def config(self) -> Config:
-        """Width, rank and penalty."""
-        return {"width": self.width, "rank": self.rank, "penalty": self.penalty}
 
 
 def fit(

@@ -28,12 +28,16 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from preflamp_backend.data import Example
-from preflamp_backend.loading import load_language_model, load_trainable
-from preflamp_backend.models import AutoregressiveReward, LanguageModel
-from preflamp_backend.prompting import PromptOptions
-from preflamp_backend.rewards.head import EVERY_USER
-from preflamp_backend.rewards.soft_tokens import SoftTokens
-from preflamp_backend.rewards.token_pairs import (
+from preflamp_backend.files.tensors import read_tensors
+from preflamp_backend.models.heads.head import EVERY_USER
+from preflamp_backend.models.heads.soft_tokens import SoftTokens
+from preflamp_backend.models.loading import load_language_model, load_trainable
+from preflamp_backend.models.model import AutoregressiveReward, LanguageModel
+from preflamp_backend.models.sources import ModelSource, identify
+from preflamp_backend.prompts.encoding import Encoding, PromptFormat
+from preflamp_backend.prompts.in_context import PromptOptions
+from preflamp_backend.training.loop import Report, TrainingOptions, train
+from preflamp_backend.training.token_pairs import (
     encode_pairs,
     is_trained,
     key_of,
@@ -41,10 +45,6 @@ from preflamp_backend.rewards.token_pairs import (
     save_folder,
     stored_logprobs,
 )
-from preflamp_backend.rewards.training import Report, TrainingOptions, train
-from preflamp_backend.sources import ModelSource, identify
-from preflamp_backend.tensors import read_tensors
-from preflamp_backend.text import Encoding, PromptFormat
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["PRlhfOptions", "check_base", "fit_p_rlhf", "load_p_rlhf"]

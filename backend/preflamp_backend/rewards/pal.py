@@ -14,22 +14,20 @@ is a new w_u, and nothing else changes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from preflamp_backend.rewards.head import EVERY_USER, Config
-from preflamp_backend.rewards.likelihood import Scaling, adapt_row, log_loss
-from preflamp_backend.rewards.pairs import PairFeatures
-from preflamp_backend.rewards.tables import fit_table
-from preflamp_backend.rewards.training import Report, TrainingOptions
-from preflamp_backend.rewards.user_table import UserTableHead
+from preflamp_backend.models.heads.head import EVERY_USER
+from preflamp_backend.models.heads.pal import PalAHead, PalBHead
+from preflamp_backend.training.loop import Report, TrainingOptions
+from preflamp_backend.training.pairs import PairFeatures
+from preflamp_backend.training.user_rows import adapt_row, fit_table, log_loss
 
-__all__ = ["PalAHead", "PalBHead", "PalOptions", "adapt", "fit"]
+__all__ = ["PalOptions", "adapt", "fit"]
 
 
 @dataclass(frozen=True)
@@ -70,134 +68,6 @@ def _hinge(margin: Tensor) -> Tensor:
 
 
 _LOSSES = {"cross-entropy": log_loss, "hinge": _hinge}
-
-
-class _PalHead(UserTableHead):
-    """What both variants share: f, the scale s, and features centred and scaled.
-
-    Parameters
-    ----------
-    users : sequence of str
-    width, prototypes, dimension : int
-    penalty : float
-        For new users.
-    """
-
-    centre: Tensor
-    scale: Tensor
-
-    def __init__(
-        self, users: Sequence[str], width: int, prototypes: int, dimension: int, penalty: float
-    ) -> None:
-        super().__init__(users, width, prototypes)
-        self.prototypes = prototypes
-        self.dimension = dimension
-        self.penalty = penalty
-        self.f = _perceptron(width, dimension)
-        self.log_scale = nn.Parameter(torch.zeros(()))
-        self.register_buffer("centre", torch.zeros(width))
-        self.register_buffer("scale", torch.ones(width))
-
-    def config(self) -> Config:
-        """Shape and penalty."""
-        return {
-            "width": self.width,
-            "prototypes": self.prototypes,
-            "dimension": self.dimension,
-            "penalty": self.penalty,
-        }
-
-    def mapped(self, hidden: Tensor) -> Tensor:
-        """Return f(e), (…, dimension)."""
-        found: Tensor = self.f((hidden - self.centre) / self.scale)
-        return found
-
-    def start(self, pairs: PairFeatures, generator: torch.Generator) -> None:
-        """Set scales from pairs and draw the parameters."""
-        scaling = Scaling.of_pairs(pairs)
-        self.centre.copy_(scaling.centre)
-        self.scale.copy_(scaling.scale)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                bound = module.in_features**-0.5
-                module.weight.uniform_(-bound, bound, generator=generator)
-                module.bias.zero_()
-        self.user.normal_(0, 0.1, generator=generator)
-
-
-class PalAHead(_PalHead):
-    """Ideal points: −s·‖f(e) − softmax(w_u)P‖.
-
-    Attributes
-    ----------
-    points : Parameter, (prototypes, dimension)
-        P.
-    """
-
-    kind: ClassVar[str] = "pal-a"
-
-    def __init__(
-        self, users: Sequence[str], width: int, prototypes: int, dimension: int, penalty: float
-    ) -> None:
-        super().__init__(users, width, prototypes, dimension, penalty)
-        self.points = nn.Parameter(torch.zeros(prototypes, dimension))
-
-    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
-        """Return f(e)."""
-        return (self.mapped(hidden),)
-
-    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
-        """Return the negative distance to the user's ideal point."""
-        ideal = user.softmax(-1) @ self.points
-        squared = (shared[0] - ideal[:, None]).square().sum(-1)
-        # The root has no slope at 0.
-        return -self.log_scale.exp() * (squared + 1e-12).sqrt()
-
-    def start(self, pairs: PairFeatures, generator: torch.Generator) -> None:
-        """Draw the prototypes too."""
-        super().start(pairs, generator)
-        self.points.normal_(generator=generator)
-
-
-class PalBHead(_PalHead):
-    """Ideal directions that depend on the prompt: s·cos(f(e), Σ_k softmax(w_u)_k g_k(x)).
-
-    Attributes
-    ----------
-    g : ModuleList of prototypes
-    """
-
-    kind: ClassVar[str] = "pal-b"
-    reads_prompt: ClassVar[bool] = True
-    prompt_centre: Tensor
-    prompt_scale: Tensor
-
-    def __init__(
-        self, users: Sequence[str], width: int, prototypes: int, dimension: int, penalty: float
-    ) -> None:
-        super().__init__(users, width, prototypes, dimension, penalty)
-        self.g = nn.ModuleList(_perceptron(width, dimension) for _ in range(prototypes))
-        self.register_buffer("prompt_centre", torch.zeros(width))
-        self.register_buffer("prompt_scale", torch.ones(width))
-
-    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
-        """Return f(e), and g_k(x) for every k, (rows, prototypes, dimension)."""
-        scaled = (prompt - self.prompt_centre) / self.prompt_scale
-        return self.mapped(hidden), torch.stack([g(scaled) for g in self.g], 1)
-
-    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
-        """Return the scaled cosine with the user's ideal direction for the prompt."""
-        mapped, directions = shared
-        ideal = (user.softmax(-1)[:, None] @ directions)[:, 0]
-        cosine = torch.cosine_similarity(mapped, ideal[:, None], dim=-1)
-        return self.log_scale.exp() * cosine
-
-    def start(self, pairs: PairFeatures, generator: torch.Generator) -> None:
-        """Set the scales of prompts too."""
-        super().start(pairs, generator)
-        scaling = Scaling.of(pairs.prompt)
-        self.prompt_centre.copy_(scaling.centre)
-        self.prompt_scale.copy_(scaling.scale)
 
 
 def fit(
@@ -254,7 +124,3 @@ def adapt(head: PalAHead | PalBHead, user: str, pairs: PairFeatures) -> PalAHead
     if not len(pairs):
         return head
     return head.with_rows({user: adapt_row(head, pairs, penalty=head.penalty)})
-
-
-def _perceptron(width: int, dimension: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, dimension), nn.GELU(), nn.Linear(dimension, dimension))

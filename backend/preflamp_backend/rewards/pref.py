@@ -21,22 +21,19 @@ Accuracy is read at the threshold 0 throughout, not at the best one on the test 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from preflamp_backend.rewards.head import EVERY_USER, Config
-from preflamp_backend.rewards.likelihood import Scaling, adapt_row
-from preflamp_backend.rewards.pairs import PairFeatures
-from preflamp_backend.rewards.tables import fit_table
-from preflamp_backend.rewards.training import Report, TrainingOptions
-from preflamp_backend.rewards.user_table import UserTableHead
+from preflamp_backend.models.heads.head import EVERY_USER
+from preflamp_backend.models.heads.low_rank import PrefHead
+from preflamp_backend.training.loop import Report, TrainingOptions
+from preflamp_backend.training.pairs import PairFeatures
+from preflamp_backend.training.user_rows import Scaling, adapt_row, fit_table
 
-__all__ = ["PrefHead", "PrefOptions", "adapt", "fit"]
+__all__ = ["PrefOptions", "adapt", "fit"]
 
 _RIDGE = 0.1
 """Added to the features' mean variance before the start is taken where they are uncorrelated."""
@@ -68,49 +65,6 @@ class PrefOptions(TrainingOptions):
             "penalty": (0 <= self.penalty < math.inf, "0 or more"),
             "basis_penalty": (0 <= self.basis_penalty < math.inf, "0 or more"),
         }
-
-
-class PrefHead(UserTableHead):
-    """Rewards Φe, weighed by u_u.
-
-    Parameters
-    ----------
-    users : sequence of str
-    width, rank : int
-    penalty : float
-        For new users.
-
-    Attributes
-    ----------
-    basis : Parameter, (width, rank)
-        Φ transposed.
-    user : Parameter, (users, rank)
-        u_u.
-    """
-
-    kind: ClassVar[str] = "pref"
-
-    def __init__(self, users: Sequence[str], width: int, rank: int, penalty: float) -> None:
-        super().__init__(users, width, rank)
-        self.rank = rank
-        self.penalty = penalty
-        self.basis = nn.Parameter(torch.zeros(width, rank))
-
-    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
-        """Return φ = Φe, (rows, n, rank)."""
-        return (hidden @ self.basis,)
-
-    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
-        """Return u_uᵀφ."""
-        return (shared[0] @ user[..., None])[..., 0]
-
-    def as_linear(self, user: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight Φᵀu_u, no bias."""
-        return user @ self.basis.T, user.new_zeros(len(user))
-
-    def config(self) -> Config:
-        """Width, rank and penalty."""
-        return {"width": self.width, "rank": self.rank, "penalty": self.penalty}
 
 
 def fit(

@@ -3,10 +3,10 @@ import pytest
 import statsmodels.api as sm
 import torch
 from preflamp_backend.rewards.bradley_terry import BradleyTerryOptions, adapt, fit
-from preflamp_backend.rewards.fitting import fit as fit_by_name
 from preflamp_backend.rewards.lore import LoreOptions
-from preflamp_backend.rewards.pairs import PairFeatures
-from preflamp_backend.rewards.simulated import simulate_users
+from preflamp_backend.training.pairs import PairFeatures
+from preflamp_backend.training.simulated_users import simulate_users
+from preflamp_backend.training_study.feature_methods import fit as fit_by_name
 
 
 def differences(pairs: PairFeatures) -> np.ndarray:

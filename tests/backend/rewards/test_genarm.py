@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from backend_oracles import token_logprobs
-from preflamp_backend.loading import load_language_model
-from preflamp_backend.models import AutoregressiveReward
-from preflamp_backend.prompting import PromptOptions
+from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.model import AutoregressiveReward
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.prompts.encoding import PromptFormat
+from preflamp_backend.prompts.in_context import PromptOptions
 from preflamp_backend.rewards import training
 from preflamp_backend.rewards.genarm import GenArmOptions, _loss, fit_genarm
-from preflamp_backend.rewards.token_pairs import encode_pairs, pair_logprobs
-from preflamp_backend.scoring import score_rewards
-from preflamp_backend.sources import ModelSource
-from preflamp_backend.text import PromptFormat
+from preflamp_backend.scoring.score import score_rewards
+from preflamp_backend.training.token_pairs import encode_pairs, pair_logprobs
 from tiny_models import DEVICE
 from token_preferences import make_pairs
 

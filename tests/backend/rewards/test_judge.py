@@ -7,20 +7,14 @@ import numpy as np
 import pytest
 from backend_oracles import token_logprobs
 from preflamp_backend.data import Example, HistoryItem
-from preflamp_backend.loading import load_language_model
+from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.rewards.genarm import GenArmOptions, fit_genarm
-from preflamp_backend.rewards.judge import (
-    UNKNOWN,
-    JudgeOptions,
-    ask,
-    evidence_of,
-    judge,
-    write_personas,
-)
-from preflamp_backend.run import prepare, run_study
-from preflamp_backend.sources import ModelSource
-from preflamp_backend.study import read_study
-from preflamp_backend.text import PromptFormat
+from preflamp_backend.rewards.judge import UNKNOWN, ask, evidence_of, judge, write_personas
+from preflamp_backend.runs.run import prepare, run_study
+from preflamp_backend.study.methods import JudgeOptions
+from preflamp_backend.study.study import read_study
 from study_files import write_study
 from tiny_models import DEVICE
 from token_preferences import make_pairs

@@ -9,17 +9,17 @@ import torch
 from backend_oracles import guided_greedy, last_hidden, token_logprobs
 from preflamp_backend.decoding.decode import Request, decode
 from preflamp_backend.decoding.options import DecodingOptions
-from preflamp_backend.loading import load_language_model
-from preflamp_backend.prompting import PromptOptions
+from preflamp_backend.models.heads.soft_tokens import SoftTokens
+from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.prompts.encoding import Encoding, PromptFormat
+from preflamp_backend.prompts.in_context import PromptOptions
 from preflamp_backend.rewards import training
 from preflamp_backend.rewards.p_rlhf import PRlhfOptions, check_base, fit_p_rlhf, load_p_rlhf
-from preflamp_backend.rewards.soft_tokens import SoftTokens
-from preflamp_backend.rewards.token_pairs import encode_pairs
-from preflamp_backend.run import prepare, run_study
-from preflamp_backend.scoring import ScoreOptions, score, score_rewards
-from preflamp_backend.sources import ModelSource
-from preflamp_backend.study import read_study
-from preflamp_backend.text import Encoding, PromptFormat
+from preflamp_backend.runs.run import prepare, run_study
+from preflamp_backend.scoring.score import ScoreOptions, score, score_rewards
+from preflamp_backend.study.study import read_study
+from preflamp_backend.training.token_pairs import encode_pairs
 from study_files import write_study
 from tiny_models import DEVICE
 from token_preferences import make_pairs

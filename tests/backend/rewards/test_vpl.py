@@ -1,6 +1,7 @@
 import torch
-from preflamp_backend.rewards.pairs import PairFeatures
-from preflamp_backend.rewards.vpl import VplHead, _Contexts
+from preflamp_backend.models.heads.vpl import VplHead
+from preflamp_backend.rewards.vpl import _Contexts
+from preflamp_backend.training.pairs import PairFeatures
 
 
 def pairs_of(users: str) -> PairFeatures:

@@ -1,0 +1,10 @@
+"""Reward heads: what reads a reward off a frozen backbone's hidden states.
+
+Importing the package enters every kind into
+:data:`preflamp_backend.models.heads.head.HEADS`.
+"""
+
+from preflamp_backend.models.heads import linear as linear
+from preflamp_backend.models.heads import low_rank as low_rank
+from preflamp_backend.models.heads import pal as pal
+from preflamp_backend.models.heads import vpl as vpl

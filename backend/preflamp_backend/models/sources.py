@@ -1,0 +1,248 @@
+"""Where a model comes from, and what makes its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import CONFIG_NAME, logging
+from transformers.utils.hub import cached_file, extract_commit_hash
+
+from preflamp_backend.models.repeatable import ask_for_repeatable_products
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = [
+    "DTYPES",
+    "ModelSource",
+    "identify",
+    "load_config",
+    "load_tokenizer",
+    "other_tokenizer",
+    "reading",
+    "remote_code_allowed",
+    "same_vocabulary",
+    "tokenizer_hash",
+    "vocabulary_hash",
+]
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Precisions that a model may run in, by name."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model comes from and how it is loaded; code that comes with a model is never run.
+
+    Parameters
+    ----------
+    path : str
+        Name on the Hugging Face hub, or a folder.
+    revision : str, optional
+        Commit, tag or branch on the hub.
+    dtype : {"float32", "bfloat16", "float16"}
+    device : str
+        Such as ``cpu`` or ``cuda:0``; ``auto`` takes a GPU where there is one.
+    """
+
+    path: str
+    revision: str | None = None
+    dtype: str = "float32"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise InputError(
+                Problem(
+                    f"is {self.dtype!r}", f"choose one of {', '.join(DTYPES)}", variable="dtype"
+                )
+            )
+
+    def resolved_device(self) -> torch.device:
+        """Return the device meant, refusing a GPU that is not there."""
+        automatic = "cuda" if torch.cuda.is_available() else "cpu"
+        device = torch.device(automatic if self.device == "auto" else self.device)
+        if device.type == "cuda":
+            if not torch.cuda.is_available():
+                raise InputError(
+                    Problem(
+                        "asks for a GPU, and torch sees none",
+                        "set device = 'auto'",
+                        variable="device",
+                    )
+                )
+            # Here, because nothing has been computed there yet.
+            ask_for_repeatable_products()
+        return device
+
+
+def identify(source: ModelSource) -> dict[str, str]:
+    """Say what makes a model's numbers, without loading its weights.
+
+    Returns
+    -------
+    dict
+        ``weights`` (SHA-256 of a folder's files, or the commit of a hub model), ``tokenizer``,
+        ``dtype``, ``device``. The path is not part of it: a folder may move.
+
+    Raises
+    ------
+    InputError
+        If the model does not exist.
+    """
+    return {
+        "weights": _weights_hash(source),
+        "tokenizer": tokenizer_hash(load_tokenizer(source)),
+        "dtype": source.dtype,
+        "device": source.device,
+    }
+
+
+@cache
+def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """Load a model's tokenizer.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    with reading(source):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source.path, revision=source.revision, trust_remote_code=remote_code_allowed()
+        )
+        # Settings that make no sense are found out only in use.
+        tokenizer.encode("a trial", add_special_tokens=False)
+    return tokenizer
+
+
+@cache
+def load_config(source: ModelSource) -> Any:
+    """Load a model's configuration.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    with reading(source):
+        return AutoConfig.from_pretrained(
+            source.path, revision=source.revision, trust_remote_code=remote_code_allowed()
+        )
+
+
+@contextmanager
+def reading(source: ModelSource) -> Iterator[None]:
+    """Read a model's files: what the library makes of bad ones becomes a problem of the model.
+
+    The library's own log is silent meanwhile; what it says is in the problem.
+
+    Raises
+    ------
+    InputError
+        In place of any other exception: whatever the library makes of files that are not what they
+        say, it is their fault.
+    """
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise _unloadable(source, error) from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
+
+
+def _unloadable(source: ModelSource, error: Exception) -> InputError:
+    """Make the error of a model that cannot be loaded, with the first line of why."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return InputError(
+        Problem(
+            f"cannot be loaded as a model ({lines[0]})",
+            "name a folder or a model of the hub with safetensors weights and a tokenizer",
+            variable=source.path,
+        )
+    )
+
+
+def remote_code_allowed() -> bool:
+    """Whether whoever runs this asked for code that comes with models to be run.
+
+    By the environment variable ``PREFLAMP_TRUST_REMOTE_CODE=1``, never by a study file or a model:
+    those are data.
+    """
+    return os.environ.get("PREFLAMP_TRUST_REMOTE_CODE") == "1"
+
+
+def _hub_commit(source: ModelSource) -> str:
+    """Commit of a hub model, from the folder of its cache that its configuration lies in."""
+    with reading(source):
+        config = cached_file(source.path, CONFIG_NAME, revision=source.revision)
+        commit = extract_commit_hash(config, None)
+        if commit is None:
+            raise OSError(f"no commit is known of {config}")
+    return commit
+
+
+def _weights_hash(source: ModelSource) -> str:
+    folder = Path(source.path)
+    if not os.path.isdir(folder):
+        return f"commit {_hub_commit(source)}"
+    digest = sha256()
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")]):
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def vocabulary_hash(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 of the mapping from tokens to ids."""
+    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items()))
+    return hashlib.sha256(vocabulary.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 of all that turns text into ids: vocabulary, rules, special tokens, chat template."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    rules = json.loads(backend.to_str()) if backend is not None else {}
+    for passing in ("truncation", "padding"):
+        rules.pop(passing, None)
+    state = [
+        vocabulary_hash(tokenizer),
+        rules,
+        tokenizer.special_tokens_map,
+        getattr(tokenizer, "chat_template", None),
+    ]
+    text = json.dumps(state, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def other_tokenizer(method: str) -> InputError:
+    """Make the error of a reward model that is asked to guide tokens that it does not know."""
+    return InputError(
+        Problem(
+            f"the reward model {method!r} has another tokenizer than the base model, so it cannot "
+            "judge single tokens",
+            "take a reward model with the base model's tokenizer, or decode by best-of-n",
+        )
+    )
+
+
+def same_vocabulary(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> bool:
+    """Whether an id means the same text to both tokenizers."""
+    return one is other or vocabulary_hash(one) == vocabulary_hash(other)

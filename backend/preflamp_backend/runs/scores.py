@@ -1,0 +1,186 @@
+"""Scores of a shard's given responses: by a base model, by a reward model, by a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+
+from preflamp_backend.data import Example, read_examples
+from preflamp_backend.models.loading import context_length
+from preflamp_backend.models.model import HeadReward, RewardModel
+from preflamp_backend.models.sources import load_config, load_tokenizer, same_vocabulary
+from preflamp_backend.prompts.encoding import Encoding, encode, suffix_ids
+from preflamp_backend.rewards.baselines import add_baselines
+from preflamp_backend.rewards.judge import ask, evidence_of, judge, write_personas
+from preflamp_backend.runs.arrays import base_arrays, judge_arrays, reward_arrays
+from preflamp_backend.runs.loaded import head_label, heads_of, language_model, reward_model
+from preflamp_backend.runs.prompts import (
+    encodings_of,
+    joint_prompt,
+    naming,
+    reward_prompt,
+    reward_text,
+)
+from preflamp_backend.runs.shards import Shard
+from preflamp_backend.scoring.score import BaseScores, score, score_rewards
+from preflamp_backend.study.methods import BASELINES
+from preflamp_backend.study.study import Method, Study
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["score_base", "score_judge", "score_reward"]
+
+
+def score_base(
+    study: Study, shard: Shard, rows: Sequence[Example], names: Sequence[str]
+) -> xr.Dataset:
+    """Score by the base model, and in the same pass by all reward heads on it."""
+    model = language_model(study.models[shard.model])
+    methods = [method for method in study.methods.values() if method.kind == "head"]
+    seeds = study.reward_seeds
+    heads = heads_of(study, shard.model, methods, seeds) if methods else None
+    suffix = suffix_ids(model.tokenizer, study.prompt) if heads else ()
+    encodings = encodings_of(model.tokenizer, model.backbone.context, study, rows, len(suffix))
+    users = [row.user for row in rows]
+    found = score(model, encodings, heads=heads, users=users, suffix=suffix, options=study.scoring)
+    bases = [[base for base, _ in row] for row in found]
+    ds = base_arrays(rows, bases, encodings, names)
+    ds["parameters"] = ("model", [model.parameters])
+    baselines = [method for method in study.methods.values() if method.kind in BASELINES]
+    if methods or baselines:
+        kinds = [method.kind for method in baselines]
+        rewards = [
+            [
+                add_baselines(kinds, base, ids, study.scoring, others) if kinds else others
+                for (base, others), ids in zip(row, encoding.continuations, strict=True)
+            ]
+            for row, encoding in zip(found, encodings, strict=True)
+        ]
+        # Heads by name and seed, then baselines, which are the same for every seed.
+        scored = list(heads.methods) if heads else []
+        places = [[scored.index(head_label(each, seed)) for seed in seeds] for each in methods]
+        places += [[len(scored) + place] * len(seeds) for place in range(len(baselines))]
+        arrays = reward_arrays(
+            rows,
+            [[each for each in row if each is not None] for row in rewards],
+            [method.name for method in (*methods, *baselines)],
+            names,
+            weights=study.scoring.weights,
+            trace=study.scoring.trace,
+            columns=np.array(places),
+            seeds=seeds if len(seeds) > 1 else (),
+        )
+        ds = ds.merge(arrays)
+    return ds
+
+
+def score_reward(
+    study: Study, shard: Shard, rows: Sequence[Example], names: Sequence[str]
+) -> xr.Dataset:
+    """Score by a reward model of its own backbone, over the base model's ids where it can."""
+    method, source = study.methods[shard.method], study.models[shard.model]
+    reward = reward_model(study, shard.model, method, shard.seed)
+    assert reward is not None
+    tokenizer, backbone = load_tokenizer(source), reward.backbone
+    suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
+    shared = same_vocabulary(tokenizer, backbone.tokenizer)
+    base: list[list[BaseScores]] | None = None
+    if shared:
+        ours = encodings_of(tokenizer, _context(study, shard), study, rows, 0)
+        theirs = _over_same_tokens(study, method, reward, rows, ours, len(suffix))
+        if study.scoring.weights or method.relative:
+            found = score(language_model(source), ours, options=study.scoring)
+            base = [[each for each, _ in row] for row in found]
+    else:
+        theirs = _over_own_tokens(method, reward, rows, len(suffix))
+    users = [row.user for row in rows]
+    rewards = score_rewards(
+        reward, theirs, users=users, base=base, suffix=suffix, options=study.scoring
+    )
+    weights = study.scoring.weights if base is not None else ()
+    trace = study.scoring.trace and shared
+    ds = reward_arrays(rows, rewards, [method.name], names, weights=weights, trace=trace)
+    ds["reward_overlong"] = (("method", "model", "example"), [[[e.overlong for e in theirs]]])
+    return ds
+
+
+def _over_own_tokens(
+    method: Method, reward: RewardModel, rows: Sequence[Example], suffix: int
+) -> list[Encoding]:
+    """Ids for a reward model whose tokenizer is another than the base model's."""
+    backbone = reward.backbone
+    encodings = []
+    for row in rows:
+        with naming(row):
+            text = reward_text(method, row, backbone.tokenizer)
+            said = list(row.candidates.values())
+            context = backbone.context
+            encodings.append(
+                encode(backbone.tokenizer, text, said, method.form, context=context, room=suffix)
+            )
+    return encodings
+
+
+def _over_same_tokens(
+    study: Study,
+    method: Method,
+    reward: RewardModel,
+    rows: Sequence[Example],
+    ours: Sequence[Encoding],
+    suffix: int,
+) -> list[Encoding]:
+    """Ids for a reward model that shares the base model's tokenizer: the same continuations."""
+    joint = study.prompt.boundary == "joint"
+    encodings = []
+    for row, encoding in zip(rows, ours, strict=True):
+        with naming(row):
+            text = reward_text(method, row, reward.backbone.tokenizer)
+            if joint:
+                # Where a joint tokenisation cuts depends on the prompt, so it must be the same one.
+                if text != row.prompt or replace(method.form, suffix="none") != replace(
+                    study.prompt, suffix="none"
+                ):
+                    raise InputError(
+                        Problem(
+                            f"is joint, but {method.name!r} reads a prompt of its own",
+                            "set boundary = 'split', or give it the study's template",
+                            variable="prompt.boundary",
+                        )
+                    )
+                said = list(row.candidates.values())
+                prompt = joint_prompt(reward, method, row, said, suffix)
+            else:
+                room = max(map(len, encoding.continuations)) + suffix
+                prompt = reward_prompt(reward, method, text, row, room)
+        encodings.append(Encoding(prompt.prompt, encoding.continuations, prompt.overlong))
+    return encodings
+
+
+def score_judge(
+    study: Study, shard: Shard, rows: Sequence[Example], names: Sequence[str]
+) -> xr.Dataset:
+    """Let a judge compare chosen and rejected, told of each user by a persona."""
+    method = study.methods[shard.method]
+    source, options = study.reward_source(method, shard.model, shard.seed), method.judge
+    assert source is not None
+    assert options is not None
+    model = language_model(source)
+    pairs: dict[str, list[Example]] = {}
+    for each in read_examples(study.located(options.pairs)) if options.pairs else ():
+        pairs.setdefault(each.user, []).append(each)
+    evidence = [evidence_of(model, row, pairs, options) for row in rows]
+    personas = write_personas(model, evidence, options, method.form)
+    told = [personas[each] for each in evidence]
+    found = []
+    for row, persona in zip(rows, told, strict=True):
+        with naming(row):
+            found.append(ask(model, row, persona, options, method.form))
+    judgements = judge(model, found, study.scoring)
+    return judge_arrays(judgements, told, method.name, names)
+
+
+def _context(study: Study, shard: Shard) -> int:
+    """Tokens that the base model sees, by its configuration."""
+    return context_length(load_config(study.models[shard.model]))

@@ -1,0 +1,99 @@
+"""One forward over a batch of trees, and the rewards of chains hung off it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from preflamp_backend.models.heads.head import BatchRewards
+from preflamp_backend.models.model import Backbone
+from preflamp_backend.models.trees import SlotCache, pack
+from preflamp_backend.prompts.encoding import Encoding
+
+__all__ = ["Forward", "chain_room"]
+
+Item = TypeVar("Item")
+
+_NODES_AT_ONCE = 256
+"""Chain tokens a row hung off the cache at a time; bounds the attention mask."""
+
+
+class Forward:
+    """One forward over a batch of trees; response tokens of all branches in one flat order."""
+
+    def __init__(self, backbone: Backbone, encodings: Sequence[Encoding], *, room: int) -> None:
+        rows = [(each.prompt, each.continuations) for each in encodings]
+        self.backbone = backbone
+        self.packed = pack(rows, device=backbone.device)
+        self.lengths = [len(ids) for each in encodings for ids in each.continuations]
+        self.branches = [len(each.continuations) for each in encodings]
+        width = self.packed.ids.shape[1]
+        self.cache = SlotCache(width + room) if room else None
+        packed = self.packed
+        self.hidden = backbone.hidden(packed.ids, packed.positions, packed.mask, self.cache)
+        if self.cache is not None:
+            self.cache.advance(width)
+
+    @property
+    def prompt(self) -> Tensor:
+        """Hidden state of each row's last prompt token, (rows, width)."""
+        return self.hidden[torch.arange(len(self.branches)), self.packed.last]
+
+    def chains(
+        self, tokens: Tensor, chains: Tensor, after: Tensor, rewards_of: BatchRewards
+    ) -> Tensor:
+        """Rewards at the ends of chains.
+
+        Parameters
+        ----------
+        tokens : Tensor, (n,), int64
+            Response tokens to which the chains belong, as places in the flat order.
+        chains : Tensor, (n, chains, length), int64
+        after : Tensor, (n,), int64
+            Slot behind which the chains of a token hang.
+        rewards_of : BatchRewards
+
+        Returns
+        -------
+        Tensor, (n, chains, methods)
+        """
+        assert self.cache is not None
+        count, length = chains.shape[1:]
+        row = self.packed.row[tokens]
+        position = self.packed.positions[row, after] + 1
+        by_row = [torch.nonzero(row == i).flatten() for i in range(len(self.branches))]
+        # Rows with fewer tokens repeat one of another row's; their results are not read.
+        places = torch.nn.utils.rnn.pad_sequence(by_row, batch_first=True)
+        rewards = chains.new_zeros(len(tokens), count, len(rewards_of.methods), dtype=torch.float32)
+        step = max(1, _NODES_AT_ONCE // (count * length))
+        rows = torch.arange(len(by_row), device=row.device)[:, None]
+        filled = torch.tensor([len(each) for each in by_row], device=row.device)
+        for at in range(0, places.shape[1], step):
+            place = places[:, at : at + step]
+            seen = self.packed.mask[rows, after[place]].repeat_interleave(count, 1)
+            start = position[place].repeat_interleave(count, 1)
+            hidden = self.backbone.branch(self.cache, chains[place].flatten(1, 2), seen, start)
+            found = rewards_of(hidden[:, :, -1]).unflatten(1, (-1, count))
+            real = at + torch.arange(place.shape[1], device=row.device) < filled[:, None]
+            rewards[place[real]] = found[real]
+        return rewards
+
+    def split(self, *flat: Tensor) -> list[tuple[NDArray[Any], ...]]:
+        """Cut flat tensors, response tokens first, into arrays a branch."""
+        parts = [each.cpu().split(self.lengths) for each in flat]
+        return [tuple(part.numpy() for part in parts_) for parts_ in zip(*parts, strict=True)]
+
+    def nest(self, flat: list[Item]) -> list[list[Item]]:
+        """Group a list with an entry a branch into lists a row."""
+        ends = np.cumsum(self.branches).tolist()
+        return [flat[end - count : end] for end, count in zip(ends, self.branches, strict=True)]
+
+
+def chain_room(chains: int, length: int) -> int:
+    """Cache slots that chains of a length at one position need behind a tree."""
+    return max(_NODES_AT_ONCE, chains * length)

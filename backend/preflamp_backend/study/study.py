@@ -1,0 +1,309 @@
+"""``study.toml``: which data, models and methods, with every fault named before anything runs."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from preflamp_backend.decoding.options import DecodingOptions
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.options import OptionReader
+from preflamp_backend.prompts.encoding import PromptFormat
+from preflamp_backend.prompts.in_context import PromptOptions
+from preflamp_backend.scoring.scores import ScoreOptions
+from preflamp_backend.study.methods import BASELINES, GUIDING, REWARDED, JudgeOptions, Kind, Method
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["Dataset", "Method", "RunOptions", "Study", "read_study"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A benchmark dataset: a JSONL file, and how many of its examples to take."""
+
+    path: str
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a study is cut and repeated.
+
+    Parameters
+    ----------
+    seeds : tuple of int
+        A generation for each.
+    shard_size : int
+        Examples a shard, the unit of work.
+    """
+
+    seeds: tuple[int, ...] = (0,)
+    shard_size: int = 500
+
+    def __post_init__(self) -> None:
+        if self.shard_size < 1:
+            raise InputError(Problem("is below 1", "take 500 to 1000", variable="shard_size"))
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise InputError(
+                Problem(f"is {list(self.seeds)}", "name distinct numbers from 0", variable="seeds")
+            )
+
+
+@dataclass(frozen=True)
+class Study:
+    """All choices of a run, checked.
+
+    Attributes
+    ----------
+    file : Path
+        Where they were read from; relative paths start at its folder.
+    data : mapping of str to Dataset
+    models : mapping of str to ModelSource
+    methods : mapping of str to Method
+    prompt : PromptFormat
+        How base models read prompts and responses.
+    scoring : ScoreOptions
+    run : RunOptions
+    """
+
+    file: Path
+    data: Mapping[str, Dataset]
+    models: Mapping[str, ModelSource]
+    methods: Mapping[str, Method]
+    prompt: PromptFormat
+    scoring: ScoreOptions
+    run: RunOptions
+
+    def located(self, path: str) -> str:
+        """Return a path of the study file, from where the study file is."""
+        return str(self.file.parent / path)
+
+    def head_path(self, method: Method, model: str, seed: int) -> str:
+        """Return the file of a method's reward head under a base model."""
+        return self.located(_filled(method.path, model, seed))
+
+    def reward_source(self, method: Method, model: str, seed: int) -> ModelSource | None:
+        """Return where a method's own reward model comes from, for a base model and a seed."""
+        if method.source is None:
+            return None
+        return _placed(
+            self.file, replace(method.source, path=_filled(method.source.path, model, seed))
+        )
+
+    @property
+    def reward_seeds(self) -> tuple[int, ...]:
+        """Seeds over which rewards differ; one where no reward model was trained a seed."""
+        if any(method.seeded for method in self.methods.values()):
+            return self.run.seeds
+        return self.run.seeds[:1]
+
+
+def _filled(path: str, model: str, seed: int) -> str:
+    return path.replace("{model}", model).replace("{seed}", str(seed))
+
+
+def _placed(file: Path, source: ModelSource) -> ModelSource:
+    """Take a path for a folder beside the study where there is one, else for a hub name."""
+    folder = file.parent / source.path
+    return replace(source, path=str(folder)) if os.path.isdir(folder) else source
+
+
+def read_study(path: str | Path, *, trained: bool = True) -> Study:
+    """Read and check a study.
+
+    Parameters
+    ----------
+    path : path
+        TOML with tables ``data``, ``models``, ``methods`` (a table a name in each) and, where the
+        defaults do not suit, ``prompt``, ``scoring``, ``decoding``, ``run``.
+    trained : bool
+        Whether the reward models must be there.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    InputError
+        With every fault: unknown keys with the nearest known one, wrong types, values out of range,
+        files that do not exist.
+    """
+    file = Path(path)
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            Problem(f"cannot be read as TOML ({error})", "see the guide to study files", str(file))
+        ) from error
+    return _Reader(file, trained=trained).study(table)
+
+
+def _parts(kind: str) -> dict[str, type[Any]]:
+    """Options that a kind of method has, by attribute of :class:`Method`."""
+    if kind in BASELINES:
+        return {}
+    if kind == "judge":
+        return {"judge": JudgeOptions, "source": ModelSource, "form": PromptFormat}
+    parts: dict[str, type[Any]] = {"decoding": DecodingOptions}
+    parts |= {"prompt": PromptOptions} if kind != "head" else {}
+    parts |= {"source": ModelSource} if kind in REWARDED and kind != "head" else {}
+    return parts | ({"form": PromptFormat} if kind in REWARDED else {})
+
+
+class _Reader(OptionReader):
+    """Turns the tables of a study into its parts."""
+
+    def __init__(self, file: Path, *, trained: bool) -> None:
+        super().__init__(file)
+        self.trained = trained
+
+    def study(self, table: dict[str, Any]) -> Study:
+        # What is trained is read by preflamp_backend.training_study.plan.
+        known = ("data", "models", "methods", "prompt", "scoring", "decoding", "run", "training")
+        self.unknown(table, known, "")
+        prompt = self.build(PromptFormat, table.get("prompt", {}), "prompt") or PromptFormat()
+        scoring = self.build(ScoreOptions, table.get("scoring", {}), "scoring") or ScoreOptions()
+        run = self.build(RunOptions, table.get("run", {}), "run") or RunOptions()
+        data = {
+            name: dataset
+            for name, entry in self.tables(table, "data")
+            if (dataset := self.build(Dataset, entry, f"data.{name}"))
+        }
+        models = {
+            name: self.located(source, f"models.{name}")
+            for name, entry in self.tables(table, "models")
+            if (source := self.build(ModelSource, entry, f"models.{name}"))
+        }
+        decoding, weights = self.weights(table.get("decoding", {}), models, "decoding")
+        self.build(DecodingOptions, decoding, "decoding")
+        methods = {}
+        for name, entry in self.tables(table, "methods"):
+            own_entry, own = self.weights(entry, models, f"methods.{name}")
+            if "weight" in own_entry:
+                own = {}
+            elif not own:
+                own = weights
+            if method := self.method(name, own_entry, decoding, prompt):
+                methods[name] = replace(method, weights=own if method.kind in GUIDING else {})
+        study = Study(self.file, data, models, methods, prompt, scoring, run)
+        self.files(study)
+        if self.problems:
+            raise InputError(self.problems)
+        return study
+
+    def tables(self, table: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
+        entries = table.get(key, {})
+        if not isinstance(entries, dict) or not entries:
+            self.fault("is missing", f"add a table such as [{key}.name]", key)
+            return []
+        for name, entry in entries.items():
+            if not isinstance(entry, dict):
+                self.fault("is not a table", f"write [{key}.{name}]", f"{key}.{name}")
+        return [(name, entry) for name, entry in entries.items() if isinstance(entry, dict)]
+
+    def weights(
+        self, table: dict[str, Any], models: Mapping[str, ModelSource], where: str
+    ) -> tuple[dict[str, Any], dict[str, float]]:
+        """Take a weight for each base model out of a table."""
+        found = table.get("weight") if isinstance(table, dict) else None
+        if not isinstance(found, dict):
+            return table, {}
+        self.unknown(found, tuple(models), f"{where}.weight")
+        for model in models:
+            if model not in found:
+                self.fault("is missing", "give it a number", f"{where}.weight.{model}")
+        for model, weight in found.items():
+            self.build(DecodingOptions, {"weight": weight}, f"{where}.weight.{model}")
+        return {key: value for key, value in table.items() if key != "weight"}, found
+
+    def method(
+        self, name: str, entry: dict[str, Any], decoding: dict[str, Any], prompt: PromptFormat
+    ) -> Method | None:
+        where = f"methods.{name}"
+        kind: Any = entry.get("kind")
+        if kind not in get_args(Kind):
+            mend = f"choose one of {', '.join(get_args(Kind))}"
+            self.fault(f"is {kind!r}", mend, f"{where}.kind")
+            return None
+        rewarded, parts = kind in REWARDED, _parts(kind)
+        if kind in (*BASELINES, "judge") and entry.get("decode"):
+            what = f"is true, and {kind} cannot guide tokens"
+            self.fault(what, f"leave it out; {kind} gives RM accuracy", f"{where}.decode")
+        owners = {key.name: part for part, cls in parts.items() for key in fields(cls)}
+        own = {"kind", "decode", "train", *(["path"] if kind == "head" else [])}
+        self.unknown(entry, (*own, *owners), where)
+        taken: dict[str, dict[str, Any]] = {part: {} for part in parts}
+        for key, value in entry.items():
+            if key in owners and key not in own:
+                # "template" belongs to both prompt parts; a method's own prompt is what is meant.
+                own_prompt = key == "template" and "prompt" in parts
+                taken["prompt" if own_prompt else owners[key]][key] = value
+        if "decoding" in parts:
+            strategy = "guided" if rewarded else "plain"
+            defaults = {"strategy": strategy, **({"top_k": 10} if rewarded else {})}
+            taken["decoding"] = {**defaults, **decoding, **taken["decoding"]}
+            if not rewarded and taken["decoding"]["strategy"] != "plain":
+                taken["decoding"]["strategy"] = "plain"
+        built: dict[str, Any] = {
+            part: self.build(cls, taken[part], where)
+            for part, cls in parts.items()
+            if part != "form"
+        }
+        if rewarded:
+            # What the study says of prompts holds for reward models too, unless a method differs.
+            built["form"] = self.replaced(prompt, taken["form"], where)
+        if any(each is None for each in built.values()):
+            return None
+        if "source" in built and "{" not in built["source"].path and self.trained:
+            built["source"] = self.located(built["source"], where)
+        if kind == "head" and not isinstance(entry.get("path"), str):
+            self.fault("is missing", "name the head's safetensors file", f"{where}.path")
+            return None
+        path = entry["path"] if kind == "head" else ""
+        decode = bool(entry.get("decode", kind not in (*BASELINES, "judge")))
+        return Method(name, kind, path, decode=decode, **built)
+
+    def located(self, source: ModelSource, where: str) -> ModelSource:
+        placed = _placed(self.file, source)
+        if placed is source and (source.path.startswith((".", "/")) or source.path.count("/") > 1):
+            self.fault(f"names {source.path}, which is no folder", "check it", f"{where}.path")
+        return placed
+
+    def files(self, study: Study) -> None:
+        """See that what is named in the study's folder is there."""
+        for name, dataset in study.data.items():
+            if not os.path.isfile(study.located(dataset.path)):
+                what = f"names {dataset.path}, which is no file"
+                self.fault(what, "check it", f"data.{name}.path")
+        for method in study.methods.values():
+            pairs = method.judge.pairs if method.judge else ""
+            if pairs and not os.path.isfile(study.located(pairs)):
+                what = f"names {pairs}, which is no file"
+                self.fault(what, "name a JSONL file", f"methods.{method.name}.pairs")
+        for method in study.methods.values() if self.trained else ():
+            # One path may serve several base models and seeds.
+            paths = dict.fromkeys(
+                _filled(method.place, model, seed)
+                for model in study.models
+                for seed in study.run.seeds
+            )
+            where = f"methods.{method.name}"
+            for path in paths:
+                if method.kind == "head" and not os.path.isfile(study.located(path)):
+                    what = f"names {path}, which is no file"
+                    mend = "check it; {model} stands for the base model's name, {seed} for a seed"
+                    self.fault(what, mend, f"{where}.path")
+                elif method.source and path != method.place:
+                    self.located(replace(method.source, path=path), where)
+
+    def replaced(
+        self, form: PromptFormat, table: dict[str, Any], where: str
+    ) -> PromptFormat | None:
+        if self.build(PromptFormat, table, where) is None:
+            return None
+        return replace(form, **table)

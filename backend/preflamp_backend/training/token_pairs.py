@@ -1,0 +1,199 @@
+"""Preference pairs as a language model reads them: log-probabilities with gradients, and a folder.
+
+What reward models that are language models have in common: pairs as ids, the log-probabilities of
+both responses from one pass over their prompt, and a transformers folder at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from preflamp_backend.data import Example, content_hash
+from preflamp_backend.files.tensors import write_tensors
+from preflamp_backend.models.model import LanguageModel
+from preflamp_backend.models.sources import ModelSource, identify
+from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode
+from preflamp_backend.prompts.in_context import PromptOptions, build_prompt
+from preflamp_backend.scoring.batching import in_batches
+from preflamp_backend.scoring.forward import Forward
+from preflamp_backend.scoring.token_scores import token_logprobs
+from preflamp_backend.training.loop import TrainingOptions
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = [
+    "encode_pairs",
+    "is_trained",
+    "key_of",
+    "pair_logprobs",
+    "save_folder",
+    "stored_logprobs",
+]
+
+RECORD = "reward_training.json"
+"""File of a reward model's folder that says how it was trained."""
+
+
+def encode_pairs(
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    *,
+    context: int,
+    prompt: PromptOptions,
+    form: PromptFormat,
+    room: int = 0,
+) -> list[Encoding]:
+    """Ids of each example's prompt, chosen and rejected response.
+
+    Raises
+    ------
+    InputError
+        For no example, or one without a pair, with equal responses, or that cannot be encoded.
+    """
+    if not examples:
+        raise InputError(Problem("holds no pair", "give examples with chosen and rejected"))
+
+    def count(text: str) -> int:
+        return len(tokenizer.encode(text, add_special_tokens=False))
+
+    found, problems = [], []
+    for example in examples:
+        pair = [example.candidates.get(name, "") for name in ("chosen", "rejected")]
+        if not all(pair) or pair[0] == pair[1]:
+            problems.append(
+                Problem(
+                    "has no two different responses",
+                    "leave it out of what reward models are trained on",
+                    variable=f"example {example.id}",
+                )
+            )
+            continue
+        text = build_prompt(example, prompt, count=count).text
+        try:
+            found.append(encode(tokenizer, text, pair, form, context=context, room=room))
+        except InputError as error:
+            problems += [
+                Problem(each.what, each.mend, variable=f"example {example.id}")
+                for each in error.problems
+                if isinstance(each, Problem)
+            ]
+    if problems:
+        raise InputError(problems[:20])
+    return found
+
+
+def pair_logprobs(model: LanguageModel, pairs: Sequence[Encoding]) -> Tensor:
+    """Log-probabilities of the two responses of each pair, nats, with gradients.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    pairs : sequence of Encoding
+        With two continuations each.
+
+    Returns
+    -------
+    Tensor, (pairs, 2), float32
+        Sums over response tokens.
+    """
+    forward = Forward(model.backbone, pairs, room=0)
+    own, _, _ = token_logprobs(model, forward, 0)
+    branch = torch.arange(2 * len(pairs), device=own.device)
+    lengths = torch.tensor(forward.lengths, device=own.device)
+    sums = own.new_zeros(2 * len(pairs)).index_add(0, branch.repeat_interleave(lengths), own)
+    return sums.view(-1, 2)
+
+
+@torch.no_grad()
+def stored_logprobs(
+    model: LanguageModel, pairs: Sequence[Encoding], batch_tokens: int = 8192
+) -> Tensor:
+    """As :func:`pair_logprobs` without gradients, in batches that fit the memory; on the CPU."""
+
+    def run(batch: list[Encoding]) -> list[Tensor]:
+        return list(pair_logprobs(model, batch).cpu())
+
+    return torch.stack(in_batches(pairs, len, run, budget=batch_tokens))
+
+
+def key_of(
+    kind: str,
+    base: ModelSource,
+    examples: Mapping[str, Sequence[Example]],
+    options: TrainingOptions,
+    prompt: PromptOptions,
+    form: PromptFormat,
+    seed: int,
+) -> str:
+    """SHA-256 of all that a reward model's weights depend on."""
+    ingredients = {
+        "kind": kind,
+        "base": identify(base),
+        "examples": {name: content_hash(rows) for name, rows in examples.items()},
+        "choices": [asdict(each) for each in (options, prompt, form)],
+        "seed": seed,
+    }
+    return sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+
+
+def is_trained(folder: Path, key: str) -> bool:
+    """Whether a folder holds the reward model of a key, whole."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(record, dict) and record.get("key") == key
+
+
+def save_folder(
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    record: Mapping[str, Any],
+    more: Mapping[str, tuple[Mapping[str, Tensor], Mapping[str, Any]]] | None = None,
+) -> None:
+    """Write a model's folder aside and move it into place.
+
+    Parameters
+    ----------
+    folder : Path
+        What is there is replaced.
+    model : PreTrainedModel
+    tokenizer : PreTrainedTokenizerBase
+    record : mapping of str to JSON value
+        How it was trained.
+    more : mapping of str to (tensors, metadata), optional
+        Further safetensors files, by name.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written there.
+    """
+    aside = folder.with_name(f".{folder.name}.partial")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        model.save_pretrained(aside)
+        tokenizer.save_pretrained(aside)
+        for name, (tensors, about) in (more or {}).items():
+            write_tensors(aside / name, tensors, about)
+        text = json.dumps(dict(record), indent=1, sort_keys=True)
+        (aside / RECORD).write_text(text, encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        aside.rename(folder)
+    except OSError as error:
+        mend = "check the space and the rights there"
+        raise InputError(Problem(f"cannot be written: {error}", mend, str(folder))) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,403 @@
+"""Training the reward models of a study: for each base model, method and seed, what is missing.
+
+A head is written with the hash of all that made it. One that is there with the same hash is left
+alone, so that a stopped training goes on where it was, and a changed option trains what it touches.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from preflamp_backend.data import Example, read_examples
+from preflamp_backend.files.tensors import read_tensors
+from preflamp_backend.files.text import code_hash
+from preflamp_backend.models.heads.head import save_head
+from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.model import LanguageModel
+from preflamp_backend.models.sources import identify
+from preflamp_backend.training.features import FeatureStore, usable_pairs
+from preflamp_backend.training.loop import Epoch
+from preflamp_backend.training.pairs import PairFeatures, split_off
+from preflamp_backend.training_study.feature_methods import (
+    FEATURE_METHODS,
+    adapt_users,
+    fit,
+)
+from preflamp_backend.training_study.plan import Training, TrainingPlan
+from preflamp_backend.training_study.token_methods import TOKEN_METHODS
+from preflamp_stats.errors import InputError, Problem
+
+__all__ = ["Job", "Progress", "Trainer", "Work"]
+
+_LONGEST_NAME = 255
+"""Bytes that the usual file systems allow a name."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A reward model to train.
+
+    Attributes
+    ----------
+    model, method : str
+        Base model and method, as the study names them.
+    seed : int
+    path : Path
+        File or folder that is written.
+    key : str
+        SHA-256 of all that makes it.
+    done : bool
+        Whether it is there with this key.
+    """
+
+    model: str
+    method: str
+    seed: int
+    path: Path
+    key: str
+    done: bool
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands.
+
+    Attributes
+    ----------
+    what : str
+        Which part of the work.
+    done, total : int
+        In pairs while features are read, else in epochs, of which there may be fewer in the end.
+    loss : float or None
+        On held-out pairs, nats.
+    """
+
+    what: str
+    done: int
+    total: int
+    loss: float | None = None
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Examples that a study trains on.
+
+    Attributes
+    ----------
+    train, held_out, adapt : list of Example
+        Usable pairs.
+    notes : list of str
+        What was left out, and what is unusual.
+    """
+
+    train: list[Example]
+    held_out: list[Example]
+    adapt: list[Example]
+    notes: list[str]
+
+
+class Trainer:
+    """Trains what a plan says.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+
+    Raises
+    ------
+    InputError
+        Naming every example that cannot be used, or if there is no pair to train on.
+    """
+
+    def __init__(self, plan: TrainingPlan) -> None:
+        self.plan = plan
+        self.work = _read_work(plan)
+        setup = plan.setup
+        folder = Path(plan.study.located(setup.features))
+        self._store = FeatureStore(folder, setup.batch_tokens, setup.prefixes)
+        # Stopping early is judged by whole responses, as the results are.
+        self._whole = FeatureStore(folder, setup.batch_tokens, 0)
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """Reward models in the order in which they are trained: those of a base model together."""
+        jobs = [
+            self._job(model, training, seed)
+            for model in self.plan.study.models
+            for training in self.plan.trainings.values()
+            for seed in self.plan.seeds(training.method)
+        ]
+        _check_places(jobs, self.plan)
+        return jobs
+
+    def run(self, report: Report | None = None) -> list[Job]:
+        """Train what is missing.
+
+        Parameters
+        ----------
+        report : callable, optional
+            Called as the work goes on.
+
+        Returns
+        -------
+        list of Job
+            Those that were trained now.
+        """
+        report = report or (lambda progress: None)
+        pending = [job for job in self.jobs if not job.done]
+        for model in self.plan.study.models:
+            mine = [job for job in pending if job.model == model]
+            if mine:
+                self._train_model(model, mine, report)
+        return pending
+
+    def _train_model(self, model: str, jobs: Sequence[Job], report: Report) -> None:
+        base = _BaseModel(self.plan, model)
+        trainings = self.plan.trainings
+        on_features = [job for job in jobs if trainings[job.method].model in FEATURE_METHODS]
+        for job in jobs:
+            if job not in on_features:
+                self._fit_tokens(job, report)
+        if on_features:
+            train = self._features(base, self._store, self.work.train, "pairs", report)
+            held_out = self._features(base, self._whole, self.work.held_out, "held out", report)
+            adapt = None
+            if self.work.adapt:
+                adapt = self._features(base, self._whole, self.work.adapt, "new users", report)
+            for job in on_features:
+                self._fit(job, train, held_out, adapt, report)
+
+    def _features(
+        self,
+        base: _BaseModel,
+        store: FeatureStore,
+        examples: Sequence[Example],
+        what: str,
+        report: Report,
+    ) -> PairFeatures:
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            report(Progress(f"{base.name}: features, {what}", done, len(examples)))
+
+        form = self.plan.study.prompt
+        source = self.plan.study.models[base.name]
+        return store.read(source, examples, form, lambda: base.model.backbone, advance)
+
+    def _fit(
+        self,
+        job: Job,
+        train: PairFeatures,
+        held_out: PairFeatures,
+        adapt: PairFeatures | None,
+        report: Report,
+    ) -> None:
+        training = self.plan.trainings[job.method]
+        head = fit(
+            training.model,
+            train,
+            held_out,
+            training.options,
+            seed=job.seed,
+            report=_after_epoch(job, report),
+            checkpoint=job.path.with_name(f"{job.path.stem}.checkpoint{job.path.suffix}"),
+        )
+        if adapt is not None:
+            head = adapt_users(head, adapt)
+        about = {
+            "key": job.key,
+            "model": training.model,
+            "options": asdict(training.options),
+            "seed": job.seed,
+            "pairs": len(train),
+            "held_out_pairs": len(held_out),
+        }
+        save_head(job.path, head, about)
+
+    def _fit_tokens(self, job: Job, report: Report) -> None:
+        training = self.plan.trainings[job.method]
+        TOKEN_METHODS[training.model].fit(
+            self.plan.study.models[job.model],
+            self._parts,
+            training.options,
+            training.method,
+            job.path,
+            seed=job.seed,
+            report=_after_epoch(job, report),
+        )
+
+    @property
+    def _parts(self) -> dict[str, list[Example]]:
+        return {name: getattr(self.work, name) for name in ("train", "held_out", "adapt")}
+
+    def _job(self, model: str, training: Training, seed: int) -> Job:
+        study = self.plan.study
+        if training.model in TOKEN_METHODS:
+            kind, base = TOKEN_METHODS[training.model], study.models[model]
+            source = study.reward_source(training.method, model, seed)
+            assert source is not None
+            folder = Path(study.located(source.path))
+            key = kind.key(base, self._parts, training.options, training.method, seed)
+            done = kind.is_done(folder, key)
+            return Job(model, training.method.name, seed, folder, key, done)
+        path = Path(study.head_path(training.method, model, seed))
+        key = self._key(model, training, seed)
+        return Job(model, training.method.name, seed, path, key, _key_of(path) == key)
+
+    def _key(self, model: str, training: Training, seed: int) -> str:
+        setup = asdict(self.plan.setup)
+        made_by = {
+            "base": _identity(self.plan, model),
+            "examples": self._examples_hash,
+            "form": asdict(self.plan.study.prompt),
+            "setup": {name: setup[name] for name in ("prefixes", "batch_tokens")},
+            "model": training.model,
+            "options": asdict(training.options),
+            "seed": seed,
+            "code": code_hash("models/heads", "training", "rewards", "training_study"),
+        }
+        return sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def _examples_hash(self) -> str:
+        texts = [
+            [(each.user, each.prompt, *_pair(each)) for each in part]
+            for part in self._parts.values()
+        ]
+        return sha256(json.dumps(texts).encode()).hexdigest()
+
+
+class _BaseModel:
+    """A base model, loaded when it is first needed."""
+
+    def __init__(self, plan: TrainingPlan, name: str) -> None:
+        self.name = name
+        self._source = plan.study.models[name]
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        return load_language_model(self._source)
+
+
+def _identity(plan: TrainingPlan, model: str) -> Mapping[str, str]:
+    return identify(plan.study.models[model])
+
+
+def _pair(example: Example) -> tuple[str, str]:
+    return example.candidates["chosen"], example.candidates["rejected"]
+
+
+def _read_work(plan: TrainingPlan) -> Work:
+    setup, study = plan.setup, plan.study
+    parts: dict[str, list[Example]] = {}
+    notes: list[str] = []
+    for name in ("data", "held_out", "adapt"):
+        file = getattr(setup, name)
+        parts[name], dropped = (
+            usable_pairs(read_examples(study.located(file))) if file else ([], [])
+        )
+        notes += [f"{file}: {note}" for note in dropped]
+        if file and not parts[name]:
+            raise InputError(
+                Problem("holds no usable pair", "give chosen and rejected", study.located(file))
+            )
+    if not setup.held_out:
+        rows = parts["data"]
+        kept, away = split_off([each.user for each in rows], setup.held_out_share, seed=0)
+        parts["data"], parts["held_out"] = [rows[i] for i in kept], [rows[i] for i in away]
+        notes.append(f"{setup.data}: {len(away)} pairs held out to stop early by")
+    known = {example.user for example in parts["data"]}
+    strangers = {example.user for example in parts["held_out"]} - known
+    if strangers:
+        notes.append(
+            f"{setup.held_out}: {len(strangers)} users who are not trained on; "
+            "stopping early looks at them by the row of everybody"
+        )
+    again = {example.user for example in parts["adapt"]} & known
+    if again:
+        notes.append(f"{setup.adapt}: {len(again)} users who are trained on already left out")
+        parts["adapt"] = [each for each in parts["adapt"] if each.user not in again]
+    return Work(parts["data"], parts["held_out"], parts["adapt"], notes)
+
+
+def _after_epoch(job: Job, report: Report) -> Callable[[Epoch], None]:
+    what = f"{job.model}: {job.method}, seed {job.seed}"
+    return lambda epoch: report(Progress(what, epoch.number, epoch.epochs, epoch.held_out))
+
+
+def _check_places(jobs: Sequence[Job], plan: TrainingPlan) -> None:
+    """Refuse two reward models with one place, and places that a study may not write to."""
+    places: dict[Path, Job] = {}
+    problems = []
+    study = plan.study.file.parent
+    features = plan.study.located(plan.setup.features)
+    if not _is_below(features, study):
+        what = f"leads out of the study's folder, to {features}"
+        problems.append(Problem(what, "name a place below it", variable="training.features"))
+    for job in jobs:
+        variable = f"methods.{job.method}.path"
+        # A study may come from others: it writes below its own folder, over nothing but heads.
+        if not _is_below(job.path, study):
+            what = f"leads out of the study's folder, to {job.path}"
+            problems.append(Problem(what, "name a place below it", variable=variable))
+        elif reason := _impossible(job.path):
+            what = f"cannot be a place for a file ({reason})"
+            problems.append(Problem(what, "name another", variable=variable))
+        elif job.path.is_file() and not _is_head(job.path):
+            what = f"names {job.path}, which is there and holds no reward model"
+            problems.append(Problem(what, "name another, or move it away", variable=variable))
+        other = places.setdefault(job.path, job)
+        if other is not job:
+            mend = "put {model} into it" if other.model != job.model else "name another"
+            what = f"is where {other.method} under {other.model} is written too"
+            problems.append(Problem(what, mend, variable=variable))
+    if problems:
+        raise InputError(problems)
+
+
+def _is_below(path: str | Path, folder: Path) -> bool:
+    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
+
+
+def _impossible(path: Path) -> str:
+    """Why there can be no file of this name, such as one too long; empty where there can."""
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        return f"a part of its name has over {_LONGEST_NAME} bytes"
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return ""
+
+
+def _is_head(path: Path) -> bool:
+    try:
+        read_tensors(path)
+    except InputError:
+        return False
+    return True
+
+
+def _key_of(path: Path) -> str:
+    """Key of a head that is there, if it is one of ours."""
+    if _impossible(path) or not path.is_file():
+        return ""
+    try:
+        about: dict[str, Any] = read_tensors(path)[1]
+    except InputError:
+        return ""
+    return str(about.get("key", ""))
