@@ -183,7 +183,7 @@ def test_a_full_disk_is_said_not_traced(study_file, tmp_path, monkeypatch):
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from preflamp_backend import run
+from preflamp_backend.runs import run
 from preflamp_backend.study.study import read_study
 from preflamp_stats.errors import InputError
 planned = run.prepare(read_study(sys.argv[1]), Path(sys.argv[2]))

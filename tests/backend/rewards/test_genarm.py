@@ -11,9 +11,9 @@ from preflamp_backend.models.model import AutoregressiveReward
 from preflamp_backend.models.sources import ModelSource
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions
-from preflamp_backend.rewards import training
 from preflamp_backend.rewards.genarm import GenArmOptions, _loss, fit_genarm
 from preflamp_backend.scoring.score import score_rewards
+from preflamp_backend.training import loop as training
 from preflamp_backend.training.token_pairs import encode_pairs, pair_logprobs
 from tiny_models import DEVICE
 from token_preferences import make_pairs

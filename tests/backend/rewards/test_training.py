@@ -2,7 +2,7 @@ import pytest
 import torch
 from preflamp_backend.models.heads.head import save_head
 from preflamp_backend.models.repeatable import one_thread
-from preflamp_backend.rewards import training
+from preflamp_backend.training import loop as training
 from preflamp_backend.training.loop import TrainingOptions, train
 from preflamp_backend.training.simulated_users import simulate_users
 from preflamp_backend.training.user_rows import mean_log_loss
