@@ -1,30 +1,87 @@
-"""Tables of a TOML file as dataclasses of options, with every fault named at once."""
+"""Options: dataclasses that check themselves, and tables of a TOML file read into them.
+
+What an option may be is said where it is declared. Values of a ``Literal`` need nothing more.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, field, fields
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["OptionReader", "check_options"]
+T = TypeVar("T")
+
+Check = tuple[str, bool, str]
+"""Name of an option, whether it is good, and what would be."""
 
 
-def check_options(options: object, checks: dict[str, tuple[bool, str]]) -> None:
-    """Raise an InputError naming every option that is not good."""
-    problems = [
-        Problem(f"is {getattr(options, name)!r}", f"take {wanted}", variable=name)
-        for name, (good, wanted) in checks.items()
-        if not good
-    ]
-    if problems:
-        raise InputError(problems)
+class Options:
+    """What dataclasses of options have in common: every fault is named when one is made."""
+
+    def __post_init__(self) -> None:
+        literals = _literals(type(self))
+        problems = []
+        for name, good, mend in (*self.declared(), *self.checks()):
+            if not good:
+                problems.append(Problem(f"is {getattr(self, name)!r}", mend, variable=name))
+        for name, choices in literals.items():
+            if getattr(self, name) not in choices:
+                mend = f"choose one of {', '.join(choices)}"
+                problems.append(Problem(f"is {getattr(self, name)!r}", mend, variable=name))
+        if problems:
+            raise InputError(problems)
+
+    def declared(self) -> list[Check]:
+        """Check each option by what was declared of it."""
+        return [
+            (each.name, each.metadata["good"](getattr(self, each.name)), each.metadata["mend"])
+            for each in fields(self)  # type: ignore[arg-type]
+            if "good" in each.metadata
+        ]
+
+    def checks(self) -> tuple[Check, ...]:
+        """Further checks, such as of one option by another."""
+        return ()
 
 
-_Options = TypeVar("_Options")
+@cache
+def _literals(cls: type) -> dict[str, tuple[str, ...]]:
+    hints = get_type_hints(cls)
+    return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+
+
+def option(default: Any, good: Callable[[Any], bool], mend: str) -> Any:
+    """Declare an option and what it may be."""
+    return field(default=default, metadata={"good": good, "mend": mend})
+
+
+def at_least(low: float, default: Any) -> Any:
+    """Declare a finite number from ``low``; None, where it is the default, stays."""
+    good = lambda value: value is None or low <= value < math.inf  # noqa: E731
+    return option(default, good, f"take at least {low}")
+
+
+def above_zero(default: Any) -> Any:
+    """Declare a finite number above 0; None, where it is the default, stays."""
+    good = lambda value: value is None or 0 < value < math.inf  # noqa: E731
+    return option(default, good, "take a number above 0")
+
+
+def holding(default: str, *parts: str) -> Any:
+    """Declare a template and what must stand in it."""
+    mend = f"put {' and '.join(parts)} where they go"
+    return option(default, lambda value: all(part in value for part in parts), mend)
+
+
+def distinct(numbers: Sequence[int]) -> bool:
+    """Whether whole numbers from 0 are each named once."""
+    return len(set(numbers)) == len(numbers) and min(numbers, default=0) >= 0
 
 
 class OptionReader:
@@ -44,7 +101,7 @@ class OptionReader:
         self.file = file
         self.problems: list[Problem] = []
 
-    def build(self, cls: type[_Options], table: Any, where: str) -> _Options | None:
+    def build(self, cls: type[T], table: Any, where: str) -> T | None:
         """Build options from a table; None where it has faults."""
         if not isinstance(table, dict):
             self.fault("is not a table", f"write [{where}]", where)
@@ -52,15 +109,16 @@ class OptionReader:
         known = {each.name: each for each in fields(cls)}  # type: ignore[arg-type]
         before = len(self.problems)
         self.unknown(table, tuple(known), where)
-        values = {}
-        for key, value in table.items():
-            if key in known:
-                values[key] = tuple(value) if isinstance(value, list) else value
-                if wanted := _mismatch(known[key], values[key]):
-                    self.fault(f"is {value!r}", f"give {wanted}", f"{where}.{key}")
+        values = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in table.items()
+            if key in known
+        }
+        for key, value in values.items():
+            if wanted := _mismatch(known[key], value):
+                self.fault(f"is {value!r}", f"give {wanted}", f"{where}.{key}")
         for key, each in known.items():
-            required = each.default is MISSING and each.default_factory is MISSING
-            if required and key not in table:
+            if each.default is each.default_factory is MISSING and key not in table:
                 self.fault("is missing", "give it", f"{where}.{key}")
         if len(self.problems) > before:
             return None

@@ -2,68 +2,68 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-__all__ = ["data_group"]
+from preflamp_backend.faults import fault
 
 _PATH = click.Path(path_type=Path)
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_SPLIT = (
+    click.option(
+        "--out",
+        required=True,
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Directory for a JSONL file a side and card.json.",
+    ),
+    click.option(
+        "--mode",
+        type=click.Choice(["later", "unseen"]),
+        default="later",
+        help="Test on later texts of the users trained on, or on users not trained on.",
+    ),
+    click.option("--validation", default=0.2, help="Share of users to validate on."),
+    click.option("--test", default=0.5, help="Share of users to test on."),
+    click.option("--held-out", default=1, help="Last items held out of each such user."),
+    click.option("--min-items", default=1, help="Items that such a user needs besides."),
+    click.option(
+        "--distinct/--shared",
+        default=True,
+        help="Hold a text out for one user only, or for all who share it.",
+    ),
+    click.option("--seed", default=0, help="Seed of the draw of users and of random pairs."),
+    click.option(
+        "--drop", is_flag=True, help="Leave out and count what cannot be used; else refuse it."
+    ),
+)
+"""Options that every builder has."""
+
+_RULE = (
+    click.option(
+        "--rule",
+        type=click.Choice(["similar", "other", "given"]),
+        default="similar",
+        help="Rejected: another user's output for the nearest input, a random one, a file's.",
+    ),
+    click.option("--given", type=_PATH, help="A generic model's outputs: JSONL of {id, output}."),
+    *_SPLIT,
+)
+"""Options of how the rejected response is made."""
+
+_PUBLIC = (
+    click.argument("files", nargs=-1, type=_PATH),
+    click.option("--split", "hub_split", default="", help="Split on the hub; all by default."),
+)
+"""Where a public dataset is read from."""
 
 
-def _split_options(command: _Command) -> _Command:
-    """Add the options that every builder has."""
-    options = [
-        click.option(
-            "--out",
-            required=True,
-            type=click.Path(file_okay=False, path_type=Path),
-            help="Directory for a JSONL file a side and card.json.",
-        ),
-        click.option(
-            "--mode",
-            type=click.Choice(["later", "unseen"]),
-            default="later",
-            help="Test on later texts of the users trained on, or on users not trained on.",
-        ),
-        click.option("--validation", default=0.2, help="Share of users to validate on."),
-        click.option("--test", default=0.5, help="Share of users to test on."),
-        click.option("--held-out", default=1, help="Last items held out of each such user."),
-        click.option("--min-items", default=1, help="Items that such a user needs besides."),
-        click.option(
-            "--distinct/--shared",
-            default=True,
-            help="Hold a text out for one user only, or for all who share it.",
-        ),
-        click.option("--seed", default=0, help="Seed of the draw of users and of random pairs."),
-        click.option(
-            "--drop", is_flag=True, help="Leave out and count what cannot be used; else refuse it."
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _rule_options(command: _Command) -> _Command:
-    """Add the options of how the rejected response is made."""
-    options = [
-        click.option(
-            "--rule",
-            type=click.Choice(["similar", "other", "given"]),
-            default="similar",
-            help="Rejected: another user's output for the nearest input, a random one, a file's.",
-        ),
-        click.option(
-            "--given", type=_PATH, help="A generic model's outputs: JSONL of {id, output}."
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+def _with(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Add options to a command, in their order."""
+    return lambda command: functools.reduce(lambda c, option: option(c), options[::-1], command)
 
 
 @click.group("data")
@@ -84,34 +84,22 @@ def build_group() -> None:
     default=True,
     help="Make examples of the profile's items too, or of the questions only.",
 )
-@_rule_options
-@_split_options
-def lamp_command(
-    questions: Path, outputs: Path, every_item: bool, rule: str, given: Path | None, **choices: Any
-) -> None:
+@_with(*_RULE)
+def lamp_command(questions: Path, outputs: Path, every_item: bool, **choices: Any) -> None:
     """Pref-LaMP from LaMP's QUESTIONS and OUTPUTS (JSON) of a generation task."""
     from preflamp_backend.data.lamp import read_lamp
 
     about = {"kind": "Pref-LaMP from LaMP"}
-    _pref_lamp(
-        read_lamp(questions, outputs), [questions, outputs], every_item, rule, given, about, choices
-    )
+    asked = read_lamp(questions, outputs)
+    _pref_lamp(asked, [questions, outputs], about, choices, every_item=every_item)
 
 
 @build_group.command("titles", context_settings={"show_default": True})
 @click.argument("papers", type=_PATH)
 @click.option("--min-papers", default=5, help="Papers that an author needs.")
 @click.option("--words", type=int, help="First words of an abstract to keep; all by default.")
-@_rule_options
-@_split_options
-def titles_command(
-    papers: Path,
-    min_papers: int,
-    words: int | None,
-    rule: str,
-    given: Path | None,
-    **choices: Any,
-) -> None:
+@_with(*_RULE)
+def titles_command(papers: Path, min_papers: int, words: int | None, **choices: Any) -> None:
     """Pref-LaMP from PAPERS: JSONL of id, year, month, title, authors, abstract."""
     from preflamp_backend.data.titles import author_questions, read_papers
 
@@ -122,20 +110,18 @@ def titles_command(
         "words": words,
         "users": "authors' names as printed; one name may be several people",
     }
-    _pref_lamp(asked, [papers], True, rule, given, about, choices)
+    _pref_lamp(asked, [papers], about, choices)
 
 
 @build_group.command("tldr", context_settings={"show_default": True})
-@click.argument("files", nargs=-1, type=_PATH)
-@click.option("--split", "hub_split", default="", help="Split on the hub; all by default.")
-@_split_options
+@_with(*_PUBLIC, *_SPLIT)
 def tldr_command(files: tuple[Path, ...], hub_split: str, **choices: Any) -> None:
     """TL;DR from comparisons in FILES (JSONL, Parquet), or from the hub where none is named."""
     from preflamp_backend.data.rows import read_rows
     from preflamp_backend.data.tldr import HUB, comparison_examples, lengths_decide
 
-    out, options, faults = _taken(choices, files)
-    examples = comparison_examples(read_rows(files, HUB, hub_split), faults)
+    taken = _taken(choices, files)
+    examples = comparison_examples(read_rows(files, HUB, hub_split), taken[2])
     by_length = lengths_decide(examples)
     labels = (
         "synthetic: users choose by length alone" if by_length > 0.9 else "choices of the workers"
@@ -146,34 +132,33 @@ def tldr_command(files: tuple[Path, ...], hub_split: str, **choices: Any) -> Non
         "labels": labels,
         "users": "workers",
     }
-    _split_and_write(examples, files, out, options, faults, about, dialogues=False)
+    _split_and_write(examples, files, taken, about)
 
 
 @build_group.command("prism", context_settings={"show_default": True})
-@click.argument("files", nargs=-1, type=_PATH)
-@click.option("--split", "hub_split", default="", help="Split on the hub; all by default.")
+@_with(*_PUBLIC)
 @click.option(
     "--against",
     type=click.Choice(["lowest", "each"]),
     default="lowest",
     help="Pair the chosen candidate with the lowest scored one, or with each other one.",
 )
-@_split_options
+@_with(*_SPLIT)
 def prism_command(files: tuple[Path, ...], hub_split: str, against: Any, **choices: Any) -> None:
     """PRISM from conversations in FILES (JSONL, Parquet), or from the hub where none is named."""
     from preflamp_backend.data.prism import HUB, RULES, conversation_examples
     from preflamp_backend.data.rows import read_rows
 
-    out, options, faults = _taken(choices, files)
+    taken = _taken(choices, files)
     rows = read_rows(files, HUB, hub_split)
-    examples = conversation_examples(rows, against=against, faults=faults)
+    examples = conversation_examples(rows, against=against, faults=taken[2])
     about = {
         "kind": "PRISM conversations",
         "rejected": RULES[against],
         "labels": "choices of the people who held the dialogues",
         "users": "participants",
     }
-    _split_and_write(examples, files, out, options, faults, about, dialogues=True)
+    _split_and_write(examples, files, taken, about, dialogues=True)
 
 
 @data_group.command("describe")
@@ -205,27 +190,23 @@ def _taken(choices: dict[str, Any], files: tuple[Path, ...] | list[Path]) -> tup
 def _pref_lamp(
     asked: list[Any],
     sources: list[Path],
-    every_item: bool,
-    rule: Any,
-    given: Path | None,
     about: dict[str, Any],
     choices: dict[str, Any],
+    *,
+    every_item: bool = True,
 ) -> None:
     from preflamp_backend.data.build import build_pref_lamp, write_built
     from preflamp_backend.data.pref_lamp import read_outputs
-    from preflamp_stats.errors import InputError, Problem
 
+    rule, given = choices.pop("rule"), choices.pop("given")
     if (rule == "given") != (given is not None):
-        raise InputError(
-            Problem("go together", "name the file of rule given", variable="--rule and --given")
-        )
+        raise fault("go together", "name the file of rule given", variable="--rule and --given")
     out, options, faults = _taken(choices, sources)
-    outputs = read_outputs(given) if given else None
     built = build_pref_lamp(
         asked,
         options=options,
         rule=rule,
-        given=outputs,
+        given=read_outputs(given) if given else None,
         every_item=every_item,
         faults=faults,
         about=about,
@@ -234,18 +215,12 @@ def _pref_lamp(
 
 
 def _split_and_write(
-    examples: list[Any],
-    files: tuple[Path, ...],
-    out: Path,
-    options: Any,
-    faults: Any,
-    about: dict[str, Any],
-    *,
-    dialogues: bool,
+    examples: list[Any], files: tuple[Path, ...], taken: Any, about: dict[str, Any], **options: Any
 ) -> None:
     from preflamp_backend.data.build import split_pairs, write_built
 
-    built = split_pairs(examples, options=options, faults=faults, dialogues=dialogues, about=about)
+    out, split, faults = taken
+    built = split_pairs(examples, options=split, faults=faults, about=about, **options)
     _say(built, write_built(built, out, files))
 
 

@@ -13,8 +13,6 @@ from preflamp_backend.cli.shared import bar, needed
 from preflamp_stats.cli.console import cell, console, say, stop
 from preflamp_stats.cli.progress import rate_column
 
-__all__ = ["run_command"]
-
 
 @click.command("run", context_settings={"show_default": True})
 @click.argument("study", type=click.Path(dir_okay=False, path_type=Path))

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from preflamp_stats.errors import InputError, Problem
+from preflamp_backend.faults import fault
 
 if TYPE_CHECKING:
     from rich.progress import Progress
-
-__all__ = ["bar", "needed"]
 
 
 @contextmanager
@@ -27,7 +25,7 @@ def needed(extra: str = "backend") -> Iterator[None]:
         yield
     except ImportError as error:
         mend = f"pip install 'preflamp-stats[{extra}]', in a checkout pip install -e '.[{extra}]'"
-        raise InputError(Problem(f"the backend is not installed ({error})", mend)) from error
+        raise fault(f"the backend is not installed ({error})", mend) from error
 
 
 @contextmanager

@@ -12,8 +12,6 @@ import click
 from preflamp_backend.cli.shared import bar, needed
 from preflamp_stats.cli.console import cell, say, stop
 
-__all__ = ["train_command"]
-
 
 @click.command("train")
 @click.argument("study", type=click.Path(dir_okay=False, path_type=Path))

@@ -13,8 +13,6 @@ import click
 from preflamp_backend.cli.shared import bar, needed
 from preflamp_stats.cli.console import stop
 
-__all__ = ["train_lm_command"]
-
 
 @click.command("train-lm", context_settings={"show_default": True})
 @click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path))

@@ -19,8 +19,6 @@ from preflamp_backend.data.splits import SplitOptions, split
 from preflamp_backend.data.texts import example_texts, normalise
 from preflamp_backend.files.text import write_text
 
-__all__ = ["CARD", "Built", "build_pref_lamp", "split_pairs", "write_built"]
-
 CARD = "card.json"
 """Name of the record that stands beside the examples."""
 

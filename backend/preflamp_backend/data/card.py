@@ -17,8 +17,6 @@ from preflamp_backend.data.rows import Faults
 from preflamp_backend.data.texts import example_texts, scripts
 from preflamp_backend.data.tldr import lengths_decide
 
-__all__ = ["describe_examples", "describe_files"]
-
 _SCRIPTS_SHOWN = 6
 _ORDER = {name: at for at, name in enumerate(("train", "adapt", "validation", "test"), 1)}
 """Sides of a split in the order in which nothing may leak."""

@@ -10,8 +10,6 @@ from preflamp_backend.data.examples import Example, HistoryItem
 from preflamp_backend.data.rows import Faults
 from preflamp_backend.data.texts import example_texts, normalise
 
-__all__ = ["leaks", "note_faults", "single_pair_users", "usable", "without_texts"]
-
 
 def note_faults(examples: Sequence[Example], faults: Faults) -> list[bool]:
     """Note the pairs that say nothing: chosen equal to rejected, or the same pair again.

@@ -9,18 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from preflamp_backend.faults import fault
 from preflamp_backend.files.text import write_text
 from preflamp_stats.errors import InputError, Problem
-
-__all__ = [
-    "Example",
-    "HistoryItem",
-    "candidate_names",
-    "content_hash",
-    "read_examples",
-    "write_examples",
-]
-
 
 _TEXTS = ("user", "prompt", "chosen", "rejected", "reference", "preference", "id")
 _KEYS = (*_TEXTS, "candidates", "history")
@@ -186,9 +177,7 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
                     )
                 yield number, record
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            Problem(f"cannot be read ({error})", "name a JSONL file in UTF-8", str(path))
-        ) from error
+        raise fault(f"cannot be read ({error})", "name a JSONL file in UTF-8", str(path)) from error
 
 
 def _faults(record: dict[str, Any], where: str, file: str) -> Iterator[Problem]:

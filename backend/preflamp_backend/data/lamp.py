@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from preflamp_backend.data.examples import HistoryItem
+from preflamp_backend.faults import fault
 from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["TASKS", "Question", "Task", "expand", "read_lamp"]
 
 _MOST_PROBLEMS = 20
 
@@ -226,4 +225,4 @@ def _json(path: str | Path) -> Any:
 
 
 def _fault(path: str | Path, what: str, mend: str) -> InputError:
-    return InputError(Problem(what, mend, str(path)))
+    return fault(what, mend, str(path))

@@ -8,8 +8,6 @@ from typing import Any, Literal
 from preflamp_backend.data.examples import Example
 from preflamp_backend.data.rows import Faults
 
-__all__ = ["Against", "conversation_examples", "dialogue_of"]
-
 HUB = ("HannahKirk/prism-alignment", "conversations")
 """Name and configuration on the Hugging Face hub."""
 

@@ -8,8 +8,6 @@ from functools import cache
 
 from preflamp_backend.data.examples import Example
 
-__all__ = ["example_texts", "normalise", "scripts"]
-
 
 def normalise(text: str) -> str:
     """Return what two texts share when they differ in case, spacing or Unicode form only.

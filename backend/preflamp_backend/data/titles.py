@@ -12,10 +12,9 @@ from typing import Any
 
 from preflamp_backend.data.examples import HistoryItem
 from preflamp_backend.data.lamp import TASKS, Question
+from preflamp_backend.faults import fault
 from preflamp_backend.files.text import check_unpacked
 from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Paper", "author_questions", "read_papers"]
 
 _MONTHS = [name.lower() for name in calendar.month_name[1:]]
 _MOST_PROBLEMS = 20
@@ -127,12 +126,10 @@ def author_questions(papers: Sequence[Paper], *, min_papers: int = 5) -> list[Qu
         )
     if not questions:
         most = max(map(len, written.values()), default=0)
-        raise InputError(
-            Problem(
-                f"no author has {min_papers} papers (at most {most})",
-                "ask for fewer, or give more papers",
-                variable="min_papers",
-            )
+        raise fault(
+            f"no author has {min_papers} papers (at most {most})",
+            "ask for fewer, or give more papers",
+            variable="min_papers",
         )
     return questions
 
@@ -148,8 +145,8 @@ def _lines(path: Path) -> Iterator[tuple[int, Any]]:
                     except (ValueError, RecursionError):
                         yield number, None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            Problem(f"cannot be read ({error})", "name a JSONL file of papers", str(path))
+        raise fault(
+            f"cannot be read ({error})", "name a JSONL file of papers", str(path)
         ) from error
 
 

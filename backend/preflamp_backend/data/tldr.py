@@ -8,8 +8,6 @@ from typing import Any
 from preflamp_backend.data.examples import Example
 from preflamp_backend.data.rows import Faults
 
-__all__ = ["comparison_examples", "lengths_decide"]
-
 HUB = ("openai/summarize_from_feedback", "comparisons")
 """Name and configuration on the Hugging Face hub."""
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.decoding.pick import choose, propose, uniforms
+from preflamp_backend.faults import fault
 from preflamp_backend.models.heads.head import BatchRewards
 from preflamp_backend.models.model import (
     AutoregressiveReward,
@@ -26,9 +27,6 @@ from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode, su
 from preflamp_backend.scoring.batching import in_batches
 from preflamp_backend.scoring.score import BaseScores, ScoreOptions, score, score_rewards
 from preflamp_backend.scoring.scores import unsound_reward
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Generation", "Inference", "Request", "Written", "decode", "write"]
 
 
 class Inference:
@@ -222,10 +220,8 @@ def _start(
     longest = options.max_new_tokens
     if isinstance(reward, HeadReward):
         if options.top_k is None:
-            raise InputError(
-                Problem(
-                    "is not set", "take 10: a reward is computed for each token", variable="top_k"
-                )
+            raise fault(
+                "is not set", "take 10: a reward is computed for each token", variable="top_k"
             )
         room = longest + options.top_k * (1 + len(suffix))
         shared = reward.backbone is model.backbone
@@ -456,9 +452,7 @@ def decode(
     form = form or PromptFormat()
     scoring = scoring or ScoreOptions(trace=False)
     if reward is None and options.strategy != "plain":
-        raise InputError(
-            Problem(f"{options.strategy} decoding needs a reward model", "name one for this method")
-        )
+        raise fault(f"{options.strategy} decoding needs a reward model", "name one for this method")
     suffix = suffix_ids(reward.backbone.tokenizer, form) if isinstance(reward, HeadReward) else ()
     samples = options.n if options.strategy == "best-of-n" else 1
     guide = reward if options.strategy == "guided" else None

@@ -12,10 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from preflamp_stats.errors import InputError, Problem
+from preflamp_backend.faults import fault
 from preflamp_stats.io.aside import aside
-
-__all__ = ["read_tensors", "write_tensors"]
 
 
 def write_tensors(
@@ -58,7 +56,7 @@ def write_tensors(
             os.replace(beside, path)
     except (OSError, SafetensorError) as error:
         mend = "check the space and the rights there"
-        raise InputError(Problem(f"cannot be written: {error}", mend, str(path))) from error
+        raise fault(f"cannot be written: {error}", mend, str(path)) from error
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -84,5 +82,5 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             raise ValueError("its metadata is no JSON object")
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         mend = "name a safetensors file that this program wrote"
-        raise InputError(Problem(f"cannot be read ({error})", mend, str(path))) from error
+        raise fault(f"cannot be read ({error})", mend, str(path)) from error
     return tensors, about

@@ -9,10 +9,8 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from preflamp_stats.errors import InputError, Problem
+from preflamp_backend.faults import fault
 from preflamp_stats.io.aside import aside
-
-__all__ = ["check_unpacked", "code_hash", "write_text"]
 
 _PACKED = 200
 """Bytes of text that a byte of a compressed file may stand for; common text stands for 3 to 10."""
@@ -45,11 +43,9 @@ def check_unpacked(path: Path) -> None:
                 if unpacked > most:
                     what = f"unpacks to more than {most:,} bytes, which no text of its size does"
                     mend = "unpack it by hand if you trust it"
-                    raise InputError(Problem(what, mend, str(path)))
+                    raise fault(what, mend, str(path))
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            Problem(f"cannot be read ({error})", "copy or write it again", str(path))
-        ) from error
+        raise fault(f"cannot be read ({error})", "copy or write it again", str(path)) from error
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -77,7 +73,7 @@ def write_text(path: str | Path, text: str) -> None:
             os.replace(beside, path)
     except (OSError, UnicodeEncodeError) as error:
         mend = "check the space, the rights and the text"
-        raise InputError(Problem(f"cannot be written: {error}", mend, str(path))) from error
+        raise fault(f"cannot be written: {error}", mend, str(path)) from error
 
 
 @cache

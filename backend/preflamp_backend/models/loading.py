@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from preflamp_backend.faults import fault
 from preflamp_backend.models.heads.head import load_head
 from preflamp_backend.models.heads.linear import LinearHead
 from preflamp_backend.models.model import Backbone, HeadReward, LanguageModel
@@ -27,15 +28,7 @@ from preflamp_backend.models.sources import (
     remote_code_allowed,
 )
 from preflamp_backend.models.trees import TREE_ATTENTION, pack
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = [
-    "context_length",
-    "load_heads",
-    "load_language_model",
-    "load_sequence_classifier",
-    "load_trainable",
-]
+from preflamp_stats.errors import InputError
 
 
 def load_language_model(source: ModelSource) -> LanguageModel:
@@ -145,12 +138,10 @@ def load_heads(backbone: Backbone, paths: Mapping[str, str | Path]) -> HeadRewar
     for method, path in paths.items():
         head = load_head(path)
         if head.width != width:
-            raise InputError(
-                Problem(
-                    f"holds a head of width {head.width} for {method!r}, not of {width}",
-                    "name the head that was trained on this base model",
-                    file=str(path),
-                )
+            raise fault(
+                f"holds a head of width {head.width} for {method!r}, not of {width}",
+                "name the head that was trained on this base model",
+                file=str(path),
             )
         heads[method] = head.to(backbone.device)
     return HeadReward(backbone, heads)
@@ -217,10 +208,8 @@ def _check_tree(
 
 
 def _unfit(source: ModelSource, what: str) -> InputError:
-    return InputError(
-        Problem(
-            what,
-            "take a decoder-only model with full attention, such as Llama, Qwen2, Qwen3 or GPT-2",
-            variable=source.path,
-        )
+    return fault(
+        what,
+        "take a decoder-only model with full attention, such as Llama, Qwen2, Qwen3 or GPT-2",
+        variable=source.path,
     )

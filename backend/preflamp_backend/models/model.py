@@ -19,14 +19,6 @@ from preflamp_backend.models.heads.head import BatchRewards, RewardHead
 from preflamp_backend.models.heads.soft_tokens import SoftTokens
 from preflamp_backend.models.trees import SlotCache, chain_mask
 
-__all__ = [
-    "AutoregressiveReward",
-    "Backbone",
-    "HeadReward",
-    "LanguageModel",
-    "RewardModel",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class Backbone:

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["ask_for_repeatable_products", "one_thread", "repeatable"]
-
 
 @contextmanager
 def one_thread() -> Iterator[None]:

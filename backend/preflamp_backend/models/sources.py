@@ -11,36 +11,24 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import CONFIG_NAME, logging
 from transformers.utils.hub import cached_file, extract_commit_hash
 
+from preflamp_backend.faults import fault
 from preflamp_backend.models.repeatable import ask_for_repeatable_products
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = [
-    "DTYPES",
-    "ModelSource",
-    "identify",
-    "load_config",
-    "load_tokenizer",
-    "other_tokenizer",
-    "reading",
-    "remote_code_allowed",
-    "same_vocabulary",
-    "tokenizer_hash",
-    "vocabulary_hash",
-]
+from preflamp_backend.options import Options
+from preflamp_stats.errors import InputError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """Precisions that a model may run in, by name."""
 
 
 @dataclass(frozen=True)
-class ModelSource:
+class ModelSource(Options):
     """Where a model comes from and how it is loaded; code that comes with a model is never run.
 
     Parameters
@@ -56,16 +44,8 @@ class ModelSource:
 
     path: str
     revision: str | None = None
-    dtype: str = "float32"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise InputError(
-                Problem(
-                    f"is {self.dtype!r}", f"choose one of {', '.join(DTYPES)}", variable="dtype"
-                )
-            )
 
     def resolved_device(self) -> torch.device:
         """Return the device meant, refusing a GPU that is not there."""
@@ -73,12 +53,8 @@ class ModelSource:
         device = torch.device(automatic if self.device == "auto" else self.device)
         if device.type == "cuda":
             if not torch.cuda.is_available():
-                raise InputError(
-                    Problem(
-                        "asks for a GPU, and torch sees none",
-                        "set device = 'auto'",
-                        variable="device",
-                    )
+                raise fault(
+                    "asks for a GPU, and torch sees none", "set device = 'auto'", variable="device"
                 )
             # Here, because nothing has been computed there yet.
             ask_for_repeatable_products()
@@ -170,12 +146,10 @@ def reading(source: ModelSource) -> Iterator[None]:
 def _unloadable(source: ModelSource, error: Exception) -> InputError:
     """Make the error of a model that cannot be loaded, with the first line of why."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return InputError(
-        Problem(
-            f"cannot be loaded as a model ({lines[0]})",
-            "name a folder or a model of the hub with safetensors weights and a tokenizer",
-            variable=source.path,
-        )
+    return fault(
+        f"cannot be loaded as a model ({lines[0]})",
+        "name a folder or a model of the hub with safetensors weights and a tokenizer",
+        variable=source.path,
     )
 
 
@@ -234,12 +208,10 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
 
 def other_tokenizer(method: str) -> InputError:
     """Make the error of a reward model that is asked to guide tokens that it does not know."""
-    return InputError(
-        Problem(
-            f"the reward model {method!r} has another tokenizer than the base model, so it cannot "
-            "judge single tokens",
-            "take a reward model with the base model's tokenizer, or decode by best-of-n",
-        )
+    return fault(
+        f"the reward model {method!r} has another tokenizer than the base model, so it cannot "
+        "judge single tokens",
+        "take a reward model with the base model's tokenizer, or decode by best-of-n",
     )
 
 

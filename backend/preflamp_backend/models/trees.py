@@ -19,8 +19,6 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.cache_utils import Cache
 
-__all__ = ["TREE_ATTENTION", "Packed", "SlotCache", "chain_mask", "pack"]
-
 Ids = Sequence[int]
 
 

@@ -9,9 +9,7 @@ from collections.abc import Iterable
 from tokenizers import pre_tokenizers
 from transformers import Qwen2Config, Qwen2Tokenizer
 
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["END", "model_config", "parse_size", "train_tokenizer"]
+from preflamp_backend.faults import fault
 
 END = "<|endoftext|>"
 """Ends a response, and pads."""
@@ -36,10 +34,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Qwen2Tokenizer:
         For a vocabulary that cannot hold all bytes.
     """
     if vocabulary < 257:
-        raise InputError(
-            Problem(
-                f"is {vocabulary}", "take at least 257: all bytes and an end", variable="vocabulary"
-            )
+        raise fault(
+            f"is {vocabulary}", "take at least 257: all bytes and an end", variable="vocabulary"
         )
     # The class that loading a Qwen2 model gives: another would cut words in other places.
     trained = Qwen2Tokenizer(unk_token=END, eos_token=END, pad_token=END).train_new_from_iterator(
@@ -67,9 +63,7 @@ def parse_size(size: str) -> int:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMB]?)", size.strip().upper())
     if not found or float(found[1]) == 0:
-        raise InputError(
-            Problem(f"is {size!r}", "write a size such as 300K, 1M or 0.1B", variable="size")
-        )
+        raise fault(f"is {size!r}", "write a size such as 300K, 1M or 0.1B", variable="size")
     return round(float(found[1]) * _UNITS[found[2]])
 
 
@@ -104,12 +98,10 @@ def model_config(parameters: int, *, vocabulary: int, context: int, end: int) ->
     layers, width = min(shapes, key=misfit)
     got = _parameters(layers, width, vocabulary)
     if not 0.6 * parameters < got < 1.6 * parameters:
-        raise InputError(
-            Problem(
-                f"has no shape near it with a vocabulary of {vocabulary} (nearest: {got:,})",
-                "take a larger model or a smaller vocabulary",
-                variable="size",
-            )
+        raise fault(
+            f"has no shape near it with a vocabulary of {vocabulary} (nearest: {got:,})",
+            "take a larger model or a smaller vocabulary",
+            variable="size",
         )
     heads = width // _HEAD_WIDTH
     return Qwen2Config(

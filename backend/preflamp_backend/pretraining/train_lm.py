@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from transformers import Qwen2ForCausalLM
 
+from preflamp_backend.faults import fault
 from preflamp_backend.files.text import write_text
 from preflamp_backend.models.sources import ModelSource, load_tokenizer
 from preflamp_backend.pretraining.documents import encode_documents, read_documents, split_documents
@@ -23,9 +24,6 @@ from preflamp_backend.pretraining.training import (
     fingerprint,
     train,
 )
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Trained", "train_lm"]
 
 RECORD = "training.json"
 
@@ -110,17 +108,13 @@ def train_lm(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(
-            Problem(f"cannot be made ({error})", "name another folder", str(folder))
-        ) from error
+        raise fault(f"cannot be made ({error})", "name another folder", str(folder)) from error
     if tokenizer:
         words = load_tokenizer(ModelSource(tokenizer))
     else:
         words = train_tokenizer((document.text for document in documents), vocabulary)
     if words.eos_token_id is None:
-        raise InputError(
-            Problem("has no end token", "take one that has", str(tokenizer), variable="tokenizer")
-        )
+        raise fault("has no end token", "take one that has", str(tokenizer), variable="tokenizer")
     rows = encode_documents(documents, words, context)
     other_rows = encode_documents(aside, words, context)
     config = model_config(

@@ -14,18 +14,17 @@ import torch
 from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM
 
+from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors, write_tensors
 from preflamp_backend.models.repeatable import repeatable
+from preflamp_backend.options import Options, above_zero, at_least, option
 from preflamp_backend.pretraining.documents import Row
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Losses", "TrainingOptions", "batches", "evaluate", "fingerprint", "train"]
 
 Report = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
+class TrainingOptions(Options):
     """How a model is trained.
 
     Parameters
@@ -49,33 +48,14 @@ class TrainingOptions:
         Steps between checkpoints.
     """
 
-    epochs: int = 4
-    batch_tokens: int = 8192
-    learning_rate: float | None = None
-    warm_up: float = 0.05
-    weight_decay: float = 0.1
-    prompt_weight: float = 1.0
-    seed: int = 0
-    save_every: int = 200
-
-    def __post_init__(self) -> None:
-        checks = [
-            ("epochs", self.epochs >= 1, "take at least 1"),
-            ("batch_tokens", self.batch_tokens >= 2, "take at least 2"),
-            ("learning_rate", self.learning_rate is None or self.learning_rate > 0, "take > 0"),
-            ("warm_up", 0 <= self.warm_up < 1, "take a share from 0 to below 1"),
-            ("weight_decay", self.weight_decay >= 0, "take at least 0"),
-            ("prompt_weight", 0 <= self.prompt_weight <= 1, "take 0 to 1"),
-            ("seed", self.seed >= 0, "take a number from 0"),
-            ("save_every", self.save_every >= 1, "take at least 1"),
-        ]
-        problems = [
-            Problem(f"is {getattr(self, name)!r}", mend, variable=name)
-            for name, good, mend in checks
-            if not good
-        ]
-        if problems:
-            raise InputError(problems)
+    epochs: int = at_least(1, 4)
+    batch_tokens: int = at_least(2, 8192)
+    learning_rate: float | None = above_zero(None)
+    warm_up: float = option(0.05, lambda share: 0 <= share < 1, "take a share from 0 to below 1")
+    weight_decay: float = at_least(0, 0.1)
+    prompt_weight: float = option(1.0, lambda weight: 0 <= weight <= 1, "take 0 to 1")
+    seed: int = at_least(0, 0)
+    save_every: int = at_least(1, 200)
 
 
 @dataclass(frozen=True)
@@ -276,12 +256,10 @@ def _save(
 def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, key: str) -> int:
     tensors, about = read_tensors(path)
     if about.get("training") != key:
-        raise InputError(
-            Problem(
-                "is a checkpoint of another training",
-                "remove it, or train with the texts and options it was made with",
-                str(path),
-            )
+        raise fault(
+            "is a checkpoint of another training",
+            "remove it, or train with the texts and options it was made with",
+            str(path),
         )
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -8,22 +8,15 @@ from typing import Literal
 
 from transformers import PreTrainedTokenizerBase
 
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = [
-    "Encoding",
-    "PromptFormat",
-    "encode",
-    "encode_prompt",
-    "suffix_ids",
-]
+from preflamp_backend.faults import fault
+from preflamp_backend.options import Options, holding
 
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}"
 """Stands for the assistant's words while we ask the chat template what follows them."""
 
 
 @dataclass(frozen=True)
-class PromptFormat:
+class PromptFormat(Options):
     """How a prompt and a response become ids; recorded with every result.
 
     Parameters
@@ -49,34 +42,13 @@ class PromptFormat:
         tokens and is flagged, or is refused.
     """
 
-    template: str = "{prompt}"
+    template: str = holding("{prompt}", "{prompt}")
     chat: bool = False
     system: str = ""
     boundary: Literal["split", "joint"] = "split"
     count_eos: bool = False
     suffix: Literal["none", "eos", "turn"] = "none"
     overlong: Literal["truncate", "error"] = "truncate"
-
-    def __post_init__(self) -> None:
-        problems = [
-            Problem(f"is {value!r}", f"choose one of {', '.join(allowed)}", variable=name)
-            for name, value, allowed in (
-                ("boundary", self.boundary, ("split", "joint")),
-                ("suffix", self.suffix, ("none", "eos", "turn")),
-                ("overlong", self.overlong, ("truncate", "error")),
-            )
-            if value not in allowed
-        ]
-        if "{prompt}" not in self.template:
-            problems.append(
-                Problem(
-                    f"is {self.template!r}",
-                    "put {prompt} where the prompt goes",
-                    variable="template",
-                )
-            )
-        if problems:
-            raise InputError(problems)
 
 
 @dataclass(frozen=True)
@@ -156,11 +128,9 @@ def encode(
     split = [_raw(tokenizer, response) for response in responses]
     for response, ids in zip(responses, split, strict=True):
         if not ids:
-            raise InputError(
-                Problem(
-                    f"the response {response!r} holds no token",
-                    "leave the example out or give its text",
-                )
+            raise fault(
+                f"the response {response!r} holds no token",
+                "leave the example out or give its text",
             )
     joint = [_raw(tokenizer, text + response) for response in responses]
     differs = any(together != apart + ids for together, ids in zip(joint, split, strict=True))
@@ -216,12 +186,10 @@ def _adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 def _chat(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]], *, opening: bool) -> str:
     if not getattr(tokenizer, "chat_template", None):
-        raise InputError(
-            Problem(
-                f"the tokenizer of {tokenizer.name_or_path} has no chat template",
-                "set chat = false, or take a model that has one",
-                variable="chat",
-            )
+        raise fault(
+            f"the tokenizer of {tokenizer.name_or_path} has no chat template",
+            "set chat = false, or take a model that has one",
+            variable="chat",
         )
     return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=opening))
 
@@ -232,11 +200,9 @@ def _raw(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 def _eos(tokenizer: PreTrainedTokenizerBase) -> int:
     if tokenizer.eos_token_id is None:
-        raise InputError(
-            Problem(
-                f"the tokenizer of {tokenizer.name_or_path} has no end-of-sequence token",
-                "set count_eos = false and suffix = 'none'",
-            )
+        raise fault(
+            f"the tokenizer of {tokenizer.name_or_path} has no end-of-sequence token",
+            "set count_eos = false and suffix = 'none'",
         )
     return int(tokenizer.eos_token_id)
 
@@ -257,30 +223,24 @@ def _fit(
     differs: bool,
 ) -> Encoding:
     if not begin and not text:
-        raise InputError(
-            Problem(
-                "no token stands before the response, so nothing predicts its first token",
-                "give the prompt a text, for instance by the template",
-                variable="prompt",
-            )
+        raise fault(
+            "no token stands before the response, so nothing predicts its first token",
+            "give the prompt a text, for instance by the template",
+            variable="prompt",
         )
     space = context - room - len(begin) - max(map(len, continuations), default=0)
     if space < 1 - len(begin):
-        raise InputError(
-            Problem(
-                f"a response fills the model's context of {context} tokens by itself",
-                "leave the example out, or take a model with a longer context",
-            )
+        raise fault(
+            f"a response fills the model's context of {context} tokens by itself",
+            "leave the example out, or take a model with a longer context",
         )
     overlong = len(text) > space
     if overlong and form.overlong == "error":
-        raise InputError(
-            Problem(
-                f"a prompt of {len(text)} tokens leaves no room for its response in a context of "
-                f"{context}",
-                "shorten it, or set overlong = 'truncate'",
-                variable="prompt",
-            )
+        raise fault(
+            f"a prompt of {len(text)} tokens leaves no room for its response in a context of "
+            f"{context}",
+            "shorten it, or set overlong = 'truncate'",
+            variable="prompt",
         )
     kept = text[len(text) - space :] if overlong else text
     return Encoding((*begin, *kept), tuple(map(tuple, continuations)), overlong, differs)

@@ -8,20 +8,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
 from preflamp_backend.data import Example, HistoryItem
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Prompt", "PromptOptions", "bm25_scores", "build_prompt", "fill", "gives_away"]
+from preflamp_backend.options import Options, at_least, holding
 
 Order = Literal["random", "recency", "bm25"]
 
 
 @dataclass(frozen=True)
-class PromptOptions:
+class PromptOptions(Options):
     """What goes into an in-context prompt.
 
     Parameters
@@ -38,27 +36,11 @@ class PromptOptions:
         Text after the shots, with ``{prompt}``; ``{preference}`` is the user's preference in words.
     """
 
-    shots: int = 0
+    shots: int = at_least(0, 0)
     order: Order = "bm25"
-    budget: int = 1024
-    shot: str = "{input}\n{output}\n\n"
-    template: str = "{prompt}"
-
-    def __post_init__(self) -> None:
-        checks = [
-            ("shots", self.shots >= 0, "take 0 (zero-shot) or more"),
-            ("order", self.order in get_args(Order), "choose bm25, recency or random"),
-            ("budget", self.budget >= 1, "take at least 1 token"),
-            ("shot", "{output}" in self.shot, "put {input} and {output} where they go"),
-            ("template", "{prompt}" in self.template, "put {prompt} where the prompt goes"),
-        ]
-        problems = [
-            Problem(f"is {getattr(self, name)!r}", mend, variable=name)
-            for name, good, mend in checks
-            if not good
-        ]
-        if problems:
-            raise InputError(problems)
+    budget: int = at_least(1, 1024)
+    shot: str = holding("{input}\n{output}\n\n", "{output}")
+    template: str = holding("{prompt}", "{prompt}")
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from preflamp_backend.scoring.scores import BaseScores, RewardScores, ScoreOptions
 
-__all__ = ["add_baselines"]
-
 
 def add_baselines(
     kinds: Sequence[str],

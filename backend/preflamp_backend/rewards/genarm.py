@@ -13,7 +13,6 @@ Test-time Alignment", arXiv 2410.08193.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from torch.nn.functional import logsigmoid
 from preflamp_backend.data import Example
 from preflamp_backend.models.loading import load_trainable
 from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.options import Check, above_zero
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions
 from preflamp_backend.training.loop import Report, TrainingOptions, train
@@ -36,8 +36,6 @@ from preflamp_backend.training.token_pairs import (
     save_folder,
     stored_logprobs,
 )
-
-__all__ = ["GenArmOptions", "fit_genarm"]
 
 
 @dataclass(frozen=True)
@@ -56,14 +54,12 @@ class GenArmOptions(TrainingOptions):
     batch_size: int = 16
     learning_rate: float = 5e-5
     patience: int = 2
-    beta: float = 0.05
+    beta: float = above_zero(0.05)
 
-    def checks(self) -> dict[str, tuple[bool, str]]:
-        """Beta is positive."""
-        return {
-            "beta": (0 < self.beta < math.inf, "a number above 0"),
-            "optimizer": (self.optimizer == "adamw", "adamw, as a language model is trained"),
-        }
+    def checks(self) -> tuple[Check, ...]:
+        """All weights of a language model are trained."""
+        good = self.optimizer == "adamw"
+        return (("optimizer", good, "take adamw, as a language model is trained"),)
 
 
 def fit_genarm(

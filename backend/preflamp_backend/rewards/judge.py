@@ -36,8 +36,6 @@ from preflamp_backend.scoring.score import score
 from preflamp_backend.scoring.scores import ScoreOptions, unsound_reward
 from preflamp_backend.study.methods import UNKNOWN, JudgeOptions
 
-__all__ = ["Judgement", "ask", "evidence_of", "judge", "write_personas"]
-
 
 @dataclass(frozen=True)
 class Judgement:

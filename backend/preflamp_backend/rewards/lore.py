@@ -15,21 +15,17 @@ everybody else. A new user's w_u minimises the same with V and w_0 fixed.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from preflamp_backend.models.heads.head import EVERY_USER
-from preflamp_backend.models.heads.low_rank import LoreHead
+from preflamp_backend.models.heads.linear import LoreHead
+from preflamp_backend.options import at_least
 from preflamp_backend.rewards.bradley_terry import BradleyTerryOptions, fit_weight
-from preflamp_backend.training.loop import Report, TrainingOptions
-from preflamp_backend.training.pairs import PairFeatures
-from preflamp_backend.training.user_rows import Scaling, adapt_row, fit_table
-
-__all__ = ["LoreOptions", "adapt", "fit"]
+from preflamp_backend.training.loop import Optimizer, Task, TrainingOptions
+from preflamp_backend.training.user_rows import Scaling, fit_table
 
 
 @dataclass(frozen=True)
@@ -46,49 +42,18 @@ class LoreOptions(TrainingOptions):
         How strongly users are pulled to w_0.
     """
 
-    optimizer: str = "lbfgs"  # type: ignore[assignment]
-    rank: int = 8
-    reference: float = 1.0
-    penalty: float = 0.3
-
-    def checks(self) -> dict[str, tuple[bool, str]]:
-        """Check what is LoRe's own."""
-        return {
-            "rank": (self.rank >= 1, "at least 1"),
-            "reference": (0 <= self.reference < math.inf, "0 or more"),
-            "penalty": (0 <= self.penalty < math.inf, "0 or more"),
-        }
+    optimizer: Optimizer = "lbfgs"
+    rank: int = at_least(1, 8)
+    reference: float = at_least(0, 1.0)
+    penalty: float = at_least(0, 0.3)
 
 
-def fit(
-    pairs: PairFeatures,
-    held_out: PairFeatures,
-    options: LoreOptions,
-    *,
-    seed: int = 0,
-    report: Report | None = None,
-    checkpoint: Path | None = None,
-) -> LoreHead:
-    """Fit V and every user's w_u.
-
-    Parameters
-    ----------
-    pairs, held_out : PairFeatures
-        To train on, and to stop early by.
-    options : LoreOptions
-    seed : int
-        Of the start and of batches.
-    report : callable, optional
-    checkpoint : Path, optional
-
-    Returns
-    -------
-    LoreHead
-        With a row a user and one for everybody else.
-    """
+def fit(task: Task) -> LoreHead:
+    """Fit V and every user's w_u; the head has a row a user and one for everybody else."""
+    pairs, options = task.pairs, task.options
     scaling = Scaling.of_pairs(pairs)
-    reference = fit_weight(pairs, held_out, BradleyTerryOptions()) * scaling.scale
-    generator = torch.Generator().manual_seed(seed)
+    reference = fit_weight(Task(pairs, task.held_out, BradleyTerryOptions())) * scaling.scale
+    generator = torch.Generator().manual_seed(task.seed)
     head = LoreHead((EVERY_USER, *pairs.names), pairs.width, options.rank, options.penalty)
     # Equal columns would stay equal; little noise parts them and leaves the start good.
     noise = torch.randn(pairs.width, options.rank, generator=generator)
@@ -100,23 +65,7 @@ def fit(
     def penalty() -> Tensor:
         return 0.5 * options.reference * (head.basis - reference[:, None]).square().sum()
 
-    fit_table(
-        head,
-        scaling(pairs),
-        scaling(held_out),
-        options,
-        penalty=penalty,
-        seed=seed,
-        report=report,
-        checkpoint=checkpoint,
-    )
+    fit_table(head, task, penalty=penalty, scaling=scaling)
     with torch.no_grad():
         head.basis.div_(scaling.scale[:, None])
     return head.eval().requires_grad_(False)
-
-
-def adapt(head: LoreHead, user: str, pairs: PairFeatures) -> LoreHead:
-    """Return the head with a row for a user, fitted to their pairs; without pairs, as it is."""
-    if not len(pairs):
-        return head
-    return head.with_rows({user: adapt_row(head, pairs, penalty=head.penalty)})

@@ -17,7 +17,6 @@ Source: Li et al. 2024, "Personalized Language Modeling from Personalized Human 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,12 +27,14 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from preflamp_backend.data import Example
+from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors
 from preflamp_backend.models.heads.head import EVERY_USER
 from preflamp_backend.models.heads.soft_tokens import SoftTokens
 from preflamp_backend.models.loading import load_language_model, load_trainable
 from preflamp_backend.models.model import AutoregressiveReward, LanguageModel
 from preflamp_backend.models.sources import ModelSource, identify
+from preflamp_backend.options import Check, above_zero, at_least, option
 from preflamp_backend.prompts.encoding import Encoding, PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions
 from preflamp_backend.training.loop import Report, TrainingOptions, train
@@ -45,9 +46,6 @@ from preflamp_backend.training.token_pairs import (
     save_folder,
     stored_logprobs,
 )
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["PRlhfOptions", "check_base", "fit_p_rlhf", "load_p_rlhf"]
 
 SOFT_TOKENS = "soft_tokens.safetensors"
 """File of the folder that holds the users' soft tokens, β, and the base model's identity."""
@@ -76,20 +74,15 @@ class PRlhfOptions(TrainingOptions):
     batch_size: int = 16
     learning_rate: float = 5e-5
     patience: int = 2
-    tokens: int = 10
-    alpha: float = 0.5
-    beta: float = 0.1
-    soft_rate: float = 100.0
+    tokens: int = at_least(1, 10)
+    alpha: float = option(0.5, lambda share: 0 <= share <= 1, "take a share from 0 to 1")
+    beta: float = above_zero(0.1)
+    soft_rate: float = above_zero(100.0)
 
-    def checks(self) -> dict[str, tuple[bool, str]]:
-        """Further options."""
-        return {
-            "tokens": (self.tokens >= 1, "at least 1"),
-            "alpha": (0 <= self.alpha <= 1, "a share from 0 to 1"),
-            "soft_rate": (0 < self.soft_rate < math.inf, "a number above 0"),
-            "beta": (0 < self.beta < math.inf, "a number above 0"),
-            "optimizer": (self.optimizer == "adamw", "adamw, as a language model is trained"),
-        }
+    def checks(self) -> tuple[Check, ...]:
+        """All weights of a language model are trained."""
+        good = self.optimizer == "adamw"
+        return (("optimizer", good, "take adamw, as a language model is trained"),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,12 +161,10 @@ def fit_p_rlhf(
     new = prepared(adapt) if adapt else None
     seen = sorted({*pairs.users} - {EVERY_USER})
     if new and (both := sorted({*new.users} & {*seen, EVERY_USER})):
-        raise InputError(
-            Problem(
-                f"holds user {both[0]!r}, who is trained on already",
-                "adapt to users who are not in the training data",
-                variable="adapt",
-            )
+        raise fault(
+            f"holds user {both[0]!r}, who is trained on already",
+            "adapt to users who are not in the training data",
+            variable="adapt",
         )
     words: Any = network.get_input_embeddings()
     soft = _start(words, [EVERY_USER, *seen], options, seed)
@@ -236,21 +227,17 @@ def check_base(source: ModelSource, base: ModelSource, method: str) -> None:
         For another base model, or a folder without soft tokens.
     """
     if _read_soft_tokens(source)[1]["base"] != identify(base)["weights"]:
-        raise InputError(
-            Problem(
-                f"the reward of {method!r} is relative to another base model than {base.path}",
-                "put {model} into its path and train it from each base model",
-                variable=source.path,
-            )
+        raise fault(
+            f"the reward of {method!r} is relative to another base model than {base.path}",
+            "put {model} into its path and train it from each base model",
+            variable=source.path,
         )
 
 
 def _read_soft_tokens(source: ModelSource) -> tuple[Tensor, dict[str, Any]]:
     tensors, about = read_tensors(Path(source.path) / SOFT_TOKENS)
     if about.get("kind") != "p-dpo" or "soft" not in tensors:
-        raise InputError(
-            Problem("holds no soft tokens of users", "train the model by p-dpo", source.path)
-        )
+        raise fault("holds no soft tokens of users", "train the model by p-dpo", source.path)
     return tensors["soft"], about
 
 

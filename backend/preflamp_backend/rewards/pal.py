@@ -13,9 +13,7 @@ is a new w_u, and nothing else changes.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -23,11 +21,9 @@ from torch import Tensor
 
 from preflamp_backend.models.heads.head import EVERY_USER
 from preflamp_backend.models.heads.pal import PalAHead, PalBHead
-from preflamp_backend.training.loop import Report, TrainingOptions
-from preflamp_backend.training.pairs import PairFeatures
-from preflamp_backend.training.user_rows import adapt_row, fit_table, log_loss
-
-__all__ = ["PalOptions", "adapt", "fit"]
+from preflamp_backend.options import at_least
+from preflamp_backend.training.loop import Task, TrainingOptions
+from preflamp_backend.training.user_rows import Scaling, fit_table, log_loss, start_from
 
 
 @dataclass(frozen=True)
@@ -47,20 +43,10 @@ class PalOptions(TrainingOptions):
     """
 
     variant: Literal["a", "b"] = "a"
-    prototypes: int = 2
-    dimension: int = 64
+    prototypes: int = at_least(1, 2)
+    dimension: int = at_least(1, 64)
     loss: Literal["cross-entropy", "hinge"] = "cross-entropy"
-    penalty: float = 0.3
-
-    def checks(self) -> dict[str, tuple[bool, str]]:
-        """Check what is PAL's own."""
-        return {
-            "variant": (self.variant in ("a", "b"), "a or b"),
-            "prototypes": (self.prototypes >= 1, "at least 1"),
-            "dimension": (self.dimension >= 1, "at least 1"),
-            "loss": (self.loss in _LOSSES, "cross-entropy or hinge"),
-            "penalty": (0 <= self.penalty < math.inf, "0 or more"),
-        }
+    penalty: float = at_least(0, 0.3)
 
 
 def _hinge(margin: Tensor) -> Tensor:
@@ -70,57 +56,28 @@ def _hinge(margin: Tensor) -> Tensor:
 _LOSSES = {"cross-entropy": log_loss, "hinge": _hinge}
 
 
-def fit(
-    pairs: PairFeatures,
-    held_out: PairFeatures,
-    options: PalOptions,
-    *,
-    seed: int = 0,
-    report: Report | None = None,
-    checkpoint: Path | None = None,
-) -> PalAHead | PalBHead:
+def fit(task: Task) -> PalAHead | PalBHead:
     """Fit the space, the prototypes and every user's w_u.
 
-    Parameters
-    ----------
-    pairs, held_out : PairFeatures
-        To train on, and to stop early by.
-    options : PalOptions
-    seed : int
-        Of the start and of batches.
-    report : callable, optional
-    checkpoint : Path, optional
-
-    Returns
-    -------
-    PalAHead or PalBHead
-        With a row a user and one for everybody else.
+    The head has a row a user and one for everybody else.
     """
-    kind = PalAHead if options.variant == "a" else PalBHead
-    head = kind(
+    pairs, options = task.pairs, task.options
+    head = (PalAHead if options.variant == "a" else PalBHead)(
         (EVERY_USER, *pairs.names),
-        pairs.width,
-        options.prototypes,
-        options.dimension,
-        options.penalty,
+        width=pairs.width,
+        prototypes=options.prototypes,
+        dimension=options.dimension,
+        penalty=options.penalty,
     )
+    generator = torch.Generator().manual_seed(task.seed)
     with torch.no_grad():
-        head.start(pairs, torch.Generator().manual_seed(seed))
-    fit_table(
-        head,
-        pairs,
-        held_out,
-        options,
-        loss=_LOSSES[options.loss],
-        seed=seed,
-        report=report,
-        checkpoint=checkpoint,
-    )
+        start_from(head, pairs, generator)
+        head.user.normal_(0, 0.1, generator=generator)
+        if isinstance(head, PalAHead):
+            head.points.normal_(generator=generator)
+        else:
+            scaling = Scaling.of(pairs.prompt)
+            head.prompt_centre.copy_(scaling.centre)
+            head.prompt_scale.copy_(scaling.scale)
+    fit_table(head, task, loss=_LOSSES[options.loss])
     return head.eval().requires_grad_(False)
-
-
-def adapt(head: PalAHead | PalBHead, user: str, pairs: PairFeatures) -> PalAHead | PalBHead:
-    """Return the head with a row for a user, fitted to their pairs; without pairs, as it is."""
-    if not len(pairs):
-        return head
-    return head.with_rows({user: adapt_row(head, pairs, penalty=head.penalty)})

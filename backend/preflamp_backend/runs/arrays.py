@@ -15,8 +15,6 @@ from preflamp_backend.prompts.encoding import Encoding
 from preflamp_backend.rewards.judge import Judgement
 from preflamp_backend.scoring.score import BaseScores, RewardScores
 
-__all__ = ["base_arrays", "generation_arrays", "judge_arrays", "reward_arrays"]
-
 DIAGNOSTIC = {"role": "diagnostic"}
 """Keeps a float over examples from being taken for a generation metric."""
 

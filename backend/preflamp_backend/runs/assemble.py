@@ -18,8 +18,6 @@ from preflamp_backend.runs.shards import Shard
 from preflamp_backend.study.study import Study
 from preflamp_stats.io.files import open_results
 
-__all__ = ["assemble"]
-
 _RAGGED = ("token", "generated_token")
 _LABELLED = ("user", "reference")
 """Variables that a shard repeats from the examples."""

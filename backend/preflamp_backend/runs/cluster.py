@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Cluster"]
+from preflamp_backend.faults import fault
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,8 @@ def _client(cluster: Cluster) -> Iterator[Any]:
         try:
             client = Client(cluster.address, timeout="30s")
         except (OSError, ValueError) as error:
-            raise InputError(
-                Problem(
-                    f"cannot be reached ({error})", "check the scheduler", variable=cluster.address
-                )
+            raise fault(
+                f"cannot be reached ({error})", "check the scheduler", variable=cluster.address
             ) from error
         with client:
             yield client

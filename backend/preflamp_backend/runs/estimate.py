@@ -20,8 +20,6 @@ from preflamp_backend.runs.run import Plan
 from preflamp_backend.runs.shards import Shard
 from preflamp_backend.study.study import Method, Study
 
-__all__ = ["Estimate", "estimate"]
-
 
 @dataclass(frozen=True)
 class Estimate:

@@ -20,8 +20,6 @@ from preflamp_backend.models.sources import ModelSource
 from preflamp_backend.rewards.p_rlhf import load_p_rlhf
 from preflamp_backend.study.study import Method, Study
 
-__all__ = ["head_label", "heads_of", "language_model", "reward_model"]
-
 
 @lru_cache(maxsize=2)
 def language_model(source: ModelSource) -> LanguageModel:

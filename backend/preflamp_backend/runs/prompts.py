@@ -14,15 +14,6 @@ from preflamp_backend.prompts.in_context import build_prompt
 from preflamp_backend.study.study import Method, Study
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = [
-    "counter_of",
-    "encodings_of",
-    "joint_prompt",
-    "naming",
-    "reward_prompt",
-    "reward_text",
-]
-
 
 def encodings_of(
     tokenizer: Any, context: int, study: Study, rows: Sequence[Example], room: int

@@ -15,6 +15,7 @@ import xarray as xr
 
 from preflamp_backend.data import Example, candidate_names, read_examples
 from preflamp_backend.decoding.decode import Request, decode
+from preflamp_backend.faults import fault
 from preflamp_backend.models.model import HeadReward, LanguageModel, RewardModel
 from preflamp_backend.models.sources import ModelSource
 from preflamp_backend.prompts.encoding import encode_prompt, suffix_ids
@@ -27,10 +28,7 @@ from preflamp_backend.runs.prompts import counter_of, naming, reward_prompt, rew
 from preflamp_backend.runs.scores import score_base, score_judge, score_reward
 from preflamp_backend.runs.shards import Shard, is_done, plan, write_manifest
 from preflamp_backend.study.study import Method, Study
-from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.files import write_results
-
-__all__ = ["Cluster", "Plan", "candidate_names", "compute_shard", "prepare", "run_study"]
 
 Report = Callable[[Shard], None]
 
@@ -115,8 +113,8 @@ def run_study(
         folder.mkdir(exist_ok=True)
         write_manifest(folder, planned.study, planned.shards, planned.examples)
     except OSError as error:
-        raise InputError(
-            Problem(f"cannot be written ({error})", "free space or name another file", str(folder))
+        raise fault(
+            f"cannot be written ({error})", "free space or name another file", str(folder)
         ) from error
     report = report or (lambda shard: None)
     for shard in _done(planned, planned.pending(), cluster or Cluster()):
@@ -143,8 +141,8 @@ def _done(planned: Plan, pending: list[Shard], cluster: Cluster) -> Iterator[Sha
     try:
         from distributed import as_completed
     except ImportError as error:
-        raise InputError(
-            Problem("needs dask", "pip install 'preflamp-stats[dask]'", variable="--workers")
+        raise fault(
+            "needs dask", "pip install 'preflamp-stats[dask]'", variable="--workers"
         ) from error
     left = {shard.key: shard for shard in pending}
     with _client(cluster) as client:
@@ -175,12 +173,10 @@ def _done(planned: Plan, pending: list[Shard], cluster: Cluster) -> Iterator[Sha
             except CancelledError:
                 # The examples went with the workers that held them, or the scheduler lost touch.
                 _LOG.warning("the cluster dropped %d shards; sending them anew", len(left))
-    raise InputError(
-        Problem(
-            f"dropped {len(left)} shards {_ATTEMPTS} times",
-            "run again to go on with what is missing, with fewer workers if memory is short",
-            variable=cluster.address or f"--workers {cluster.workers}",
-        )
+    raise fault(
+        f"dropped {len(left)} shards {_ATTEMPTS} times",
+        "run again to go on with what is missing, with fewer workers if memory is short",
+        variable=cluster.address or f"--workers {cluster.workers}",
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from preflamp_backend.data import Example, read_examples
+from preflamp_backend.faults import fault
 from preflamp_backend.models.loading import context_length
 from preflamp_backend.models.model import HeadReward, RewardModel
 from preflamp_backend.models.sources import load_config, load_tokenizer, same_vocabulary
@@ -28,9 +29,6 @@ from preflamp_backend.runs.shards import Shard
 from preflamp_backend.scoring.score import BaseScores, score, score_rewards
 from preflamp_backend.study.methods import BASELINES
 from preflamp_backend.study.study import Method, Study
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["score_base", "score_judge", "score_reward"]
 
 
 def score_base(
@@ -142,12 +140,10 @@ def _over_same_tokens(
                 if text != row.prompt or replace(method.form, suffix="none") != replace(
                     study.prompt, suffix="none"
                 ):
-                    raise InputError(
-                        Problem(
-                            f"is joint, but {method.name!r} reads a prompt of its own",
-                            "set boundary = 'split', or give it the study's template",
-                            variable="prompt.boundary",
-                        )
+                    raise fault(
+                        f"is joint, but {method.name!r} reads a prompt of its own",
+                        "set boundary = 'split', or give it the study's template",
+                        variable="prompt.boundary",
                     )
                 said = list(row.candidates.values())
                 prompt = joint_prompt(reward, method, row, said, suffix)

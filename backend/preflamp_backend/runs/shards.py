@@ -31,8 +31,6 @@ from preflamp_backend.study.study import Method, Study
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.files import open_results
 
-__all__ = ["Shard", "is_done", "plan", "write_manifest"]
-
 
 @dataclass(frozen=True)
 class Shard:

@@ -8,9 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["in_batches"]
+from preflamp_backend.faults import fault
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -67,11 +65,9 @@ def in_batches(
             found = run([items[i] for i in batch])
         except (torch.OutOfMemoryError, MemoryError) as error:
             if len(batch) == 1:
-                raise InputError(
-                    Problem(
-                        f"an example of {size(items[batch[0]])} tokens does not fit the memory",
-                        "take a smaller model, a lower-precision dtype or a larger device",
-                    )
+                raise fault(
+                    f"an example of {size(items[batch[0]])} tokens does not fit the memory",
+                    "take a smaller model, a lower-precision dtype or a larger device",
                 ) from error
             # Freed outside this block: the exception's traceback still holds the batch's tensors.
             found = None

@@ -15,8 +15,6 @@ from preflamp_backend.models.model import Backbone
 from preflamp_backend.models.trees import SlotCache, pack
 from preflamp_backend.prompts.encoding import Encoding
 
-__all__ = ["Forward", "chain_room"]
-
 Item = TypeVar("Item")
 
 _NODES_AT_ONCE = 256

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from preflamp_backend.faults import fault
 from preflamp_backend.models.model import (
     AutoregressiveReward,
     HeadReward,
@@ -28,9 +29,6 @@ from preflamp_backend.scoring.token_scores import (
     head_scores,
     token_logprobs,
 )
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["BaseScores", "RewardScores", "ScoreOptions", "score", "score_rewards"]
 
 
 @torch.inference_mode()
@@ -121,11 +119,9 @@ def score_rewards(
     """
     options = options or ScoreOptions()
     if isinstance(reward, AutoregressiveReward) and reward.relative and base is None:
-        raise InputError(
-            Problem(
-                f"the reward of {reward.method!r} is relative to a model with another tokenizer",
-                "take a reward model that shares the base model's tokenizer",
-            )
+        raise fault(
+            f"the reward of {reward.method!r} is relative to a model with another tokenizer",
+            "take a reward model that shares the base model's tokenizer",
         )
     weighed = bool(options.weights) and base is not None
 

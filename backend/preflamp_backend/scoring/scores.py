@@ -8,13 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from preflamp_stats.errors import InputError, Problem
+from preflamp_backend.faults import fault
+from preflamp_backend.options import Options, at_least, option
+from preflamp_stats.errors import InputError
 
-__all__ = ["BaseScores", "RewardScores", "ScoreOptions", "unsound_reward"]
+
+def _are_weights(weights: tuple[float, ...]) -> bool:
+    return all(0 <= weight < math.inf for weight in weights)
 
 
 @dataclass(frozen=True)
-class ScoreOptions:
+class ScoreOptions(Options):
     """What is scored, and in batches of what size.
 
     Parameters
@@ -29,24 +33,10 @@ class ScoreOptions:
         Tokens a batch, padding included; halved where memory runs out.
     """
 
-    weights: tuple[float, ...] = ()
-    top_k: int = 10
+    weights: tuple[float, ...] = option((), _are_weights, "take finite weights from 0")
+    top_k: int = at_least(1, 10)
     trace: bool = True
-    batch_tokens: int = 8192
-
-    def __post_init__(self) -> None:
-        checks = [
-            ("weights", all(0 <= w < math.inf for w in self.weights), "take finite weights from 0"),
-            ("top_k", self.top_k >= 1, "take at least 1"),
-            ("batch_tokens", self.batch_tokens >= 1, "take at least 1"),
-        ]
-        problems = [
-            Problem(f"is {getattr(self, name)!r}", mend, variable=name)
-            for name, good, mend in checks
-            if not good
-        ]
-        if problems:
-            raise InputError(problems)
+    batch_tokens: int = at_least(1, 8192)
 
     @property
     def proposals(self) -> int:
@@ -97,10 +87,8 @@ class RewardScores:
 
 def unsound_reward(method: str) -> InputError:
     """Make the error of a reward model that gives no number."""
-    return InputError(
-        Problem(
-            f"the reward model {method!r} gives a reward that is not a finite number",
-            "check its weights, and prefer bfloat16 or float32 to float16",
-            variable="reward",
-        )
+    return fault(
+        f"the reward model {method!r} gives a reward that is not a finite number",
+        "check its weights, and prefer bfloat16 or float32 to float16",
+        variable="reward",
     )

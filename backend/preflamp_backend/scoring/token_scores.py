@@ -14,8 +14,6 @@ from preflamp_backend.models.model import AutoregressiveReward, LanguageModel
 from preflamp_backend.scoring.forward import Forward
 from preflamp_backend.scoring.scores import RewardScores, ScoreOptions, unsound_reward
 
-__all__ = ["FlatScores", "autoregressive_scores", "head_scores", "token_logprobs"]
-
 _LOGITS_AT_ONCE = 1 << 24
 """Logits held at a time (64 MB in float32), whatever the vocabulary."""
 

@@ -8,18 +8,20 @@ from typing import Literal
 
 from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.options import Options, at_least, holding, option
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["BASELINES", "GUIDING", "REWARDED", "JudgeOptions", "Kind", "Method"]
 
 UNKNOWN = "Nothing is known about this user."
 """Persona of a user who has shown nothing."""
 
 
+def _differ(answers: tuple[str, ...]) -> bool:
+    return len(answers) == 2 and answers[0] != answers[1] and all(answers)
+
+
 @dataclass(frozen=True)
-class JudgeOptions:
+class JudgeOptions(Options):
     """How a judge is asked.
 
     Parameters
@@ -44,45 +46,24 @@ class JudgeOptions:
     """
 
     pairs: str = ""
-    shown: int = 10
-    budget: int = 1024
-    persona_tokens: int = 128
+    shown: int = at_least(0, 10)
+    budget: int = at_least(1, 1024)
+    persona_tokens: int = at_least(1, 128)
     pair: str = "Request: {prompt}\nPreferred: {chosen}\nNot preferred: {rejected}\n\n"
     text: str = "Request: {input}\nWrote: {output}\n\n"
-    ask_persona: str = (
+    ask_persona: str = holding(
         "Here is what a user chose or wrote.\n\n{evidence}"
-        "Describe in a few sentences what this user prefers.\nDescription:"
+        "Describe in a few sentences what this user prefers.\nDescription:",
+        "{evidence}",
     )
-    question: str = (
+    question: str = holding(
         "A user is described so: {persona}\n\nRequest: {prompt}\n\nResponse A: {a}\n\n"
-        "Response B: {b}\n\nWhich response would this user prefer, A or B?\nAnswer:"
+        "Response B: {b}\n\nWhich response would this user prefer, A or B?\nAnswer:",
+        "{prompt}",
+        "{a}",
+        "{b}",
     )
-    answers: tuple[str, ...] = (" A", " B")
-
-    def __post_init__(self) -> None:
-        checks = [
-            ("shown", self.shown >= 0, "take 0 or more"),
-            ("budget", self.budget >= 1, "take at least 1 token"),
-            ("persona_tokens", self.persona_tokens >= 1, "take at least 1"),
-            ("ask_persona", "{evidence}" in self.ask_persona, "put {evidence} where it goes"),
-            (
-                "question",
-                all(part in self.question for part in ("{prompt}", "{a}", "{b}")),
-                "put {persona}, {prompt}, {a} and {b} where they go",
-            ),
-            (
-                "answers",
-                len(self.answers) == 2 and self.answers[0] != self.answers[1] and all(self.answers),
-                "give two different texts",
-            ),
-        ]
-        problems = [
-            Problem(f"is {getattr(self, name)!r}", mend, variable=name)
-            for name, good, mend in checks
-            if not good
-        ]
-        if problems:
-            raise InputError(problems)
+    answers: tuple[str, ...] = option((" A", " B"), _differ, "give two different texts")
 
 
 Kind = Literal[

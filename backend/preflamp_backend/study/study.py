@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from preflamp_backend.decoding.options import DecodingOptions
+from preflamp_backend.faults import fault
 from preflamp_backend.models.sources import ModelSource
-from preflamp_backend.options import OptionReader
+from preflamp_backend.options import OptionReader, Options, at_least, distinct, option
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions
 from preflamp_backend.scoring.scores import ScoreOptions
 from preflamp_backend.study.methods import BASELINES, GUIDING, REWARDED, JudgeOptions, Kind, Method
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Dataset", "Method", "RunOptions", "Study", "read_study"]
+from preflamp_stats.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Options):
     """How a study is cut and repeated.
 
     Parameters
@@ -41,16 +40,10 @@ class RunOptions:
         Examples a shard, the unit of work.
     """
 
-    seeds: tuple[int, ...] = (0,)
-    shard_size: int = 500
-
-    def __post_init__(self) -> None:
-        if self.shard_size < 1:
-            raise InputError(Problem("is below 1", "take 500 to 1000", variable="shard_size"))
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise InputError(
-                Problem(f"is {list(self.seeds)}", "name distinct numbers from 0", variable="seeds")
-            )
+    seeds: tuple[int, ...] = option(
+        (0,), lambda seeds: seeds and distinct(seeds), "name distinct numbers from 0"
+    )
+    shard_size: int = at_least(1, 500)
 
 
 @dataclass(frozen=True)
@@ -137,8 +130,8 @@ def read_study(path: str | Path, *, trained: bool = True) -> Study:
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(
-            Problem(f"cannot be read as TOML ({error})", "see the guide to study files", str(file))
+        raise fault(
+            f"cannot be read as TOML ({error})", "see the guide to study files", str(file)
         ) from error
     return _Reader(file, trained=trained).study(table)
 

@@ -30,8 +30,6 @@ from preflamp_backend.scoring.forward import Forward
 from preflamp_backend.training.pairs import PairFeatures
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["FeatureStore", "pair_features", "usable_pairs"]
-
 Report = Callable[[int], None]
 
 _PART = 512

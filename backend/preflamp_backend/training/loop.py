@@ -21,19 +21,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors, write_tensors
 from preflamp_backend.models.repeatable import one_thread, repeatable
-from preflamp_backend.options import check_options
+from preflamp_backend.options import Options, above_zero, at_least
 from preflamp_backend.training.pairs import PairFeatures
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = [
-    "Epoch",
-    "Report",
-    "TrainingOptions",
-    "fingerprint",
-    "train",
-]
 
 Loss = Callable[[Tensor, torch.Generator, float], Tensor]
 """(rows of pairs, random numbers, share of the epochs done) to the mean loss over the rows."""
@@ -45,8 +37,11 @@ _LBFGS_STEPS = 5
 """Steps of L-BFGS an epoch; its memory starts anew with each, so a checkpoint needs none of it."""
 
 
+Optimizer = Literal["adamw", "lbfgs"]
+
+
 @dataclass(frozen=True)
-class TrainingOptions:
+class TrainingOptions(Options):
     """How a reward model is trained.
 
     Parameters
@@ -66,30 +61,12 @@ class TrainingOptions:
         epoch is kept.
     """
 
-    optimizer: Literal["adamw", "lbfgs"] = "adamw"
-    epochs: int = 200
-    batch_size: int = 256
-    learning_rate: float = 0.003
-    weight_decay: float = 0.01
-    patience: int = 10
-
-    def __post_init__(self) -> None:
-        check_options(
-            self,
-            {
-                "optimizer": (self.optimizer in ("adamw", "lbfgs"), "adamw or lbfgs"),
-                "epochs": (self.epochs >= 1, "at least 1"),
-                "batch_size": (self.batch_size >= 1, "at least 1"),
-                "learning_rate": (0 < self.learning_rate < math.inf, "a number above 0"),
-                "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
-                "patience": (self.patience >= 1, "at least 1"),
-                **self.checks(),
-            },
-        )
-
-    def checks(self) -> dict[str, tuple[bool, str]]:
-        """Further options: whether each is good, and what would be."""
-        return {}
+    optimizer: Optimizer = "adamw"
+    epochs: int = at_least(1, 200)
+    batch_size: int = at_least(1, 256)
+    learning_rate: float = above_zero(0.003)
+    weight_decay: float = at_least(0, 0.01)
+    patience: int = at_least(1, 10)
 
 
 @dataclass(frozen=True)
@@ -117,16 +94,56 @@ class Epoch:
 Report = Callable[[Epoch], None]
 
 
-def fingerprint(
-    kind: str, pairs: PairFeatures, held_out: PairFeatures, options: Any, seed: int
-) -> str:
-    """SHA-256 of all that a run depends on; a checkpoint of another one is not taken up."""
-    digest = sha256(dumps([kind, asdict(options), seed], sort_keys=True).encode())
-    for each in (pairs, held_out):
-        digest.update(dumps(each.users).encode())
-        for states in (each.chosen, each.rejected, each.prompt):
-            digest.update(states.contiguous().numpy().tobytes())
-    return digest.hexdigest()
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a reward model on features learns from, and how.
+
+    Attributes
+    ----------
+    pairs, held_out : PairFeatures
+        To train on, and to stop early by.
+    options : TrainingOptions
+        Of the method's own class.
+    seed : int
+        Of the start, of batches and of whatever else is drawn.
+    report : callable, optional
+        Called after every epoch.
+    checkpoint : Path, optional
+        Where the run is kept meanwhile.
+    """
+
+    pairs: PairFeatures
+    held_out: PairFeatures
+    options: Any
+    seed: int = 0
+    report: Report | None = None
+    checkpoint: Path | None = None
+
+    def key(self, kind: str) -> str:
+        """SHA-256 of all that a run depends on; a checkpoint of another one is not taken up."""
+        text = dumps([kind, asdict(self.options), self.seed], sort_keys=True)
+        digest = sha256(text.encode())
+        for each in (self.pairs, self.held_out):
+            digest.update(dumps(each.users).encode())
+            for states in (each.chosen, each.rejected, each.prompt):
+                digest.update(states.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def train(
+        self, kind: str, module: nn.Module, loss: Loss, held_out_loss: Callable[[], float]
+    ) -> None:
+        """Train a module by :func:`train`."""
+        train(
+            module,
+            loss,
+            held_out_loss,
+            len(self.pairs),
+            self.options,
+            seed=self.seed,
+            report=self.report,
+            checkpoint=self.checkpoint,
+            key=self.key(kind),
+        )
 
 
 def train(
@@ -295,10 +312,8 @@ def _epoch(run: _Run, loss: Loss, pairs: int, options: TrainingOptions) -> float
 
 def _check_finite(loss: float) -> None:
     if not math.isfinite(loss):
-        raise InputError(
-            Problem(
-                "gives a loss that is not a finite number",
-                "take a lower learning rate or a larger penalty",
-                variable="learning_rate",
-            )
+        raise fault(
+            "gives a loss that is not a finite number",
+            "take a lower learning rate or a larger penalty",
+            variable="learning_rate",
         )

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["PairFeatures", "split_off"]
+from preflamp_backend.faults import fault
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,22 +40,18 @@ class PairFeatures:
         shapes = {each.shape for each in (self.chosen, self.rejected, self.prompt)}
         if len(shapes) > 1 or self.chosen.ndim != 2 or len(self.users) != len(self.chosen):
             given = ", ".join(str(tuple(shape)) for shape in sorted(shapes))
-            raise InputError(
-                Problem(
-                    f"has features of shape {given} for {len(self.users)} users",
-                    "give chosen, rejected and prompt as (pairs, width), and a user for each pair",
-                )
+            raise fault(
+                f"has features of shape {given} for {len(self.users)} users",
+                "give chosen, rejected and prompt as (pairs, width), and a user for each pair",
             )
         for name in ("chosen", "rejected", "prompt"):
             bad = ~torch.isfinite(getattr(self, name)).all(-1)
             if bad.any():
-                raise InputError(
-                    Problem(
-                        f"is not finite in {int(bad.sum())} of {len(bad)} pairs, first in pair "
-                        f"{int(bad.nonzero()[0, 0])}",
-                        "check the base model's weights, and prefer bfloat16 to float16",
-                        variable=name,
-                    )
+                raise fault(
+                    f"is not finite in {int(bad.sum())} of {len(bad)} pairs, first in pair "
+                    f"{int(bad.nonzero()[0, 0])}",
+                    "check the base model's weights, and prefer bfloat16 to float16",
+                    variable=name,
                 )
 
     def __len__(self) -> int:
@@ -136,11 +130,9 @@ def split_off(users: Sequence[str], share: float, seed: int) -> tuple[list[int],
         order = torch.randperm(len(rows), generator=generator).tolist()
         away |= {rows[i] for i in order[: int(share * len(rows))]}
     if not away:
-        raise InputError(
-            Problem(
-                f"no user has the {math.ceil(1 / share)} pairs of which one could be held out",
-                "name a file of held-out pairs",
-                variable="held_out",
-            )
+        raise fault(
+            f"no user has the {math.ceil(1 / share)} pairs of which one could be held out",
+            "name a file of held-out pairs",
+            variable="held_out",
         )
     return [row for row in range(len(users)) if row not in away], sorted(away)

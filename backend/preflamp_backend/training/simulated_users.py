@@ -14,10 +14,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from preflamp_backend.faults import fault
 from preflamp_backend.training.pairs import PairFeatures
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Planted", "SimulatedUsers", "simulate_users"]
 
 Planted = Literal["one-type", "types", "low-rank", "latent", "ideal-points", "prompts", "noise"]
 """Kinds of preferences that can be planted.
@@ -108,7 +106,7 @@ def simulate_users(
     """
     if planted not in get_args(Planted):
         mend = f"choose one of {', '.join(get_args(Planted))}"
-        raise InputError(Problem(f"is {planted!r}", mend, variable="planted"))
+        raise fault(f"is {planted!r}", mend, variable="planted")
     generator = torch.Generator().manual_seed(seed)
     reward_of = _PLANTS[planted](width, types, strength, generator)
     known = {f"u{i:04d}": reward_of() for i in range(users)}

@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from preflamp_backend.data import Example, content_hash
+from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import write_tensors
 from preflamp_backend.models.model import LanguageModel
 from preflamp_backend.models.sources import ModelSource, identify
@@ -29,15 +30,6 @@ from preflamp_backend.scoring.forward import Forward
 from preflamp_backend.scoring.token_scores import token_logprobs
 from preflamp_backend.training.loop import TrainingOptions
 from preflamp_stats.errors import InputError, Problem
-
-__all__ = [
-    "encode_pairs",
-    "is_trained",
-    "key_of",
-    "pair_logprobs",
-    "save_folder",
-    "stored_logprobs",
-]
 
 RECORD = "reward_training.json"
 """File of a reward model's folder that says how it was trained."""
@@ -60,7 +52,7 @@ def encode_pairs(
         For no example, or one without a pair, with equal responses, or that cannot be encoded.
     """
     if not examples:
-        raise InputError(Problem("holds no pair", "give examples with chosen and rejected"))
+        raise fault("holds no pair", "give examples with chosen and rejected")
 
     def count(text: str) -> int:
         return len(tokenizer.encode(text, add_special_tokens=False))
@@ -194,6 +186,6 @@ def save_folder(
         aside.rename(folder)
     except OSError as error:
         mend = "check the space and the rights there"
-        raise InputError(Problem(f"cannot be written: {error}", mend, str(folder))) from error
+        raise fault(f"cannot be written: {error}", mend, str(folder)) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)

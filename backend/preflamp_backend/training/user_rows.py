@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from preflamp_backend.models.heads.head import EVERY_USER, RewardHead
-from preflamp_backend.models.heads.user_table import UserTableHead
+from preflamp_backend.faults import fault
+from preflamp_backend.models.heads.head import EVERY_USER, RewardHead, UserTableHead
 from preflamp_backend.models.repeatable import one_thread
-from preflamp_backend.training.loop import Report, fingerprint, train
+from preflamp_backend.training.loop import Task
 from preflamp_backend.training.pairs import PairFeatures
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = [
-    "Scaling",
-    "adapt_row",
-    "check_width",
-    "fit_table",
-    "log_loss",
-    "margins",
-    "mean_log_loss",
-    "predicted",
-]
 
 _ADAPTATION_STEPS = 30
 """Steps of L-BFGS at most; a row has few numbers and starts near its place."""
@@ -103,12 +90,10 @@ def mean_log_loss(head: RewardHead, pairs: PairFeatures) -> float:
 def check_width(head: RewardHead, pairs: PairFeatures) -> None:
     """Refuse pairs of another width than the head's."""
     if pairs.width != head.width:
-        raise InputError(
-            Problem(
-                f"have features of width {pairs.width}, the head reads {head.width}",
-                "take the features of the base model that the head was trained on",
-                variable="pairs",
-            )
+        raise fault(
+            f"have features of width {pairs.width}, the head reads {head.width}",
+            "take the features of the base model that the head was trained on",
+            variable="pairs",
         )
 
 
@@ -158,31 +143,31 @@ def adapt_row(head: UserTableHead, pairs: PairFeatures, *, penalty: float) -> Te
 
 def fit_table(
     head: UserTableHead,
-    pairs: PairFeatures,
-    held_out: PairFeatures,
-    options: Any,
+    task: Task,
     *,
-    loss: Callable[[Tensor], Tensor] = log_loss,
+    loss: Callable[[Tensor], Tensor] | None = None,
     penalty: Callable[[], Tensor] | None = None,
-    seed: int,
-    report: Report | None,
-    checkpoint: Path | None,
+    scaling: Scaling | None = None,
 ) -> None:
     """Minimise Σ loss(margin) + ½·options.penalty·Σ_u ‖p_u − p_0‖² + penalty over all of a head.
 
     Parameters
     ----------
     head : UserTableHead
-        With the row of everybody, p_0, and a row for each user of ``pairs``.
-    pairs, held_out : PairFeatures
-    options : TrainingOptions with ``penalty``
-    loss : callable
-        Of margins; early stopping looks at the log-loss whatever it is.
+        With the row of everybody, p_0, and a row for each user of the pairs.
+    task : Task
+        Its options have a ``penalty``.
+    loss : callable, optional
+        Of margins, −log σ by default; early stopping looks at the log-loss whatever it is.
     penalty : callable, optional
         On what users share.
-    seed, report, checkpoint
-        As for :func:`preflamp_backend.training.loop.train`.
+    scaling : Scaling, optional
+        Of the features, where the head does not scale them itself.
     """
+    loss = loss or log_loss
+    if scaling is not None:
+        task = replace(task, pairs=scaling(task.pairs), held_out=scaling(task.held_out))
+    pairs = task.pairs
     rows = head.rows_of(pairs.users)
     everybody = int(head.rows_of([EVERY_USER])[0])
     both, prompt = pairs.both, pairs.prompt
@@ -190,18 +175,21 @@ def fit_table(
     def objective(batch: Tensor, generator: torch.Generator, progress: float) -> Tensor:
         users = head.for_users(rows[batch])
         spread = (head.user - head.user[everybody]).square().sum()
-        held: Tensor = 0.5 * options.penalty * spread + (0 if penalty is None else penalty())
+        held: Tensor = 0.5 * task.options.penalty * spread
+        held = held + (0 if penalty is None else penalty())
         mean: Tensor = loss(margins(head, both[batch], users, prompt[batch])).mean()
         return mean + held / len(pairs)
 
-    train(
-        head,
-        objective,
-        lambda: mean_log_loss(head, held_out),
-        len(pairs),
-        options,
-        seed=seed,
-        report=report,
-        checkpoint=checkpoint,
-        key=fingerprint(head.kind, pairs, held_out, options, seed),
-    )
+    task.train(head.kind, head, objective, lambda: mean_log_loss(head, task.held_out))
+
+
+def start_from(head: Any, pairs: PairFeatures, generator: torch.Generator) -> None:
+    """Let a head with layers centre and scale features as pairs have them, and draw its layers."""
+    scaling = Scaling.of_pairs(pairs)
+    head.centre.copy_(scaling.centre)
+    head.scale.copy_(scaling.scale)
+    for module in head.modules():
+        if isinstance(module, nn.Linear):
+            bound = module.in_features**-0.5
+            module.weight.uniform_(-bound, bound, generator=generator)
+            module.bias.zero_()

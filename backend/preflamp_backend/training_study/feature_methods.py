@@ -7,35 +7,22 @@ and leaves everything else as it is. A user without pairs is served by the row o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from preflamp_backend.models.heads.head import RewardHead
+from preflamp_backend.faults import fault
+from preflamp_backend.models.heads.head import RewardHead, UserTableHead
+from preflamp_backend.models.heads.vpl import VplHead
 from preflamp_backend.rewards import bradley_terry, lore, pal, pref, vpl
-from preflamp_backend.training.loop import Report, TrainingOptions
+from preflamp_backend.training.loop import Task, TrainingOptions
 from preflamp_backend.training.pairs import PairFeatures
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["FEATURE_METHODS", "FeatureMethod", "adapt_user", "adapt_users", "fit"]
-
-_Adapt = Callable[[Any, str, PairFeatures], RewardHead]
+from preflamp_backend.training.user_rows import adapt_row
 
 
-@dataclass(frozen=True)
-class FeatureMethod:
-    """A reward model on features.
-
-    Attributes
-    ----------
-    options : type
-        Its options.
-    fit : callable
-        ``fit(pairs, held_out, options, seed=, report=, checkpoint=)`` to a head.
-    """
+class FeatureMethod(NamedTuple):
+    """A reward model on features: the class of its options, and what fits a head to a task."""
 
     options: type[TrainingOptions]
-    fit: Callable[..., RewardHead]
+    fit: Callable[[Task], RewardHead]
 
 
 FEATURE_METHODS = {
@@ -47,26 +34,13 @@ FEATURE_METHODS = {
 }
 """Each method by the name that a study calls it."""
 
-_ADAPTERS: dict[str, _Adapt] = {
-    "linear": bradley_terry.adapt,
-    "lore": lore.adapt,
-    "pal-a": pal.adapt,
-    "pal-b": pal.adapt,
-    "pref": pref.adapt,
-    "vpl": vpl.adapt,
-}
-"""How a head of each kind takes up a new user."""
-
 
 def fit(
     name: str,
     pairs: PairFeatures,
     held_out: PairFeatures,
     options: TrainingOptions | None = None,
-    *,
-    seed: int = 0,
-    report: Report | None = None,
-    checkpoint: Path | None = None,
+    **run: Any,
 ) -> RewardHead:
     """Fit a reward model.
 
@@ -81,12 +55,9 @@ def fit(
         everybody. See :func:`preflamp_backend.training.pairs.split_off`.
     options : TrainingOptions, optional
         Of the method's own class.
-    seed : int
+    **run
+        ``seed``, ``report`` and ``checkpoint`` of :class:`preflamp_backend.training.loop.Task`.
         Same data, options and seed: the same head to the bit, whatever the number of threads.
-    report : callable, optional
-        Called after every epoch.
-    checkpoint : Path, optional
-        Where the run is kept meanwhile, so that a stopped one goes on.
 
     Returns
     -------
@@ -98,28 +69,15 @@ def fit(
         For an unknown name, no pairs, or features of different widths.
     """
     if name not in FEATURE_METHODS:
-        mend = f"choose one of {', '.join(FEATURE_METHODS)}"
-        raise InputError(Problem(f"is {name!r}", mend, variable="model"))
+        raise fault(f"is {name!r}", f"choose one of {', '.join(FEATURE_METHODS)}", variable="model")
     for what, each in (("pairs", pairs), ("held_out", held_out)):
         if not len(each):
-            raise InputError(Problem("holds no pair", "give some", variable=what))
+            raise fault("holds no pair", "give some", variable=what)
     if pairs.width != held_out.width:
-        raise InputError(
-            Problem(
-                f"has features of width {held_out.width}, the training pairs of {pairs.width}",
-                "read both with the same base model",
-                variable="held_out",
-            )
-        )
+        what = f"has features of width {held_out.width}, the training pairs of {pairs.width}"
+        raise fault(what, "read both with the same base model", variable="held_out")
     method = FEATURE_METHODS[name]
-    return method.fit(
-        pairs,
-        held_out,
-        options or method.options(),
-        seed=seed,
-        report=report,
-        checkpoint=checkpoint,
-    )
+    return method.fit(Task(pairs, held_out, options or method.options(), **run))
 
 
 def adapt_user(head: RewardHead, user: str, pairs: PairFeatures) -> RewardHead:
@@ -144,8 +102,12 @@ def adapt_user(head: RewardHead, user: str, pairs: PairFeatures) -> RewardHead:
     """
     others = sorted(set(pairs.users) - {user})
     if others:
-        raise InputError(Problem(f"holds pairs of {others[0]!r}", f"give pairs of {user!r} alone"))
-    return _ADAPTERS[head.kind](head, user, pairs)
+        raise fault(f"holds pairs of {others[0]!r}", f"give pairs of {user!r} alone")
+    if not len(pairs) or not isinstance(head, UserTableHead):
+        return head
+    if isinstance(head, VplHead):
+        return head.with_rows({user: vpl.infer_row(head, pairs)})
+    return head.with_rows({user: adapt_row(head, pairs, penalty=head.penalty)})
 
 
 def adapt_users(head: RewardHead, pairs: PairFeatures) -> RewardHead:

@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preflamp_backend.options import OptionReader, check_options
+from preflamp_backend.options import OptionReader, Options, at_least, distinct, option
 from preflamp_backend.study.methods import Method
 from preflamp_backend.study.study import Study, read_study
 from preflamp_backend.training_study.feature_methods import FEATURE_METHODS
 from preflamp_backend.training_study.token_methods import TOKEN_METHODS
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["Training", "TrainingPlan", "TrainingSetup", "read_training"]
-
 
 @dataclass(frozen=True)
-class TrainingSetup:
+class TrainingSetup(Options):
     """The ``[training]`` table.
 
     Parameters
@@ -47,23 +45,11 @@ class TrainingSetup:
     data: str
     held_out: str = ""
     adapt: str = ""
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = option((), distinct, "take distinct numbers from 0")
     features: str = "features"
-    prefixes: int = 0
-    batch_tokens: int = 8192
-    held_out_share: float = 0.1
-
-    def __post_init__(self) -> None:
-        distinct = len(set(self.seeds)) == len(self.seeds)
-        check_options(
-            self,
-            {
-                "seeds": (distinct and min(self.seeds, default=0) >= 0, "distinct numbers from 0"),
-                "prefixes": (self.prefixes >= 0, "0 or more"),
-                "batch_tokens": (self.batch_tokens >= 1, "at least 1"),
-                "held_out_share": (0 < self.held_out_share < 1, "a share between 0 and 1"),
-            },
-        )
+    prefixes: int = at_least(0, 0)
+    batch_tokens: int = at_least(1, 8192)
+    held_out_share: float = option(0.1, lambda share: 0 < share < 1, "take a share between 0 and 1")
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,6 @@ from preflamp_backend.study.methods import Kind, Method
 from preflamp_backend.training.loop import Report, TrainingOptions
 from preflamp_backend.training.token_pairs import is_trained, key_of
 
-__all__ = ["TOKEN_METHODS", "TokenMethod"]
-
 
 @dataclass(frozen=True)
 class TokenMethod:

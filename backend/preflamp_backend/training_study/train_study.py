@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from preflamp_backend.data import Example, read_examples
+from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors
 from preflamp_backend.files.text import code_hash
 from preflamp_backend.models.heads.head import save_head
@@ -33,8 +34,6 @@ from preflamp_backend.training_study.feature_methods import (
 from preflamp_backend.training_study.plan import Training, TrainingPlan
 from preflamp_backend.training_study.token_methods import TOKEN_METHODS
 from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Job", "Progress", "Trainer", "Work"]
 
 _LONGEST_NAME = 255
 """Bytes that the usual file systems allow a name."""
@@ -310,9 +309,7 @@ def _read_work(plan: TrainingPlan) -> Work:
         )
         notes += [f"{file}: {note}" for note in dropped]
         if file and not parts[name]:
-            raise InputError(
-                Problem("holds no usable pair", "give chosen and rejected", study.located(file))
-            )
+            raise fault("holds no usable pair", "give chosen and rejected", study.located(file))
     if not setup.held_out:
         rows = parts["data"]
         kept, away = split_off([each.user for each in rows], setup.held_out_share, seed=0)

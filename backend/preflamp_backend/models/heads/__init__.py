@@ -5,6 +5,5 @@ Importing the package enters every kind into
 """
 
 from preflamp_backend.models.heads import linear as linear
-from preflamp_backend.models.heads import low_rank as low_rank
 from preflamp_backend.models.heads import pal as pal
 from preflamp_backend.models.heads import vpl as vpl

@@ -12,15 +12,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors, write_tensors
 from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["EVERY_USER", "HEADS", "BatchRewards", "RewardHead", "load_head", "save_head"]
 
 EVERY_USER = ""
 """Name of the row that serves users without a row of their own."""
@@ -45,11 +44,14 @@ class RewardHead(nn.Module, ABC):
     ----------
     kind : str
         Names the class in a file.
+    shape : tuple of str
+        Attributes that :meth:`config` writes.
     reads_prompt : bool
         Whether :meth:`forward` looks at ``prompt``.
     """
 
     kind: ClassVar[str] = ""
+    shape: ClassVar[tuple[str, ...]] = ("width",)
     reads_prompt: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -60,11 +62,9 @@ class RewardHead(nn.Module, ABC):
     def __init__(self, users: Sequence[str], width: int) -> None:
         super().__init__()
         if not users or len(set(users)) < len(users):
-            raise InputError(
-                Problem("are none, or named twice", "name each user once", variable="users")
-            )
+            raise fault("are none, or named twice", "name each user once", variable="users")
         if width < 1:
-            raise InputError(Problem(f"is {width}", "take at least 1", variable="width"))
+            raise fault(f"is {width}", "take at least 1", variable="width")
         self.users = tuple(users)
         self.width = width
         self._row_of = {user: row for row, user in enumerate(users)}
@@ -113,9 +113,9 @@ class RewardHead(nn.Module, ABC):
         """
         return None
 
-    @abstractmethod
     def config(self) -> Config:
         """Keyword arguments beside ``users`` that build a head of the same shape again."""
+        return {name: getattr(self, name) for name in self.shape}
 
     def rows_of(self, users: Sequence[str]) -> Tensor:
         """Row of each user; the row ``""`` for those who have none.
@@ -136,12 +136,10 @@ class RewardHead(nn.Module, ABC):
         fallback = self._row_of.get(EVERY_USER)
         found = [self._row_of.get(user, fallback) for user in users]
         if None in found:
-            raise InputError(
-                Problem(
-                    f"has no row for user {users[found.index(None)]!r}",
-                    "adapt it to this user, or give it a row for everybody (an empty user name)",
-                    variable="user",
-                )
+            raise fault(
+                f"has no row for user {users[found.index(None)]!r}",
+                "adapt it to this user, or give it a row for everybody (an empty user name)",
+                variable="user",
             )
         device = next((each.device for each in chain(self.parameters(), self.buffers())), None)
         return torch.tensor(found, dtype=torch.int64, device=device)
@@ -209,7 +207,72 @@ def _known() -> str:
 
 
 def _fault(path: str | Path, what: str, mend: str) -> InputError:
-    return InputError(Problem(what, mend, str(path)))
+    return fault(what, mend, str(path))
+
+
+class UserTableHead(RewardHead):
+    """A head whose users differ in a row of a table and in nothing else.
+
+    Parameters
+    ----------
+    users : sequence of str
+    width : int
+    parameters : int
+        Numbers a user.
+
+    Attributes
+    ----------
+    user : Parameter, (users, parameters)
+    """
+
+    def __init__(self, users: Sequence[str], width: int, parameters: int) -> None:
+        super().__init__(users, width)
+        self.user = nn.Parameter(torch.zeros(len(users), parameters))
+
+    def for_users(self, rows: Tensor) -> Tensor:
+        """Rows of the table: (n,) to (n, parameters)."""
+        return self.user[rows]
+
+    @abstractmethod
+    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
+        """What is the same for all users.
+
+        Parameters
+        ----------
+        hidden : Tensor, (rows, n, width)
+        prompt : Tensor, (rows, width)
+
+        Returns
+        -------
+        tuple of Tensor, (rows, …)
+        """
+
+    @abstractmethod
+    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
+        """Rewards, (rows, n), of what is shared and the users' parameters, (rows, p)."""
+
+    def forward(self, hidden: Tensor, user: Tensor, prompt: Tensor) -> Tensor:
+        """Rewards of hidden states, (rows, n)."""
+        return self.personal(self.shared(hidden, prompt), user)
+
+    def with_rows(self, rows: Mapping[str, Tensor]) -> Self:
+        """Return the head with rows for more users, or other rows for some that it knows.
+
+        Parameters
+        ----------
+        rows : mapping of str to Tensor, (parameters,)
+
+        Returns
+        -------
+        UserTableHead
+            Of the same class; this one stays as it is.
+        """
+        table = {user: self.user.detach()[row] for row, user in enumerate(self.users)}
+        table |= {user: row.detach() for user, row in rows.items()}
+        config: dict[str, Any] = self.config()
+        head = type(self)(users=tuple(table), **config)
+        head.load_state_dict({**self.state_dict(), "user": torch.stack(list(table.values()))})
+        return head.eval().requires_grad_(False)
 
 
 class BatchRewards:

@@ -1,20 +1,20 @@
 """Linear rewards: r_u(x, y) = w_uᵀ e + b_u, e the hidden state at the end of (x, y).
 
-The form of Bradley–Terry reward models, and what LoRe and PReF are for a given user.
+The form of Bradley–Terry reward models; LoRe and PReF, whose weights are mixed from a few that all
+users share, are linear for a given user.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from preflamp_backend.models.heads.head import EVERY_USER, Config, RewardHead
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["LinearHead"]
+from preflamp_backend.faults import fault
+from preflamp_backend.models.heads.head import EVERY_USER, RewardHead, UserTableHead
 
 
 class LinearHead(RewardHead):
@@ -61,12 +61,9 @@ class LinearHead(RewardHead):
             If the shapes do not fit one another.
         """
         if weight.ndim != 2 or not len(users) == len(weight) == bias.numel():
-            raise InputError(
-                Problem(
-                    f"has weight {tuple(weight.shape)}, bias {tuple(bias.shape)}, "
-                    f"{len(users)} users",
-                    "give weight (users, width), bias (users,) and a name for each user",
-                )
+            raise fault(
+                f"has weight {tuple(weight.shape)}, bias {tuple(bias.shape)}, {len(users)} users",
+                "give weight (users, width), bias (users,) and a name for each user",
             )
         head = cls(users, weight.shape[1])
         with torch.no_grad():
@@ -87,6 +84,64 @@ class LinearHead(RewardHead):
         """Split the user's parameters into weight and bias."""
         return user[:, :-1], user[:, -1]
 
-    def config(self) -> Config:
-        """Width alone."""
-        return {"width": self.width}
+
+class _LowRankHead(UserTableHead):
+    """A few rewards eᵀV that all users share, each weighed by the user's own numbers.
+
+    Parameters
+    ----------
+    users : sequence of str
+    width, rank : int
+    penalty : float
+        For new users.
+
+    Attributes
+    ----------
+    basis : Parameter, (width, rank)
+        V.
+    user : Parameter, (users, rank)
+    """
+
+    shape: ClassVar[tuple[str, ...]] = ("width", "rank", "penalty")
+
+    def __init__(self, users: Sequence[str], width: int, rank: int, penalty: float) -> None:
+        super().__init__(users, width, rank)
+        self.rank = rank
+        self.penalty = penalty
+        self.basis = nn.Parameter(torch.zeros(width, rank))
+
+    @abstractmethod
+    def weights(self, user: Tensor) -> Tensor:
+        """Weights of the shared rewards, of the users' numbers: (rows, rank) both."""
+
+    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
+        """Return eᵀV, (rows, n, rank)."""
+        return (hidden @ self.basis,)
+
+    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
+        """Weigh the shared rewards."""
+        return (shared[0] @ self.weights(user)[..., None])[..., 0]
+
+    def as_linear(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """V times the weights, no bias."""
+        return self.weights(user) @ self.basis.T, user.new_zeros(len(user))
+
+
+class LoreHead(_LowRankHead):
+    """LoRe: the shared rewards, mixed by softmax(w_u)."""
+
+    kind: ClassVar[str] = "lore"
+
+    def weights(self, user: Tensor) -> Tensor:
+        """Return softmax(w_u)."""
+        return user.softmax(-1)
+
+
+class PrefHead(_LowRankHead):
+    """PReF: the shared rewards Φe, weighed by u_u; the basis is Φ transposed."""
+
+    kind: ClassVar[str] = "pref"
+
+    def weights(self, user: Tensor) -> Tensor:
+        """Return u_u as it is."""
+        return user

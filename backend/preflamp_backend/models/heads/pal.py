@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from preflamp_backend.models.heads.head import Config
-from preflamp_backend.models.heads.user_table import UserTableHead
-from preflamp_backend.training.pairs import PairFeatures
-from preflamp_backend.training.user_rows import Scaling
-
-__all__ = ["PalAHead", "PalBHead"]
+from preflamp_backend.models.heads.head import UserTableHead
 
 
 class _PalHead(UserTableHead):
@@ -27,6 +22,7 @@ class _PalHead(UserTableHead):
         For new users.
     """
 
+    shape: ClassVar[tuple[str, ...]] = ("width", "prototypes", "dimension", "penalty")
     centre: Tensor
     scale: Tensor
 
@@ -42,31 +38,10 @@ class _PalHead(UserTableHead):
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
 
-    def config(self) -> Config:
-        """Shape and penalty."""
-        return {
-            "width": self.width,
-            "prototypes": self.prototypes,
-            "dimension": self.dimension,
-            "penalty": self.penalty,
-        }
-
     def mapped(self, hidden: Tensor) -> Tensor:
         """Return f(e), (…, dimension)."""
         found: Tensor = self.f((hidden - self.centre) / self.scale)
         return found
-
-    def start(self, pairs: PairFeatures, generator: torch.Generator) -> None:
-        """Set scales from pairs and draw the parameters."""
-        scaling = Scaling.of_pairs(pairs)
-        self.centre.copy_(scaling.centre)
-        self.scale.copy_(scaling.scale)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                bound = module.in_features**-0.5
-                module.weight.uniform_(-bound, bound, generator=generator)
-                module.bias.zero_()
-        self.user.normal_(0, 0.1, generator=generator)
 
 
 class PalAHead(_PalHead):
@@ -80,11 +55,9 @@ class PalAHead(_PalHead):
 
     kind: ClassVar[str] = "pal-a"
 
-    def __init__(
-        self, users: Sequence[str], width: int, prototypes: int, dimension: int, penalty: float
-    ) -> None:
-        super().__init__(users, width, prototypes, dimension, penalty)
-        self.points = nn.Parameter(torch.zeros(prototypes, dimension))
+    def __init__(self, users: Sequence[str], **shape: Any) -> None:
+        super().__init__(users, **shape)
+        self.points = nn.Parameter(torch.zeros(self.prototypes, self.dimension))
 
     def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
         """Return f(e)."""
@@ -96,11 +69,6 @@ class PalAHead(_PalHead):
         squared = (shared[0] - ideal[:, None]).square().sum(-1)
         # The root has no slope at 0.
         return -self.log_scale.exp() * (squared + 1e-12).sqrt()
-
-    def start(self, pairs: PairFeatures, generator: torch.Generator) -> None:
-        """Draw the prototypes too."""
-        super().start(pairs, generator)
-        self.points.normal_(generator=generator)
 
 
 class PalBHead(_PalHead):
@@ -116,13 +84,12 @@ class PalBHead(_PalHead):
     prompt_centre: Tensor
     prompt_scale: Tensor
 
-    def __init__(
-        self, users: Sequence[str], width: int, prototypes: int, dimension: int, penalty: float
-    ) -> None:
-        super().__init__(users, width, prototypes, dimension, penalty)
-        self.g = nn.ModuleList(_perceptron(width, dimension) for _ in range(prototypes))
-        self.register_buffer("prompt_centre", torch.zeros(width))
-        self.register_buffer("prompt_scale", torch.ones(width))
+    def __init__(self, users: Sequence[str], **shape: Any) -> None:
+        super().__init__(users, **shape)
+        each = range(self.prototypes)
+        self.g = nn.ModuleList(_perceptron(self.width, self.dimension) for _ in each)
+        self.register_buffer("prompt_centre", torch.zeros(self.width))
+        self.register_buffer("prompt_scale", torch.ones(self.width))
 
     def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
         """Return f(e), and g_k(x) for every k, (rows, prototypes, dimension)."""
@@ -135,13 +102,6 @@ class PalBHead(_PalHead):
         ideal = (user.softmax(-1)[:, None] @ directions)[:, 0]
         cosine = torch.cosine_similarity(mapped, ideal[:, None], dim=-1)
         return self.log_scale.exp() * cosine
-
-    def start(self, pairs: PairFeatures, generator: torch.Generator) -> None:
-        """Set the scales of prompts too."""
-        super().start(pairs, generator)
-        scaling = Scaling.of(pairs.prompt)
-        self.prompt_centre.copy_(scaling.centre)
-        self.prompt_scale.copy_(scaling.scale)
 
 
 def _perceptron(width: int, dimension: int) -> nn.Sequential:

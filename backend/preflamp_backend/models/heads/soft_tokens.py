@@ -12,10 +12,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from preflamp_backend.faults import fault
 from preflamp_backend.models.heads.head import EVERY_USER
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["SoftTokens"]
 
 
 class SoftTokens(nn.Module):
@@ -47,18 +45,14 @@ class SoftTokens(nn.Module):
     ) -> None:
         super().__init__()
         if EVERY_USER not in users or len(users) != len(soft) or soft.ndim != 3:
-            raise InputError(
-                Problem(
-                    f"holds soft tokens {tuple(soft.shape)} for {len(users)} users",
-                    "give (users, tokens, width), a name for each user, and a generic user ''",
-                )
+            raise fault(
+                f"holds soft tokens {tuple(soft.shape)} for {len(users)} users",
+                "give (users, tokens, width), a name for each user, and a generic user ''",
             )
         if soft.shape[-1] != words.embedding_dim:
-            raise InputError(
-                Problem(
-                    f"holds soft tokens of width {soft.shape[-1]}, not of {words.embedding_dim}",
-                    "train them on this model",
-                )
+            raise fault(
+                f"holds soft tokens of width {soft.shape[-1]}, not of {words.embedding_dim}",
+                "train them on this model",
             )
         self.words = words
         self.rate = rate

@@ -9,10 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from preflamp_backend.models.heads.head import Config
-from preflamp_backend.models.heads.user_table import UserTableHead
-
-__all__ = ["VplHead"]
+from preflamp_backend.models.heads.head import UserTableHead
 
 
 class VplHead(UserTableHead):
@@ -30,6 +27,7 @@ class VplHead(UserTableHead):
     """
 
     kind: ClassVar[str] = "vpl"
+    shape: ClassVar[tuple[str, ...]] = ("width", "latent", "hidden", "context")
     centre: Tensor
     scale: Tensor
 
@@ -55,15 +53,6 @@ class VplHead(UserTableHead):
         )
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
-
-    def config(self) -> Config:
-        """Shape."""
-        return {
-            "width": self.width,
-            "latent": self.latent,
-            "hidden": self.hidden,
-            "context": self.context,
-        }
 
     def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
         """Return the part of the first layer that reads e, (rows, n, hidden)."""
