@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 
 from preflamp_stats.errors import InputError, Problem
 
@@ -23,3 +24,8 @@ def naming(named: Callable[[Problem], Problem]) -> Iterator[None]:
     except InputError as error:
         found = [named(each) if isinstance(each, Problem) else each for each in error.problems]
         raise InputError(found) from error
+
+
+def in_example(id: str) -> AbstractContextManager[None]:
+    """Name the example in whatever goes wrong meanwhile."""
+    return naming(lambda problem: replace(problem, variable=f"example {id}"))

@@ -1,11 +1,15 @@
-"""The choices of decoding, checked once and recorded with every generation."""
+"""What is asked of decoding, checked once and recorded, and what it gives."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from preflamp_backend.options import Check, Options, at_least
+from preflamp_backend.prompts.encoding import Encoding
+
+Ids = Sequence[int]
 
 Strategy = Literal["plain", "guided", "best-of-n"]
 
@@ -46,3 +50,63 @@ class DecodingOptions(Options):
         """Samples of best-of-n must differ."""
         alike = self.strategy == "best-of-n" and self.n > 1 and self.temperature == 0
         return (("temperature", not alike, "take 1.0: at 0 all n samples are alike"),)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A prompt to answer.
+
+    Parameters
+    ----------
+    key : str
+        Names the example and the method; with the seed it fixes every random number.
+    prompt : Encoding
+        As the base model reads it.
+    user : str
+        Whose reward heads are meant.
+    reward_text : str, optional
+        The prompt as text for a reward model with a backbone of its own.
+    reward_prompt : Encoding, optional
+        The prompt as that reward model reads it.
+    """
+
+    key: str
+    prompt: Encoding
+    user: str = ""
+    reward_text: str = ""
+    reward_prompt: Encoding | None = None
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A response that was written.
+
+    Attributes
+    ----------
+    ids : tuple of int
+        Without the end-of-sequence token.
+    text : str
+    stop : {"eos", "length", "context"}
+    logprob : float
+        log π of the ids under the base model, nats, as
+        :func:`preflamp_backend.scoring.score.score` counts them.
+    reward : float
+        NaN without a reward model and for an empty response.
+    """
+
+    ids: tuple[int, ...]
+    text: str
+    stop: str
+    logprob: float
+    reward: float
+
+
+@dataclass(frozen=True)
+class Written:
+    """Ids of a generation without the end-of-sequence token, and why it stopped.
+
+    ``stop`` is ``eos``, ``length`` (max_new_tokens) or ``context`` (the model can see no further).
+    """
+
+    ids: tuple[int, ...]
+    stop: str

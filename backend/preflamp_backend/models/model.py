@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from preflamp_backend.models.heads.head import BatchRewards, RewardHead
 from preflamp_backend.models.heads.soft_tokens import SoftTokens
-from preflamp_backend.models.trees import SlotCache, chain_mask
+from preflamp_backend.models.trees import SlotCache
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,38 +68,6 @@ class Backbone:
         )
         states: Tensor = output.last_hidden_state
         return states
-
-    def branch(self, cache: SlotCache, chains: Tensor, seen: Tensor, start: Tensor) -> Tensor:
-        """Hidden states of chains of tokens hung off what the cache holds, side by side.
-
-        Parameters
-        ----------
-        cache : SlotCache
-            Keeps what was written only if told to.
-        chains : Tensor, (rows, chains, length), int64
-            Token ids.
-        seen : Tensor, (rows, chains, cached), bool
-            The cached slots that each chain continues.
-        start : Tensor, (rows, chains), int64
-            Position of each chain's first token.
-
-        Returns
-        -------
-        Tensor, (rows, chains, length, width)
-        """
-        rows, count, length = chains.shape
-        steps = torch.arange(length, device=chains.device)
-        own = chain_mask(count, length, chains.device)
-        mask = torch.cat(
-            [
-                seen.repeat_interleave(length, 1) if length > 1 else seen,
-                own.expand(rows, -1, -1),
-            ],
-            -1,
-        )
-        positions = (start[:, :, None] + steps).flatten(1)
-        hidden = self.hidden(chains.flatten(1), positions, mask, cache)
-        return hidden.view(rows, count, length, -1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -142,6 +142,30 @@ def chain_mask(chains: int, length: int, device: torch.device | str = "cpu") -> 
     return mask.bool()
 
 
+def hang(chains: Tensor, seen: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions and mask of chains of tokens hung off what a cache holds, side by side.
+
+    Parameters
+    ----------
+    chains : Tensor, (rows, chains, length), int64
+        Token ids.
+    seen : Tensor, (rows, chains, cached), bool
+        The cached slots that each chain continues.
+    start : Tensor, (rows, chains), int64
+        Position of each chain's first token.
+
+    Returns
+    -------
+    positions : Tensor, (rows, chains * length), int64
+    mask : Tensor, (rows, chains * length, cached + chains * length), bool
+    """
+    rows, count, length = chains.shape
+    own = chain_mask(count, length, chains.device).expand(rows, -1, -1)
+    each = seen.repeat_interleave(length, 1) if length > 1 else seen
+    steps = torch.arange(length, device=chains.device)
+    return (start[:, :, None] + steps).flatten(1), torch.cat([each, own], -1)
+
+
 class SlotCache(Cache):
     """Keys and values in slots reserved once: writing a step copies nothing that came before.
 

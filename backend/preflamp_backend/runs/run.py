@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,28 +12,29 @@ import torch
 import xarray as xr
 
 from preflamp_backend.data import Example, candidate_names, read_examples
-from preflamp_backend.decoding.decode import Request, decode
-from preflamp_backend.faults import fault
+from preflamp_backend.decoding.decode import decode
+from preflamp_backend.decoding.options import Request
+from preflamp_backend.faults import fault, in_example
 from preflamp_backend.models.model import HeadReward, LanguageModel, RewardModel
 from preflamp_backend.models.sources import ModelSource
 from preflamp_backend.prompts.encoding import encode_prompt, suffix_ids
 from preflamp_backend.prompts.in_context import build_prompt
-from preflamp_backend.runs.arrays import generation_arrays
-from preflamp_backend.runs.assemble import assemble
-from preflamp_backend.runs.cluster import Cluster, _client
-from preflamp_backend.runs.loaded import language_model, reward_model
-from preflamp_backend.runs.prompts import counter_of, naming, reward_prompt, reward_text
+from preflamp_backend.runs.arrays import assemble, generation_arrays
+from preflamp_backend.runs.cluster import Cluster, run_on_cluster
+from preflamp_backend.runs.models import (
+    counter_of,
+    language_model,
+    reward_model,
+    reward_prompt,
+    reward_text,
+)
 from preflamp_backend.runs.scores import score_base, score_judge, score_reward
 from preflamp_backend.runs.shards import Shard, is_done, plan, write_manifest
-from preflamp_backend.study.study import Method, Study
+from preflamp_backend.study.methods import Method
+from preflamp_backend.study.study import Study
 from preflamp_stats.io.files import write_results
 
 Report = Callable[[Shard], None]
-
-_LOG = logging.getLogger(__name__)
-
-_ATTEMPTS = 3
-"""Times that shards are sent to a cluster that drops them."""
 
 
 @dataclass(frozen=True)
@@ -108,18 +107,24 @@ def run_study(
     InputError
         For input that cannot be scored, a full disk, or an example that does not fit the memory.
     """
-    folder = planned.folder
+    study, examples, folder = planned.study, planned.examples, planned.folder
     try:
         folder.mkdir(exist_ok=True)
-        write_manifest(folder, planned.study, planned.shards, planned.examples)
+        write_manifest(folder, study, planned.shards, examples)
     except OSError as error:
-        raise fault(
-            f"cannot be written ({error})", "free space or name another file", str(folder)
-        ) from error
+        mend = "free space or name another file"
+        raise fault(f"cannot be written ({error})", mend, folder) from error
     report = report or (lambda shard: None)
-    for shard in _done(planned, planned.pending(), cluster or Cluster()):
+    pending = planned.pending()
+    if cluster and (cluster.workers or cluster.address):
+        for shard in run_on_cluster(cluster, run_shard, study, pending, examples, folder):
+            report(shard)
+        pending = []
+    for shard in pending:
+        ds = compute_shard(study, shard, examples[shard.dataset])
+        write_results(ds, folder / shard.file_name)
         report(shard)
-    tree = assemble(planned.study, planned.examples, planned.shards, folder)
+    tree = assemble(study, examples, planned.shards, folder)
     write_results(tree, planned.out)
     return [note for group in tree.children.values() for note in _notes(group.name or "", group)]
 
@@ -129,80 +134,6 @@ def run_shard(study: Study, shard: Shard, examples: Sequence[Example], folder: P
     if not is_done(folder, shard):
         write_results(compute_shard(study, shard, examples), folder / shard.file_name)
     return shard
-
-
-def _done(planned: Plan, pending: list[Shard], cluster: Cluster) -> Iterator[Shard]:
-    """Shards as they are done."""
-    study, folder = planned.study, planned.folder
-    if not cluster.workers and not cluster.address:
-        for shard in pending:
-            yield run_shard(study, shard, planned.examples[shard.dataset], folder)
-        return
-    try:
-        from distributed import as_completed
-    except ImportError as error:
-        raise fault(
-            "needs dask", "pip install 'preflamp-stats[dask]'", variable="--workers"
-        ) from error
-    left = {shard.key: shard for shard in pending}
-    with _client(cluster) as client:
-        for attempt in range(_ATTEMPTS):
-            # Examples go to the workers once; a shard's task then names them only.
-            examples = {
-                name: client.scatter(rows, hash=False, broadcast=True)
-                for name, rows in planned.examples.items()
-            }
-            futures = [
-                client.submit(
-                    _run_on_worker,
-                    study,
-                    shard,
-                    examples[shard.dataset],
-                    folder.resolve(),
-                    key=f"{shard.key}-{attempt}",
-                    pure=False,
-                )
-                for shard in left.values()
-            ]
-            try:
-                for future in as_completed(futures):
-                    shard = future.result()
-                    del left[shard.key]
-                    yield shard
-                return
-            except CancelledError:
-                # The examples went with the workers that held them, or the scheduler lost touch.
-                _LOG.warning("the cluster dropped %d shards; sending them anew", len(left))
-    raise fault(
-        f"dropped {len(left)} shards {_ATTEMPTS} times",
-        "run again to go on with what is missing, with fewer workers if memory is short",
-        variable=cluster.address or f"--workers {cluster.workers}",
-    )
-
-
-def _run_on_worker(study: Study, shard: Shard, examples: Sequence[Example], folder: Path) -> Shard:
-    """Run a shard on the worker's own GPU, where there are any."""
-    from distributed import get_worker
-
-    if torch.cuda.is_available():
-        name = str(get_worker().name)
-        number = int(name) if name.isdecimal() else 0
-        torch.cuda.set_device(number % torch.cuda.device_count())
-    return run_shard(study, shard, examples, folder)
-
-
-def _notes(dataset: str, group: Any) -> Iterator[str]:
-    """Say what was flagged in the file, in words and numbers."""
-    said = {
-        "prompt_overlong": "prompts were cut to fit the model's context",
-        "generation_overlong": "prompts were cut to leave room for a generation",
-        "reward_overlong": "prompts were cut to fit the reward model's context",
-        "boundary_differs": "examples tokenise otherwise when prompt and response are one text",
-    }
-    for name, what in said.items():
-        if name in group and (count := int(np.sum(group[name].values))):
-            group_size = group[name].size
-            yield f"{dataset}: {count} of {group_size} {what}"
 
 
 def compute_shard(study: Study, shard: Shard, examples: Sequence[Example]) -> xr.Dataset:
@@ -247,7 +178,7 @@ def _generate(study: Study, shard: Shard, rows: Sequence[Example]) -> xr.Dataset
     reward = reward_model(study, shard.model, method, shard.seed)
     requests, shots = [], []
     for row in rows:
-        with naming(row):
+        with in_example(row.id):
             request, count = _request(study, method, model, reward, row, shard.seed)
         requests.append(request)
         shots.append(count)
@@ -287,3 +218,17 @@ def _request(
     suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
     their_prompt = reward_prompt(reward, method, theirs, row, room + len(suffix))
     return Request(key, prompt, row.user, theirs, their_prompt), shots
+
+
+def _notes(dataset: str, group: Any) -> Iterator[str]:
+    """Say what was flagged in the file, in words and numbers."""
+    said = {
+        "prompt_overlong": "prompts were cut to fit the model's context",
+        "generation_overlong": "prompts were cut to leave room for a generation",
+        "reward_overlong": "prompts were cut to fit the reward model's context",
+        "boundary_differs": "examples tokenise otherwise when prompt and response are one text",
+    }
+    for name, what in said.items():
+        if name in group and (count := int(np.sum(group[name].values))):
+            group_size = group[name].size
+            yield f"{dataset}: {count} of {group_size} {what}"

@@ -9,19 +9,21 @@ import numpy as np
 import xarray as xr
 
 from preflamp_backend.data import Example, read_examples
-from preflamp_backend.faults import fault
+from preflamp_backend.faults import fault, in_example
 from preflamp_backend.models.loading import context_length
 from preflamp_backend.models.model import HeadReward, RewardModel
 from preflamp_backend.models.sources import load_config, load_tokenizer, same_vocabulary
-from preflamp_backend.prompts.encoding import Encoding, encode, suffix_ids
+from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode, suffix_ids
 from preflamp_backend.rewards.baselines import add_baselines
 from preflamp_backend.rewards.judge import ask, evidence_of, judge, write_personas
 from preflamp_backend.runs.arrays import base_arrays, judge_arrays, reward_arrays
-from preflamp_backend.runs.loaded import head_label, heads_of, language_model, reward_model
-from preflamp_backend.runs.prompts import (
+from preflamp_backend.runs.models import (
     encodings_of,
+    head_label,
+    heads_of,
     joint_prompt,
-    naming,
+    language_model,
+    reward_model,
     reward_prompt,
     reward_text,
 )
@@ -40,7 +42,8 @@ def score_base(
     seeds = study.reward_seeds
     heads = heads_of(study, shard.model, methods, seeds) if methods else None
     suffix = suffix_ids(model.tokenizer, study.prompt) if heads else ()
-    encodings = encodings_of(model.tokenizer, model.backbone.context, study, rows, len(suffix))
+    context = model.backbone.context
+    encodings = encodings_of(model.tokenizer, rows, study.prompt, context=context, room=len(suffix))
     users = [row.user for row in rows]
     found = score(model, encodings, heads=heads, users=users, suffix=suffix, options=study.scoring)
     bases = [[base for base, _ in row] for row in found]
@@ -86,8 +89,9 @@ def score_reward(
     shared = same_vocabulary(tokenizer, backbone.tokenizer)
     base: list[list[BaseScores]] | None = None
     if shared:
-        ours = encodings_of(tokenizer, _context(study, shard), study, rows, 0)
-        theirs = _over_same_tokens(study, method, reward, rows, ours, len(suffix))
+        context = context_length(load_config(source))
+        ours = encodings_of(tokenizer, rows, study.prompt, context=context, room=0)
+        theirs = _over_same_tokens(study.prompt, method, reward, rows, ours, len(suffix))
         if study.scoring.weights or method.relative:
             found = score(language_model(source), ours, options=study.scoring)
             base = [[each for each, _ in row] for row in found]
@@ -105,24 +109,20 @@ def score_reward(
 
 
 def _over_own_tokens(
-    method: Method, reward: RewardModel, rows: Sequence[Example], suffix: int
+    method: Method, reward: RewardModel, rows: Sequence[Example], room: int
 ) -> list[Encoding]:
     """Ids for a reward model whose tokenizer is another than the base model's."""
-    backbone = reward.backbone
+    tokenizer, context = reward.backbone.tokenizer, reward.backbone.context
     encodings = []
     for row in rows:
-        with naming(row):
-            text = reward_text(method, row, backbone.tokenizer)
-            said = list(row.candidates.values())
-            context = backbone.context
-            encodings.append(
-                encode(backbone.tokenizer, text, said, method.form, context=context, room=suffix)
-            )
+        with in_example(row.id):
+            text, said = reward_text(method, row, tokenizer), list(row.candidates.values())
+            encodings.append(encode(tokenizer, text, said, method.form, context=context, room=room))
     return encodings
 
 
 def _over_same_tokens(
-    study: Study,
+    form: PromptFormat,
     method: Method,
     reward: RewardModel,
     rows: Sequence[Example],
@@ -130,23 +130,18 @@ def _over_same_tokens(
     suffix: int,
 ) -> list[Encoding]:
     """Ids for a reward model that shares the base model's tokenizer: the same continuations."""
-    joint = study.prompt.boundary == "joint"
     encodings = []
     for row, encoding in zip(rows, ours, strict=True):
-        with naming(row):
+        with in_example(row.id):
             text = reward_text(method, row, reward.backbone.tokenizer)
-            if joint:
+            if form.boundary == "joint":
                 # Where a joint tokenisation cuts depends on the prompt, so it must be the same one.
-                if text != row.prompt or replace(method.form, suffix="none") != replace(
-                    study.prompt, suffix="none"
-                ):
-                    raise fault(
-                        f"is joint, but {method.name!r} reads a prompt of its own",
-                        "set boundary = 'split', or give it the study's template",
-                        variable="prompt.boundary",
-                    )
-                said = list(row.candidates.values())
-                prompt = joint_prompt(reward, method, row, said, suffix)
+                same = replace(method.form, suffix="none") == replace(form, suffix="none")
+                if text != row.prompt or not same:
+                    what = f"is joint, but {method.name!r} reads a prompt of its own"
+                    mend = "set boundary = 'split', or give it the study's template"
+                    raise fault(what, mend, variable="prompt.boundary")
+                prompt = joint_prompt(reward, method, row, list(row.candidates.values()), suffix)
             else:
                 room = max(map(len, encoding.continuations)) + suffix
                 prompt = reward_prompt(reward, method, text, row, room)
@@ -171,12 +166,7 @@ def score_judge(
     told = [personas[each] for each in evidence]
     found = []
     for row, persona in zip(rows, told, strict=True):
-        with naming(row):
+        with in_example(row.id):
             found.append(ask(model, row, persona, options, method.form))
     judgements = judge(model, found, study.scoring)
     return judge_arrays(judgements, told, method.name, names)
-
-
-def _context(study: Study, shard: Shard) -> int:
-    """Tokens that the base model sees, by its configuration."""
-    return context_length(load_config(study.models[shard.model]))

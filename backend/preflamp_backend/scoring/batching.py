@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -16,18 +17,75 @@ Result = TypeVar("Result")
 _LOG = logging.getLogger(__name__)
 
 
+class Batches:
+    """Places of items, in batches of similar size, the longest first.
+
+    A batch holds at most ``budget`` tokens, padding included, and at most ``most`` items. One that
+    runs out of memory within :meth:`memory` comes again by halves, and so do those that follow.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Tokens of each item.
+    budget : int
+        Tokens a batch.
+    most : int, optional
+        Items a batch.
+
+    Examples
+    --------
+    >>> list(Batches([5, 1, 2], budget=5))
+    [[0], [2, 1]]
+    """
+
+    def __init__(self, sizes: Sequence[int], *, budget: int, most: int | None = None) -> None:
+        self.sizes, self.budget, self.most = sizes, budget, most
+        self.batch: list[int] = []
+        self.failed = False
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = sorted(range(len(self.sizes)), key=lambda i: (-self.sizes[i], i))
+        at = 0
+        while at < len(order):
+            count = max(1, self.budget // max(1, self.sizes[order[at]]))
+            self.batch, self.failed = order[at : at + min(count, self.most or count)], False
+            yield self.batch
+            if not self.failed:
+                at += len(self.batch)
+                continue
+            # Here, where no exception is left whose traceback holds the batch's tensors.
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            self.most = len(self.batch) // 2
+            _LOG.warning("out of memory: going on with batches of at most %d", self.most)
+
+    @contextmanager
+    def memory(self) -> Iterator[None]:
+        """Compute the batch that was given last; note it where the memory does not suffice.
+
+        Raises
+        ------
+        InputError
+            If a single item does not fit.
+        """
+        try:
+            yield
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            if len(self.batch) == 1:
+                what = f"an example of {self.sizes[self.batch[0]]} tokens does not fit the memory"
+                mend = "take a smaller model, a lower-precision dtype or a larger device"
+                raise fault(what, mend) from error
+            self.failed = True
+
+
 def in_batches(
     items: Sequence[Item],
     size: Callable[[Item], int],
     run: Callable[[list[Item]], list[Result]],
     *,
     budget: int,
-    most: int | None = None,
 ) -> list[Result]:
     """Run a function over batches of items of similar size, results in the items' order.
-
-    A batch holds at most ``budget`` tokens, padding included, and at most ``most`` items. Where the
-    device runs out of memory the batch is halved, and so is the budget of those that follow.
 
     Parameters
     ----------
@@ -38,8 +96,6 @@ def in_batches(
         A batch to its results, one an item.
     budget : int
         Tokens a batch.
-    most : int, optional
-        Items a batch.
 
     Returns
     -------
@@ -55,28 +111,9 @@ def in_batches(
     >>> in_batches([[1] * 5, [1], [1, 1]], len, lambda batch: [len(batch)] * len(batch), budget=5)
     [1, 2, 2]
     """
-    longest_first = sorted(range(len(items)), key=lambda i: (-size(items[i]), i))
     results: dict[int, Result] = {}
-    at = 0
-    while at < len(longest_first):
-        count = max(1, budget // max(1, size(items[longest_first[at]])))
-        batch = longest_first[at : at + min(count, most or count)]
-        try:
-            found = run([items[i] for i in batch])
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            if len(batch) == 1:
-                raise fault(
-                    f"an example of {size(items[batch[0]])} tokens does not fit the memory",
-                    "take a smaller model, a lower-precision dtype or a larger device",
-                ) from error
-            # Freed outside this block: the exception's traceback still holds the batch's tensors.
-            found = None
-        if found is None:
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            most = len(batch) // 2
-            _LOG.warning("out of memory: going on with batches of at most %d", most)
-            continue
-        results.update(zip(batch, found, strict=True))
-        at += len(batch)
+    batches = Batches([size(item) for item in items], budget=budget)
+    for batch in batches:
+        with batches.memory():
+            results.update(zip(batch, run([items[i] for i in batch]), strict=True))
     return [results[i] for i in range(len(items))]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from preflamp_backend.models.heads.head import BatchRewards
 from preflamp_backend.models.model import Backbone
-from preflamp_backend.models.trees import SlotCache, pack
+from preflamp_backend.models.trees import SlotCache, hang, pack
 from preflamp_backend.prompts.encoding import Encoding
 
 Item = TypeVar("Item")
@@ -75,8 +75,10 @@ class Forward:
             place = places[:, at : at + step]
             seen = self.packed.mask[rows, after[place]].repeat_interleave(count, 1)
             start = position[place].repeat_interleave(count, 1)
-            hidden = self.backbone.branch(self.cache, chains[place].flatten(1, 2), seen, start)
-            found = rewards_of(hidden[:, :, -1]).unflatten(1, (-1, count))
+            hung = chains[place].flatten(1, 2)
+            where = hang(hung, seen, start)
+            hidden = self.backbone.hidden(hung.flatten(1), *where, self.cache)
+            found = rewards_of(hidden[:, length - 1 :: length]).unflatten(1, (-1, count))
             real = at + torch.arange(place.shape[1], device=row.device) < filled[:, None]
             rewards[place[real]] = found[real]
         return rewards

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from preflamp_backend.data import Example
+from preflamp_backend.faults import in_example
 from preflamp_backend.files.tensors import read_tensors, write_tensors
 from preflamp_backend.files.text import code_hash
 from preflamp_backend.models.model import Backbone
@@ -28,7 +29,6 @@ from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode, su
 from preflamp_backend.scoring.batching import in_batches
 from preflamp_backend.scoring.forward import Forward
 from preflamp_backend.training.pairs import PairFeatures
-from preflamp_stats.errors import InputError, Problem
 
 Report = Callable[[int], None]
 
@@ -168,23 +168,9 @@ def _tree(
 ) -> Encoding:
     """Prompt, with the pair and then pairs of prefixes as branches, each with the suffix."""
     pair = [example.candidates["chosen"], example.candidates["rejected"]]
-    try:
-        whole = encode(
-            backbone.tokenizer,
-            example.prompt,
-            pair,
-            form,
-            context=backbone.context,
-            room=len(suffix),
-        )
-    except InputError as error:
-        raise InputError(
-            [
-                Problem(each.what, each.mend, each.file, f"example {example.id}", each.variable)
-                for each in error.problems
-                if isinstance(each, Problem)
-            ]
-        ) from error
+    tokenizer, context, room = backbone.tokenizer, backbone.context, len(suffix)
+    with in_example(example.id):
+        whole = encode(tokenizer, example.prompt, pair, form, context=context, room=room)
     branches = list(whole.continuations)
     shorter = min(map(len, branches))
     steps = {shorter * step // (prefixes + 1) for step in range(1, prefixes + 1)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -17,9 +18,9 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from preflamp_backend.faults import fault
+from preflamp_backend.faults import fault, naming
 from preflamp_backend.files.tensors import read_tensors, write_tensors
-from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.errors import InputError
 
 EVERY_USER = ""
 """Name of the row that serves users without a row of their own."""
@@ -338,13 +339,5 @@ class BatchRewards:
 
 def _rows(method: str, head: RewardHead, users: Sequence[str]) -> Tensor:
     """Rows of a head's users; whose it is stands in what is wrong with it."""
-    try:
+    with naming(lambda each: replace(each, what=f"the reward model {method!r} {each.what}")):
         return head.rows_of(users)
-    except InputError as error:
-        raise InputError(
-            [
-                Problem(f"the reward model {method!r} {each.what}", each.mend, variable="user")
-                for each in error.problems
-                if isinstance(each, Problem)
-            ]
-        ) from error
