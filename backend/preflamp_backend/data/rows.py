@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from preflamp_backend.faults import fault
+from preflamp_backend.files.text import json_lines, read_json
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.parquet import read_parquet
 
 _MOST_PROBLEMS = 20
+_FORMS = "name JSONL, JSON or Parquet in UTF-8"
 
 
 @dataclass
@@ -81,30 +82,18 @@ def read_rows(
 
 
 def _local(path: Path) -> list[dict[str, Any]]:
-    try:
-        if path.suffix == ".parquet":
-            return _parquet(path)
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise fault(
-            f"cannot be read ({error})", "name JSONL, JSON or Parquet", str(path)
-        ) from error
-    if path.suffix == ".json":
+    if path.suffix == ".parquet":
         try:
-            rows = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise fault(f"is not JSON ({error})", "mend it", str(path)) from error
+            return _parquet(path)
+        except OSError as error:
+            raise fault(f"cannot be read ({error})", _FORMS, path) from error
+    if path.suffix == ".json":
+        rows = read_json(path, _FORMS)
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise fault("is not a list of objects", "give one", str(path))
+            raise fault("is not a list of objects", "give one", path)
         return rows
     faults, rows = Faults(str(path)), []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
+    for number, row in json_lines(path, _FORMS):
         if isinstance(row, dict):
             rows.append(row)
         else:

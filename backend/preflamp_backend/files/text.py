@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import zlib
+from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from preflamp_backend.faults import fault
 from preflamp_stats.io.aside import aside
@@ -46,6 +49,60 @@ def check_unpacked(path: Path) -> None:
                     raise fault(what, mend, str(path))
     except (OSError, EOFError, zlib.error) as error:
         raise fault(f"cannot be read ({error})", "copy or write it again", str(path)) from error
+
+
+def json_lines(path: str | Path, mend: str) -> Iterator[tuple[int, Any]]:
+    """Values of a JSONL file with their line numbers, gzip-compressed or not.
+
+    Parameters
+    ----------
+    path : path
+    mend : str
+        What a file should be that cannot be read.
+
+    Yields
+    ------
+    int, JSON value
+        None for a line that is no JSON; empty lines are passed over.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read as UTF-8.
+    """
+    path = Path(path)
+    check_unpacked(path)
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, parsed(line)
+    except (OSError, UnicodeDecodeError) as error:
+        raise fault(f"cannot be read ({error})", mend, path) from error
+
+
+def read_json(path: str | Path, mend: str) -> Any:
+    """Value of a JSON file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is no JSON in UTF-8.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise fault(f"cannot be read ({error})", "check the path", path) from error
+    except (ValueError, RecursionError) as error:
+        raise fault(f"is not JSON in UTF-8 ({error})", mend, path) from error
+
+
+def parsed(text: str) -> Any:
+    """Value of a JSON text; None where it is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def write_text(path: str | Path, text: str) -> None:

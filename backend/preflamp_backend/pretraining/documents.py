@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
 from preflamp_backend.faults import fault
-from preflamp_backend.files.text import check_unpacked
+from preflamp_backend.files.text import check_unpacked, parsed
 
 _MEND = 'write {"text": "…"} or {"pairs": [["prompt", "response"], …]}'
 
@@ -178,10 +177,7 @@ def _records(file: Any, path: Path, field: str) -> Iterator[Document]:
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
+        record = parsed(line)
         if isinstance(record, dict) and isinstance(record.get(field), str):
             yield Document((("", record[field]),))
         elif isinstance(record, dict) and _are_pairs(record.get("pairs")):

@@ -18,7 +18,7 @@ Source: Li et al. 2024, "Personalized Language Modeling from Personalized Human 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +35,12 @@ from preflamp_backend.models.loading import load_language_model, load_trainable
 from preflamp_backend.models.model import AutoregressiveReward, LanguageModel
 from preflamp_backend.models.sources import ModelSource, identify
 from preflamp_backend.options import Check, above_zero, at_least, option
-from preflamp_backend.prompts.encoding import Encoding, PromptFormat
-from preflamp_backend.prompts.in_context import PromptOptions
-from preflamp_backend.training.loop import Report, TrainingOptions, train
+from preflamp_backend.prompts.encoding import Encoding
+from preflamp_backend.training.loop import TrainingOptions, train
 from preflamp_backend.training.token_pairs import (
-    encode_pairs,
+    TokenTask,
     is_trained,
-    key_of,
     pair_logprobs,
-    save_folder,
     stored_logprobs,
 )
 
@@ -94,44 +91,13 @@ class _Pairs:
     reference: Tensor
 
 
-def fit_p_rlhf(
-    base: ModelSource,
-    examples: Sequence[Example],
-    held_out: Sequence[Example],
-    options: PRlhfOptions,
-    folder: str | Path,
-    *,
-    adapt: Sequence[Example] = (),
-    seed: int = 0,
-    prompt: PromptOptions | None = None,
-    form: PromptFormat | None = None,
-    report: Report | None = None,
-) -> None:
-    """Train a P-DPO model and write its folder.
+def fit(task: TokenTask) -> None:
+    """Train a P-DPO model and write its folder, the soft tokens beside the weights.
 
-    A run that was stopped goes on from its last epoch and ends with the same bytes; one that is
-    done is not run again.
-
-    Parameters
-    ----------
-    base : ModelSource
-        Model to start from, and the reference; trained in float32 whatever its dtype.
-    examples, held_out : sequence of Example
-        With chosen and rejected; training stops by the held-out ones.
-    options : PRlhfOptions
-    folder : path
-        Written as transformers does, in safetensors, and the soft tokens beside; for the method
-        kind ``p-dpo``.
-    adapt : sequence of Example
-        Pairs of users who are not among ``examples``: they get soft tokens of their own, fitted
-        from the generic user's with the model as it then is.
-    seed : int
-        Of the soft tokens' start and the order of pairs.
-    prompt : PromptOptions, optional
-    form : PromptFormat, optional
-        How prompts are made and read; the same as when the model is used.
-    report : callable, optional
-        Told of each epoch.
+    It serves the method kind ``p-dpo``. The base model is the reference too. Users of
+    ``task.adapt`` get soft tokens of their own, fitted from the generic user's with the model as it
+    then is. A run that was stopped goes on from its last epoch and ends with the same bytes; one
+    that is done is not run again.
 
     Raises
     ------
@@ -139,26 +105,17 @@ def fit_p_rlhf(
         For a model that cannot be loaded, examples that cannot be used, users to adapt to who were
         trained on already, or a full disk.
     """
-    prompt, form, folder = prompt or PromptOptions(), form or PromptFormat(), Path(folder)
-    data = {"train": examples, "held_out": held_out, "adapt": adapt}
-    key = key_of("p-dpo", base, data, options, prompt, form, seed)
-    if is_trained(folder, key):
+    if is_trained(task.folder, task.key("p-dpo")):
         return
-    network, model = load_trainable(base)
+    network, model = load_trainable(task.base)
+    options = task.options
 
     def prepared(rows: Sequence[Example]) -> _Pairs:
-        encodings = encode_pairs(
-            model.tokenizer,
-            rows,
-            context=model.backbone.context,
-            prompt=prompt,
-            form=form,
-            room=options.tokens,
-        )
+        encodings = task.encode(model, rows, options.tokens)
         return _Pairs(encodings, [row.user for row in rows], stored_logprobs(model, encodings))
 
-    pairs, others = prepared(examples), prepared(held_out)
-    new = prepared(adapt) if adapt else None
+    pairs, others = prepared(task.train), prepared(task.held_out)
+    new = prepared(task.adapt) if task.adapt else None
     seen = sorted({*pairs.users} - {EVERY_USER})
     if new and (both := sorted({*new.users} & {*seen, EVERY_USER})):
         raise fault(
@@ -167,41 +124,30 @@ def fit_p_rlhf(
             variable="adapt",
         )
     words: Any = network.get_input_embeddings()
-    soft = _start(words, [EVERY_USER, *seen], options, seed)
+    soft = _start(words, [EVERY_USER, *seen], options, task.seed)
     soft.install(network)
-    checkpoint = folder.with_name(f".{folder.name}.checkpoint.safetensors")
-    train(
+    task.fit(
+        "p-dpo",
         network,
         lambda rows, generator, progress: _loss(model, soft, pairs, rows, options),
         lambda: _held_out_loss(model, soft, others, options.beta),
         len(pairs.users),
-        options,
-        seed=seed,
-        report=report,
-        checkpoint=checkpoint,
-        key=key,
     )
     if new is not None:
         soft.remove(network)
-        soft = _adapted(model, soft, new, options, seed)
+        soft = _adapted(model, soft, new, options, task.seed)
     soft.remove(network)
     about = {
         "kind": "p-dpo",
         "users": list(soft.users),
         "beta": options.beta,
-        "base": identify(base)["weights"],
+        "base": identify(task.base)["weights"],
     }
-    save_folder(
-        folder,
-        network,
-        model.tokenizer,
-        {"kind": "p-dpo", "key": key, "seed": seed, "options": asdict(options)},
-        {SOFT_TOKENS: ({"soft": soft.soft}, about)},
-    )
+    task.save("p-dpo", network, model, {SOFT_TOKENS: ({"soft": soft.soft}, about)})
 
 
 def load_p_rlhf(source: ModelSource, method: str) -> AutoregressiveReward:
-    """Load what :func:`fit_p_rlhf` wrote.
+    """Load what :func:`fit` wrote.
 
     Raises
     ------

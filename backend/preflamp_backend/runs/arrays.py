@@ -12,19 +12,22 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_backend.data import Example
-from preflamp_backend.data.examples import candidate_names
-from preflamp_backend.decoding.decode import Generation, Request
+from preflamp_backend.data import Example, candidate_names
+from preflamp_backend.decoding.options import Generation, Request
 from preflamp_backend.models.sources import identify
 from preflamp_backend.prompts.encoding import Encoding
 from preflamp_backend.rewards.judge import Judgement
 from preflamp_backend.runs.shards import Shard
-from preflamp_backend.scoring.score import BaseScores, RewardScores
+from preflamp_backend.scoring.scores import BaseScores, RewardScores
 from preflamp_backend.study.study import Study
 from preflamp_stats.io.files import open_results
 
 DIAGNOSTIC = {"role": "diagnostic"}
 """Keeps a float over examples from being taken for a generation metric."""
+
+_RAGGED = ("token", "generated_token")
+_LABELLED = ("user", "reference")
+"""Variables that a shard repeats from the examples."""
 
 
 def base_arrays(
@@ -36,14 +39,12 @@ def base_arrays(
     """Arrange a base model's scores over model, example, candidate and token."""
     longest = max(len(base.token_logprob) for row in bases for base in row)
     shape = (1, len(rows), len(names))
-    logprob = np.full(shape, np.nan)
-    n_tokens = np.full(shape, np.nan)
+    logprob, n_tokens = np.full(shape, np.nan), np.full(shape, np.nan)
     token_logprob = np.full((*shape, longest), np.nan, np.float32)
     for i, (row, found) in enumerate(zip(rows, bases, strict=True)):
         for name, base in zip(row.candidates, found, strict=True):
             at = (0, i, names.index(name))
-            logprob[at] = base.logprob
-            n_tokens[at] = len(base.token_logprob)
+            logprob[at], n_tokens[at] = base.logprob, len(base.token_logprob)
             token_logprob[at][: len(base.token_logprob)] = base.token_logprob
     dims = ("model", "example", "candidate")
     return xr.Dataset(
@@ -107,21 +108,16 @@ def judge_arrays(
     reward = np.full((1, 1, len(found), len(names)), np.nan, np.float32)
     reward[..., names.index("chosen")] = preference / 2
     reward[..., names.index("rejected")] = -preference / 2
-    place = np.array([each.place for each in found])
+    place = np.array([[[each.place for each in found]]])
     return xr.Dataset(
         {
             "reward": ((*dims, "candidate"), reward),
-            "judge_place_log_odds": (dims, place[None, None], DIAGNOSTIC),
+            "judge_place_log_odds": (dims, place, DIAGNOSTIC),
             "judge_persona": (dims, _texts(personas)[None, None]),
             "reward_overlong": (dims, [[[each.overlong for each in found]]]),
         },
         {"candidate": list(names), "method": [method]},
     )
-
-
-def _texts(texts: Sequence[str]) -> Any:
-    # A NUL byte would end the text in the file.
-    return np.array([text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in texts], object)
 
 
 def generation_arrays(
@@ -135,40 +131,39 @@ def generation_arrays(
     ids = np.full((len(found), max(1, *(len(each.ids) for each in found), 1)), -1, np.int32)
     for i, each in enumerate(found):
         ids[i, : len(each.ids)] = each.ids
-    dims = ("model", "method", "example")
-
-    def spread(values: Any) -> Any:
-        return np.asarray(values)[None, None]
-
-    texts = _texts([each.text for each in found])
-    overlong = [
+    cut = [
         each.prompt.overlong or (each.reward_prompt is not None and each.reward_prompt.overlong)
         for each in requests
     ]
-    return xr.Dataset(
-        {
-            "generation": (dims, spread(texts)),
-            "generation_ids": ((*dims, "generated_token"), spread(ids)),
-            "generation_stop": (dims, spread(np.array([each.stop for each in found], object))),
-            "generation_reward": (dims, spread([each.reward for each in found]), DIAGNOSTIC),
-            "generation_logprob": (dims, spread([each.logprob for each in found]), DIAGNOSTIC),
-            "generation_overlong": (dims, spread(overlong)),
-            "generation_shots": (dims, spread(np.array(shots, np.int32))),
-            "reference": ("example", np.array([row.reference for row in rows], object)),
-        },
-        {"method": [method]},
+    columns: dict[str, Any] = {
+        "generation": _texts([each.text for each in found]),
+        "generation_stop": np.array([each.stop for each in found], object),
+        "generation_reward": np.array([each.reward for each in found]),
+        "generation_logprob": np.array([each.logprob for each in found]),
+        "generation_overlong": np.array(cut),
+        "generation_shots": np.array(shots, np.int32),
+    }
+    dims = ("model", "method", "example")
+    ds = xr.Dataset(
+        {name: (dims, values[None, None]) for name, values in columns.items()}, {"method": [method]}
     )
+    for name in ("generation_reward", "generation_logprob"):
+        ds[name].attrs |= DIAGNOSTIC
+    ds["generation_ids"] = ((*dims, "generated_token"), ids[None, None])
+    ds["reference"] = ("example", _texts([row.reference or None for row in rows]))
+    return ds
 
 
-_RAGGED = ("token", "generated_token")
-_LABELLED = ("user", "reference")
-"""Variables that a shard repeats from the examples."""
+def _texts(texts: Sequence[str | None]) -> NDArray[np.object_]:
+    """Texts, None where one is absent; a NUL byte, which would end one in the file, is replaced."""
+    mark = "\N{REPLACEMENT CHARACTER}"
+    return np.array([text if text is None else text.replace("\0", mark) for text in texts], object)
 
 
 def assemble(
     study: Study, examples: Mapping[str, Sequence[Example]], shards: Sequence[Shard], folder: Path
 ) -> xr.DataTree:
-    """Join the shards of a study.
+    """Join the shards of a study, each number put where its labels say.
 
     Parameters
     ----------
@@ -182,7 +177,7 @@ def assemble(
     Returns
     -------
     xarray.DataTree
-        A group a dataset. Numbers of combinations that were not computed are NaN, texts empty.
+        A group a dataset. Numbers of combinations that were not computed are NaN, texts None.
     """
     groups = {
         f"/{name}": _dataset(study, rows, [each for each in shards if each.dataset == name], folder)
@@ -210,11 +205,6 @@ def _provenance(study: Study) -> dict[str, Any]:
 def _dataset(
     study: Study, rows: Sequence[Example], shards: Sequence[Shard], folder: Path
 ) -> xr.Dataset:
-    sizes = dict.fromkeys(_RAGGED, 0)
-    for shard in shards:
-        with open_results(folder / shard.file_name) as tree:
-            for dim in _RAGGED:
-                sizes[dim] = max(sizes[dim], tree.sizes.get(dim, 0))
     labels: dict[str, list[Any]] = {
         "model": list(study.models),
         "method": list(study.methods),
@@ -222,7 +212,10 @@ def _dataset(
         "weight": list(study.scoring.weights),
         "candidate": candidate_names(rows),
     }
-    sizes |= {dim: len(values) for dim, values in labels.items()} | {"example": len(rows)}
+    sizes = {dim: len(values) for dim, values in labels.items()} | {"example": len(rows)}
+    for shard in shards:
+        with open_results(folder / shard.file_name) as tree:
+            sizes |= {dim: max(sizes.get(dim, 0), tree.sizes.get(dim, 0)) for dim in _RAGGED}
     arrays: dict[str, xr.Variable] = {}
     devices: set[str] = set()
     for shard in shards:
@@ -233,7 +226,7 @@ def _dataset(
     ds = ds.assign_coords({dim: labels[dim] for dim in ds.dims if dim in labels})
     ds = ds.assign_coords(example=[row.id for row in rows])
     if "method" in ds.dims:
-        families = [study.methods[name].family for name in labels["method"]]
+        families = [method.family for method in study.methods.values()]
         ds = ds.assign_coords(method_family=("method", families))
     judges = [name for name, method in study.methods.items() if method.judge]
     if judges and "reward" in ds:
@@ -242,7 +235,12 @@ def _dataset(
             "comment": "pairwise methods: half the log-odds that chosen is preferred to rejected, "
             "and its negative; only their difference means anything",
         }
-    return ds.assign(_texts(rows, labels["candidate"]))
+    for name in ("user", "prompt", "reference"):
+        ds[name] = ("example", np.array([getattr(row, name) or None for row in rows], object))
+    if rows[0].candidates:
+        said = [[row.candidates.get(name) for name in labels["candidate"]] for row in rows]
+        ds["candidate_text"] = (("example", "candidate"), np.array(said, object))
+    return ds
 
 
 def _place(
@@ -257,6 +255,15 @@ def _place(
 
     Model, method and seed are the shard's, not the file's: one file may stand for several of them.
     """
+    own = found["method"].values if "method" in found else ()
+    methods = [shard.method] if shard.method else list(own)
+    places: dict[str, Any] = {
+        "model": [labels["model"].index(shard.model)],
+        "method": [labels["method"].index(method) for method in methods],
+        "example": range(shard.start, shard.stop),
+    }
+    if seeds:
+        places["seed"] = [labels["seed"].index(seed) for seed in seeds]
     for name, variable in found.data_vars.items():
         if name in _LABELLED:
             continue
@@ -265,24 +272,13 @@ def _place(
             variable = variable.expand_dims(seed=len(seeds))
         if name not in arrays:
             shape = tuple(sizes[str(dim)] for dim in variable.dims)
-            blank = _blank(variable.dtype, shape)
-            arrays[str(name)] = xr.Variable(variable.dims, blank, variable.attrs)
+            arrays[str(name)] = xr.Variable(
+                variable.dims, _blank(variable.dtype, shape), variable.attrs
+            )
         dims = tuple(map(str, arrays[str(name)].dims))
         values = variable.transpose(*dims).values
-        methods = (
-            [shard.method]
-            if shard.method
-            else list(found.get("method", xr.Variable("m", [])).values)
-        )
-        places: dict[str, Any] = {
-            "model": [labels["model"].index(shard.model)],
-            "method": [labels["method"].index(method) for method in methods],
-            **({"seed": [labels["seed"].index(seed) for seed in seeds]} if seeds else {}),
-            "example": range(shard.start, shard.stop),
-        }
-        index = [
-            list(places.get(dim, range(size))) for dim, size in zip(dims, values.shape, strict=True)
-        ]
+        spans = zip(dims, values.shape, strict=True)
+        index = [list(places.get(dim, range(size))) for dim, size in spans]
         arrays[str(name)].values[np.ix_(*index)] = values
 
 
@@ -300,20 +296,7 @@ def _seeds(study: Study, shard: Shard) -> Sequence[int]:
 
 
 def _blank(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
-    if dtype.kind == "f":
-        return np.full(shape, np.nan, dtype)
+    """Array of what stands where nothing was computed."""
     if dtype.kind in "OUST":
-        return np.full(shape, "", object)
-    return np.full(shape, False if dtype.kind == "b" else -1, dtype)
-
-
-def _texts(rows: Sequence[Example], candidates: Sequence[str]) -> dict[str, Any]:
-    texts: dict[str, Any] = {
-        "user": ("example", np.array([row.user for row in rows], object)),
-        "prompt": ("example", np.array([row.prompt for row in rows], object)),
-        "reference": ("example", np.array([row.reference for row in rows], object)),
-    }
-    if rows[0].candidates:
-        said = [[row.candidates.get(name, "") for name in candidates] for row in rows]
-        texts["candidate_text"] = (("example", "candidate"), np.array(said, object))
-    return texts
+        return np.full(shape, None, object)
+    return np.full(shape, {"f": np.nan, "b": False}.get(dtype.kind, -1), dtype)

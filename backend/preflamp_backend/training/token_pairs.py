@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from preflamp_backend.data import Example, content_hash
-from preflamp_backend.faults import fault
+from preflamp_backend.faults import fault, in_example
 from preflamp_backend.files.tensors import write_tensors
 from preflamp_backend.models.model import LanguageModel
 from preflamp_backend.models.sources import ModelSource, identify
@@ -28,7 +28,7 @@ from preflamp_backend.prompts.in_context import PromptOptions, build_prompt
 from preflamp_backend.scoring.batching import in_batches
 from preflamp_backend.scoring.forward import Forward
 from preflamp_backend.scoring.token_scores import token_logprobs
-from preflamp_backend.training.loop import TrainingOptions
+from preflamp_backend.training.loop import Loss, Report, train
 from preflamp_stats.errors import InputError, Problem
 
 RECORD = "reward_training.json"
@@ -57,27 +57,19 @@ def encode_pairs(
     def count(text: str) -> int:
         return len(tokenizer.encode(text, add_special_tokens=False))
 
-    found, problems = [], []
+    found: list[Encoding] = []
+    problems: list[Problem | str] = []
     for example in examples:
         pair = [example.candidates.get(name, "") for name in ("chosen", "rejected")]
-        if not all(pair) or pair[0] == pair[1]:
-            problems.append(
-                Problem(
-                    "has no two different responses",
-                    "leave it out of what reward models are trained on",
-                    variable=f"example {example.id}",
-                )
-            )
-            continue
-        text = build_prompt(example, prompt, count=count).text
         try:
-            found.append(encode(tokenizer, text, pair, form, context=context, room=room))
+            with in_example(example.id):
+                if not all(pair) or pair[0] == pair[1]:
+                    mend = "leave it out of what reward models are trained on"
+                    raise fault("has no two different responses", mend)
+                text = build_prompt(example, prompt, count=count).text
+                found.append(encode(tokenizer, text, pair, form, context=context, room=room))
         except InputError as error:
-            problems += [
-                Problem(each.what, each.mend, variable=f"example {example.id}")
-                for each in error.problems
-                if isinstance(each, Problem)
-            ]
+            problems += error.problems
     if problems:
         raise InputError(problems[:20])
     return found
@@ -117,24 +109,102 @@ def stored_logprobs(
     return torch.stack(in_batches(pairs, len, run, budget=batch_tokens))
 
 
-def key_of(
-    kind: str,
-    base: ModelSource,
-    examples: Mapping[str, Sequence[Example]],
-    options: TrainingOptions,
-    prompt: PromptOptions,
-    form: PromptFormat,
-    seed: int,
-) -> str:
-    """SHA-256 of all that a reward model's weights depend on."""
-    ingredients = {
-        "kind": kind,
-        "base": identify(base),
-        "examples": {name: content_hash(rows) for name, rows in examples.items()},
-        "choices": [asdict(each) for each in (options, prompt, form)],
-        "seed": seed,
-    }
-    return sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+@dataclass(frozen=True, eq=False)
+class TokenTask:
+    """What a reward model that is a language model learns from, how, and where it is written.
+
+    Attributes
+    ----------
+    base : ModelSource
+        Model to start from; trained in float32 whatever its dtype.
+    train, held_out : sequence of Example
+        With chosen and rejected; training stops by the held-out ones.
+    options : TrainingOptions
+        Of the method's own class.
+    folder : Path
+        Written as transformers does, in safetensors.
+    adapt : sequence of Example, optional
+        Pairs of users who are not among ``train``; None for methods that take up nobody.
+    seed : int
+        Of the order of pairs, and of whatever else is drawn.
+    prompt : PromptOptions
+    form : PromptFormat
+        How prompts are made and read; the same as when the model is used.
+    report : callable, optional
+        Told of each epoch.
+    """
+
+    base: ModelSource
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    options: Any
+    folder: Path
+    adapt: Sequence[Example] | None = None
+    seed: int = 0
+    prompt: PromptOptions = field(default_factory=PromptOptions)
+    form: PromptFormat = field(default_factory=PromptFormat)
+    report: Report | None = None
+
+    def key(self, kind: str) -> str:
+        """SHA-256 of all that a reward model's weights depend on."""
+        parts = {"train": self.train, "held_out": self.held_out, "adapt": self.adapt}
+        choices = (self.options, self.prompt, self.form)
+        ingredients = {
+            "kind": kind,
+            "base": identify(self.base),
+            "examples": {
+                name: content_hash(rows) for name, rows in parts.items() if rows is not None
+            },
+            "choices": [asdict(each) for each in choices],
+            "seed": self.seed,
+        }
+        return sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+
+    def encode(
+        self, model: LanguageModel, rows: Sequence[Example], room: int = 0
+    ) -> list[Encoding]:
+        """Pairs as ids, by :func:`encode_pairs`."""
+        return encode_pairs(
+            model.tokenizer,
+            rows,
+            context=model.backbone.context,
+            prompt=self.prompt,
+            form=self.form,
+            room=room,
+        )
+
+    def fit(
+        self,
+        kind: str,
+        network: nn.Module,
+        loss: Loss,
+        held_out_loss: Callable[[], float],
+        pairs: int,
+    ) -> None:
+        """Train a model by :func:`preflamp_backend.training.loop.train`, kept beside its folder."""
+        train(
+            network,
+            loss,
+            held_out_loss,
+            pairs,
+            self.options,
+            seed=self.seed,
+            report=self.report,
+            checkpoint=self.folder.with_name(f".{self.folder.name}.checkpoint.safetensors"),
+            key=self.key(kind),
+        )
+
+    def save(
+        self,
+        kind: str,
+        network: PreTrainedModel,
+        model: LanguageModel,
+        more: Mapping[str, tuple[Mapping[str, Tensor], Mapping[str, Any]]] | None = None,
+    ) -> None:
+        """Write the folder by :func:`save_folder`, with how it was trained."""
+        record = {"kind": kind, "key": self.key(kind), "seed": self.seed}
+        record["options"] = asdict(self.options)
+        save_folder(self.folder, network, model.tokenizer, record, more)
 
 
 def is_trained(folder: Path, key: str) -> bool:

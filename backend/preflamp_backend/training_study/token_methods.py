@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from preflamp_backend.data import Example
 from preflamp_backend.models.sources import ModelSource
-from preflamp_backend.rewards.genarm import GenArmOptions, fit_genarm
-from preflamp_backend.rewards.p_rlhf import PRlhfOptions, fit_p_rlhf
-from preflamp_backend.study.methods import Kind, Method
-from preflamp_backend.training.loop import Report, TrainingOptions
-from preflamp_backend.training.token_pairs import is_trained, key_of
+from preflamp_backend.rewards import genarm, p_rlhf
+from preflamp_backend.study.methods import Kind
+from preflamp_backend.training.loop import TrainingOptions
+from preflamp_backend.training.token_pairs import TokenTask
 
 
-@dataclass(frozen=True)
-class TokenMethod:
+class TokenMethod(NamedTuple):
     """A reward model that is token by token.
 
     Attributes
@@ -27,7 +25,7 @@ class TokenMethod:
         Kind of method that it serves.
     options : type
         Its options.
-    trainer : callable
+    fit : callable
         Trains it and writes its folder.
     adapts : bool
         Whether new users get something of their own.
@@ -36,59 +34,33 @@ class TokenMethod:
     name: str
     kind: Kind
     options: type[TrainingOptions]
-    trainer: Callable[..., None]
+    fit: Callable[[TokenTask], None]
     adapts: bool
-
-    def key(
-        self,
-        base: ModelSource,
-        work: Mapping[str, Sequence[Example]],
-        options: TrainingOptions,
-        method: Method,
-        seed: int,
-    ) -> str:
-        """SHA-256 of all that makes it; ``work`` holds ``train``, ``held_out`` and ``adapt``."""
-        parts = self._parts(work)
-        return key_of(self.name, base, parts, options, method.prompt, method.form, seed)
-
-    def is_done(self, folder: Path, key: str) -> bool:
-        """Whether a folder holds the reward model of a key."""
-        return is_trained(folder, key)
-
-    def fit(
-        self,
-        base: ModelSource,
-        work: Mapping[str, Sequence[Example]],
-        options: TrainingOptions,
-        method: Method,
-        folder: Path,
-        *,
-        seed: int,
-        report: Report | None = None,
-    ) -> None:
-        """Train it from a base model and write its folder."""
-        parts = self._parts(work)
-        more = {"adapt": parts["adapt"]} if self.adapts else {}
-        self.trainer(
-            base,
-            parts["train"],
-            parts["held_out"],
-            options,
-            folder,
-            seed=seed,
-            prompt=method.prompt,
-            form=method.form,
-            report=report,
-            **more,
-        )
-
-    def _parts(self, work: Mapping[str, Sequence[Example]]) -> dict[str, Sequence[Example]]:
-        names = ("train", "held_out", *(("adapt",) if self.adapts else ()))
-        return {name: work[name] for name in names}
 
 
 TOKEN_METHODS = {
-    "genarm": TokenMethod("genarm", "autoregressive", GenArmOptions, fit_genarm, adapts=False),
-    "p-rlhf": TokenMethod("p-dpo", "p-dpo", PRlhfOptions, fit_p_rlhf, adapts=True),
+    "genarm": TokenMethod("genarm", "autoregressive", genarm.GenArmOptions, genarm.fit, False),
+    "p-rlhf": TokenMethod("p-dpo", "p-dpo", p_rlhf.PRlhfOptions, p_rlhf.fit, True),
 }
 """Each method by the name that a study calls it."""
+
+
+def token_task(
+    name: str,
+    base: ModelSource,
+    train: Sequence[Example],
+    held_out: Sequence[Example],
+    options: TrainingOptions,
+    folder: str | Path,
+    *,
+    adapt: Sequence[Example] = (),
+    **run: Any,
+) -> TokenTask:
+    """What one of :data:`TOKEN_METHODS` is trained by; users to adapt to where it adapts."""
+    late = adapt if TOKEN_METHODS[name].adapts else None
+    return TokenTask(base, train, held_out, options, Path(folder), late, **run)
+
+
+def fit_tokens(name: str, *arguments: Any, **run: Any) -> None:
+    """Train one of :data:`TOKEN_METHODS` by its :func:`token_task`."""
+    TOKEN_METHODS[name].fit(token_task(name, *arguments, **run))

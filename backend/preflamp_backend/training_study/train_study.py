@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,18 @@ from preflamp_backend.files.tensors import read_tensors
 from preflamp_backend.files.text import code_hash
 from preflamp_backend.models.heads.head import save_head
 from preflamp_backend.models.loading import load_language_model
-from preflamp_backend.models.model import LanguageModel
 from preflamp_backend.models.sources import identify
 from preflamp_backend.training.features import FeatureStore, usable_pairs
 from preflamp_backend.training.loop import Epoch
 from preflamp_backend.training.pairs import PairFeatures, split_off
+from preflamp_backend.training.token_pairs import TokenTask, is_trained
 from preflamp_backend.training_study.feature_methods import (
     FEATURE_METHODS,
     adapt_users,
     fit,
 )
 from preflamp_backend.training_study.plan import Training, TrainingPlan
-from preflamp_backend.training_study.token_methods import TOKEN_METHODS
+from preflamp_backend.training_study.token_methods import TOKEN_METHODS, token_task
 from preflamp_stats.errors import InputError, Problem
 
 _LONGEST_NAME = 255
@@ -161,104 +161,89 @@ class Trainer:
         return pending
 
     def _train_model(self, model: str, jobs: Sequence[Job], report: Report) -> None:
-        base = _BaseModel(self.plan, model)
-        trainings = self.plan.trainings
+        work, trainings = self.work, self.plan.trainings
         on_features = [job for job in jobs if trainings[job.method].model in FEATURE_METHODS]
         for job in jobs:
             if job not in on_features:
-                self._fit_tokens(job, report)
-        if on_features:
-            train = self._features(base, self._store, self.work.train, "pairs", report)
-            held_out = self._features(base, self._whole, self.work.held_out, "held out", report)
-            adapt = None
-            if self.work.adapt:
-                adapt = self._features(base, self._whole, self.work.adapt, "new users", report)
-            for job in on_features:
-                self._fit(job, train, held_out, adapt, report)
+                name = trainings[job.method].model
+                TOKEN_METHODS[name].fit(
+                    self._task(job.model, job.method, job.seed, job.path, report)
+                )
+        if not on_features:
+            return
+        # Loaded when it is first needed.
+        backbone = cache(lambda: load_language_model(self.plan.study.models[model]).backbone)
 
-    def _features(
-        self,
-        base: _BaseModel,
-        store: FeatureStore,
-        examples: Sequence[Example],
-        what: str,
-        report: Report,
-    ) -> PairFeatures:
-        done = 0
+        def features(store: FeatureStore, examples: Sequence[Example], what: str) -> PairFeatures:
+            done = 0
 
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            report(Progress(f"{base.name}: features, {what}", done, len(examples)))
+            def advance(count: int) -> None:
+                nonlocal done
+                done += count
+                report(Progress(f"{model}: features, {what}", done, len(examples)))
 
-        form = self.plan.study.prompt
-        source = self.plan.study.models[base.name]
-        return store.read(source, examples, form, lambda: base.model.backbone, advance)
+            study = self.plan.study
+            return store.read(study.models[model], examples, study.prompt, backbone, advance)
 
-    def _fit(
-        self,
-        job: Job,
-        train: PairFeatures,
-        held_out: PairFeatures,
-        adapt: PairFeatures | None,
-        report: Report,
-    ) -> None:
-        training = self.plan.trainings[job.method]
-        head = fit(
+        train = features(self._store, work.train, "pairs")
+        held_out = features(self._whole, work.held_out, "held out")
+        adapt = features(self._whole, work.adapt, "new users") if work.adapt else None
+        for job in on_features:
+            training = trainings[job.method]
+            head = fit(
+                training.model,
+                train,
+                held_out,
+                training.options,
+                seed=job.seed,
+                report=_after_epoch(job.model, job.method, job.seed, report),
+                checkpoint=job.path.with_name(f"{job.path.stem}.checkpoint{job.path.suffix}"),
+            )
+            about = {
+                "key": job.key,
+                "model": training.model,
+                "options": asdict(training.options),
+                "seed": job.seed,
+                "pairs": len(train),
+                "held_out_pairs": len(held_out),
+            }
+            save_head(job.path, head if adapt is None else adapt_users(head, adapt), about)
+
+    def _task(
+        self, model: str, method: str, seed: int, folder: Path, report: Report | None = None
+    ) -> TokenTask:
+        training, work = self.plan.trainings[method], self.work
+        return token_task(
             training.model,
-            train,
-            held_out,
+            self.plan.study.models[model],
+            work.train,
+            work.held_out,
             training.options,
-            seed=job.seed,
-            report=_after_epoch(job, report),
-            checkpoint=job.path.with_name(f"{job.path.stem}.checkpoint{job.path.suffix}"),
+            folder,
+            adapt=work.adapt,
+            seed=seed,
+            prompt=training.method.prompt,
+            form=training.method.form,
+            report=_after_epoch(model, method, seed, report) if report else None,
         )
-        if adapt is not None:
-            head = adapt_users(head, adapt)
-        about = {
-            "key": job.key,
-            "model": training.model,
-            "options": asdict(training.options),
-            "seed": job.seed,
-            "pairs": len(train),
-            "held_out_pairs": len(held_out),
-        }
-        save_head(job.path, head, about)
-
-    def _fit_tokens(self, job: Job, report: Report) -> None:
-        training = self.plan.trainings[job.method]
-        TOKEN_METHODS[training.model].fit(
-            self.plan.study.models[job.model],
-            self._parts,
-            training.options,
-            training.method,
-            job.path,
-            seed=job.seed,
-            report=_after_epoch(job, report),
-        )
-
-    @property
-    def _parts(self) -> dict[str, list[Example]]:
-        return {name: getattr(self.work, name) for name in ("train", "held_out", "adapt")}
 
     def _job(self, model: str, training: Training, seed: int) -> Job:
-        study = self.plan.study
+        study, method = self.plan.study, training.method
         if training.model in TOKEN_METHODS:
-            kind, base = TOKEN_METHODS[training.model], study.models[model]
-            source = study.reward_source(training.method, model, seed)
+            source = study.reward_source(method, model, seed)
             assert source is not None
             folder = Path(study.located(source.path))
-            key = kind.key(base, self._parts, training.options, training.method, seed)
-            done = kind.is_done(folder, key)
-            return Job(model, training.method.name, seed, folder, key, done)
-        path = Path(study.head_path(training.method, model, seed))
+            task = self._task(model, method.name, seed, folder)
+            key = task.key(TOKEN_METHODS[training.model].name)
+            return Job(model, method.name, seed, folder, key, is_trained(folder, key))
+        path = Path(study.head_path(method, model, seed))
         key = self._key(model, training, seed)
-        return Job(model, training.method.name, seed, path, key, _key_of(path) == key)
+        return Job(model, method.name, seed, path, key, _key_of(path) == key)
 
     def _key(self, model: str, training: Training, seed: int) -> str:
         setup = asdict(self.plan.setup)
         made_by = {
-            "base": _identity(self.plan, model),
+            "base": identify(self.plan.study.models[model]),
             "examples": self._examples_hash,
             "form": asdict(self.plan.study.prompt),
             "setup": {name: setup[name] for name in ("prefixes", "batch_tokens")},
@@ -272,30 +257,13 @@ class Trainer:
     @cached_property
     def _examples_hash(self) -> str:
         texts = [
-            [(each.user, each.prompt, *_pair(each)) for each in part]
-            for part in self._parts.values()
+            [
+                (each.user, each.prompt, each.candidates["chosen"], each.candidates["rejected"])
+                for each in part
+            ]
+            for part in (self.work.train, self.work.held_out, self.work.adapt)
         ]
         return sha256(json.dumps(texts).encode()).hexdigest()
-
-
-class _BaseModel:
-    """A base model, loaded when it is first needed."""
-
-    def __init__(self, plan: TrainingPlan, name: str) -> None:
-        self.name = name
-        self._source = plan.study.models[name]
-
-    @cached_property
-    def model(self) -> LanguageModel:
-        return load_language_model(self._source)
-
-
-def _identity(plan: TrainingPlan, model: str) -> Mapping[str, str]:
-    return identify(plan.study.models[model])
-
-
-def _pair(example: Example) -> tuple[str, str]:
-    return example.candidates["chosen"], example.candidates["rejected"]
 
 
 def _read_work(plan: TrainingPlan) -> Work:
@@ -329,37 +297,39 @@ def _read_work(plan: TrainingPlan) -> Work:
     return Work(parts["data"], parts["held_out"], parts["adapt"], notes)
 
 
-def _after_epoch(job: Job, report: Report) -> Callable[[Epoch], None]:
-    what = f"{job.model}: {job.method}, seed {job.seed}"
+def _after_epoch(model: str, method: str, seed: int, report: Report) -> Callable[[Epoch], None]:
+    what = f"{model}: {method}, seed {seed}"
     return lambda epoch: report(Progress(what, epoch.number, epoch.epochs, epoch.held_out))
 
 
 def _check_places(jobs: Sequence[Job], plan: TrainingPlan) -> None:
     """Refuse two reward models with one place, and places that a study may not write to."""
     places: dict[Path, Job] = {}
-    problems = []
+    problems: list[Problem] = []
     study = plan.study.file.parent
+
+    def refuse(what: str, mend: str, variable: str) -> None:
+        problems.append(Problem(what, mend, variable=variable))
+
     features = plan.study.located(plan.setup.features)
     if not _is_below(features, study):
         what = f"leads out of the study's folder, to {features}"
-        problems.append(Problem(what, "name a place below it", variable="training.features"))
+        refuse(what, "name a place below it", "training.features")
     for job in jobs:
-        variable = f"methods.{job.method}.path"
+        place = f"methods.{job.method}.path"
         # A study may come from others: it writes below its own folder, over nothing but heads.
         if not _is_below(job.path, study):
             what = f"leads out of the study's folder, to {job.path}"
-            problems.append(Problem(what, "name a place below it", variable=variable))
+            refuse(what, "name a place below it", place)
         elif reason := _impossible(job.path):
-            what = f"cannot be a place for a file ({reason})"
-            problems.append(Problem(what, "name another", variable=variable))
-        elif job.path.is_file() and not _is_head(job.path):
+            refuse(f"cannot be a place for a file ({reason})", "name another", place)
+        elif job.path.is_file() and _about(job.path) is None:
             what = f"names {job.path}, which is there and holds no reward model"
-            problems.append(Problem(what, "name another, or move it away", variable=variable))
+            refuse(what, "name another, or move it away", place)
         other = places.setdefault(job.path, job)
         if other is not job:
             mend = "put {model} into it" if other.model != job.model else "name another"
-            what = f"is where {other.method} under {other.model} is written too"
-            problems.append(Problem(what, mend, variable=variable))
+            refuse(f"is where {other.method} under {other.model} is written too", mend, place)
     if problems:
         raise InputError(problems)
 
@@ -381,20 +351,15 @@ def _impossible(path: Path) -> str:
     return ""
 
 
-def _is_head(path: Path) -> bool:
+def _about(path: Path) -> dict[str, Any] | None:
+    """What is said in a file of tensors that is there; None for any other file."""
     try:
-        read_tensors(path)
+        return read_tensors(path)[1]
     except InputError:
-        return False
-    return True
+        return None
 
 
 def _key_of(path: Path) -> str:
     """Key of a head that is there, if it is one of ours."""
-    if _impossible(path) or not path.is_file():
-        return ""
-    try:
-        about: dict[str, Any] = read_tensors(path)[1]
-    except InputError:
-        return ""
-    return str(about.get("key", ""))
+    about = None if _impossible(path) or not path.is_file() else _about(path)
+    return str((about or {}).get("key", ""))

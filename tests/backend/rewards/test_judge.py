@@ -10,11 +10,12 @@ from preflamp_backend.data import Example, HistoryItem
 from preflamp_backend.models.loading import load_language_model
 from preflamp_backend.models.sources import ModelSource
 from preflamp_backend.prompts.encoding import PromptFormat
-from preflamp_backend.rewards.genarm import GenArmOptions, fit_genarm
+from preflamp_backend.rewards.genarm import GenArmOptions
 from preflamp_backend.rewards.judge import UNKNOWN, ask, evidence_of, judge, write_personas
 from preflamp_backend.runs.run import prepare, run_study
 from preflamp_backend.study.methods import JudgeOptions
 from preflamp_backend.study.study import read_study
+from preflamp_backend.training_study.token_methods import fit_tokens
 from study_files import write_study
 from tiny_models import DEVICE
 from token_preferences import make_pairs
@@ -116,7 +117,7 @@ def test_a_model_that_learnt_to_answer_judges_new_pairs(model_folders, tmp_path)
         for count, seed in ((256, 0), (64, 1))
     )
     options = GenArmOptions(epochs=12, learning_rate=3e-3, beta=1.0, patience=6)
-    fit_genarm(base, train, held_out, options, tmp_path / "judge")
+    fit_tokens("genarm", base, train, held_out, options, tmp_path / "judge")
     model = load_language_model(ModelSource(str(tmp_path / "judge"), device=DEVICE))
     rows = [replace(row, prompt="") for row in make_pairs(60, seed=2, users={"a": 0})]
     found = judged(model, rows, [UNKNOWN] * len(rows), SHORT)
@@ -174,7 +175,7 @@ def test_a_study_gives_a_judge_rm_accuracy_and_nothing_else(tmp_path):
         ("decode = true", "persona.decode: is true, and .*guide tokens"),
         ("shown = -1", "persona.shown: is -1; take 0 or more"),
         ('answers = ["A"]', "persona.answers: .*give two different texts"),
-        ('question = "{a}"', "persona.question: .*put {persona}"),
+        ('question = "{a}"', "persona.question: .*put {prompt}"),
         ('pairs = "none.jsonl"', "names none.jsonl, which is no file"),
         ("weight = 1.0", "persona.weight: is not known here"),
     ],
