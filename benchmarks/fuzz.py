@@ -50,7 +50,7 @@ CORE = (
     "preflamp_backend.cli.data",
     "preflamp_stats.io.describe",
     "preflamp_stats.io.merge",
-    "preflamp_stats.io.tidy",
+    "preflamp_stats.io.from_tables",
     "preflamp_stats.outputs.summary",
     "preflamp_stats.outputs.write",
     "pyarrow.compute",

@@ -151,5 +151,6 @@ def _told_direction(attrs: Mapping[str, Any]) -> Direction:
     if told in ("higher", "lower"):
         return "higher" if told == "higher" else "lower"
     if "higher_is_better" in attrs:
-        return "higher" if str(attrs["higher_is_better"]).lower() in ("1", "true") else "lower"
+        told = str(attrs["higher_is_better"]).lower()
+        return "higher" if told in ("1", "1.0", "true") else "lower"
     return "unknown"

@@ -17,7 +17,6 @@ from preflamp_stats.inference.streams import stream
 from preflamp_stats.inference.sums import ExampleValues, UserSums, collect_sums, draw_ratios
 from preflamp_stats.inference.units import Units, example_units, user_units
 from preflamp_stats.metric import Metric
-from preflamp_stats.metrics.generation import absent_generations
 from preflamp_stats.metrics.options import MetricOptions
 from preflamp_stats.metrics.values import example_values, metric_info
 
@@ -132,13 +131,10 @@ def metric_quantities(
     ds: xr.Dataset, infos: Iterable[Metric], options: MetricOptions
 ) -> dict[str, ExampleValues]:
     """Quantities to be summed for metrics; those known only per method need none."""
-    infos = list(infos)
-    from_texts = any("generation" in info.needs for info in infos)
-    absent = absent_generations(ds) if from_texts else None
     return {
         info.name: ExampleValues(
             info.needs,
-            partial(example_values, metric=info, options=options, absent=absent),
+            partial(example_values, metric=info, options=options),
             info.values,
         )
         for info in infos

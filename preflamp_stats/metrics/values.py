@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from preflamp_stats import schema
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.kernels.rouge import ROUGE_METRICS
 from preflamp_stats.metric import POINTS, Metric
@@ -60,9 +61,7 @@ def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> l
         else:
             found.append(Metric.of_file(name, "generation", ds[name].attrs))
     found += [
-        Metric.of_file(str(name), "method", variable.attrs)
-        for name, variable in ds.data_vars.items()
-        if variable.attrs.get("role") == "method_metric"
+        Metric.of_file(name, "method", ds[name].attrs) for name in schema.method_metrics(ds)
     ]
     return found
 
@@ -91,13 +90,7 @@ def metric_info(ds: xr.Dataset, name: str, options: MetricOptions | None = None)
     raise InputError(Problem("cannot be computed from this dataset", mend, variable=name))
 
 
-def example_values(
-    ds: xr.Dataset,
-    metric: Metric,
-    options: MetricOptions,
-    *,
-    absent: xr.DataArray | None = None,
-) -> xr.DataArray:
+def example_values(ds: xr.Dataset, metric: Metric, options: MetricOptions) -> xr.DataArray:
     """Value of a metric for each example: a credit in {0, ½, 1} or a quality.
 
     Parameters
@@ -108,8 +101,6 @@ def example_values(
         Of kind "discrimination" or "generation".
     options : MetricOptions
         How it is computed.
-    absent : DataArray of bool, optional
-        Combinations without any text in the whole dataset, where ROUGE is computed from texts.
 
     Returns
     -------
@@ -126,10 +117,7 @@ def example_values(
             length_normalise=options.length_normalise,
         )
         return score_credit(score, ties=options.ties).reset_coords(drop=True)
-    quality: xr.DataArray = generation_quality(
-        ds, metric.name, tokenizer=options.tokenizer, absent=absent
-    ).astype(np.float64)
-    return quality
+    return generation_quality(ds, metric.name, tokenizer=options.tokenizer).astype(np.float64)
 
 
 def policy_variables(options: MetricOptions) -> tuple[str, ...]:

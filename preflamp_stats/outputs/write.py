@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.io.aside import lock
+from preflamp_stats.io.atomic import lock
 from preflamp_stats.outputs.figures import render_figures
 from preflamp_stats.outputs.record import RECORD_KEY, to_json
 from preflamp_stats.outputs.report import to_html

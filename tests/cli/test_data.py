@@ -47,7 +47,7 @@ def test_convert_merge_validate_describe(tmp_path: Path, shards: list[Path]) -> 
 
 def test_problems_go_to_standard_error_a_line_each(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
-    table.write_text("method,exampel,split\nrm,1,x\n")
+    table.write_text("method,exampel,useer\nrm,1,x\n")
     out, err = run("convert", table, "-o", tmp_path / "r.nc", code=2)
     assert out == []
     assert len(err) == 2

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from preflamp_backend.faults import fault
-from preflamp_stats.io.aside import aside
+from preflamp_stats.io.atomic import aside
 
 
 def write_tensors(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from preflamp_backend.faults import fault
-from preflamp_stats.io.aside import aside
+from preflamp_stats.io.atomic import aside
 
 _PACKED = 200
 """Bytes of text that a byte of a compressed file may stand for; common text stands for 3 to 10."""

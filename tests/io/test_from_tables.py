@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preflamp_stats.errors import InputError, SchemaError
-from preflamp_stats.io.tidy import convert
+from preflamp_stats.io.from_tables import convert
 
 HEAD = "method,user,example,candidate,reward\n"
 PAIR = "rm,ann,e1,chosen,0.9\nrm,ann,e1,rejected,0.2\n"
@@ -204,10 +204,10 @@ def test_repeated_values_may_differ_by_rounding(tmp_path: Path) -> None:
         (HEAD + PAIR + "rm,ann,e2,chosen,1\n",
          "1 examples have 'chosen' but not 'rejected', such as 'e2' in .* line 4"),
         (HEAD + "rm,ann,e1,chosen,high\n", "reward: is 'high', not a number, in .* line 2"),
-        (HEAD.replace("reward", "rewards") + PAIR, "rewards: is not a known column; rename it to"),
-        (HEAD.replace("example", "exampel") + PAIR, "exampel: is not a known column; rename it"),
+        (HEAD.replace("reward", "rewad") + PAIR,
+         "rewad: is not a known column, but close to 'reward'; write --map rewad=reward if it is"),
+        (HEAD.replace("example", "exampel") + PAIR, "exampel: is not a .* --map exampel=example if"),
         ("method,candidate,reward\nrm,chosen,1\n", "example: column is missing"),
-        ("split," + HEAD + "test,rm,a,1,chosen,1\n", "split: is not a known column and holds text"),
         ("judge," + HEAD + "3,rm,a,1,chosen,1\n", "judge: is not a known column of candidates"),
         ("dataset," + HEAD + "d,rm,a,1,chosen,1\n,rm,a,1,rejected,1\n",
          "dataset: is empty in .* line 3, while other rows have one"),
@@ -218,7 +218,7 @@ def test_repeated_values_may_differ_by_rounding(tmp_path: Path) -> None:
         (HEAD + PAIR + "\nrm,ann,e1,chosen,1,2\n", "more or fewer cells than the .*, in line 5"),
         (HEAD + 'rm,"ann,e1,chosen,1\n', "more or fewer cells|cannot be cut into rows"),
         ("method,method\na,b\n", "method: column stands twice"),
-        ("method,\na,b\n", "a column has no name"),
+        ("method,\na,b\n", "a column has no name; it holds 'b'; name every column"),
         ("", "is empty"),
         (HEAD, "has no rows"),
         (HEAD + "\n\n", "has no rows"),
@@ -240,7 +240,7 @@ def test_every_problem_of_every_table_comes_in_one_go(tmp_path: Path) -> None:
     paths = [
         table(tmp_path, "method,exampel\n1,2\n", "a.csv"),
         tmp_path / "absent.csv",
-        table(tmp_path, "method,example,split\na,1,x\n", "c.csv"),
+        table(tmp_path, "method,example,jugde_id,useer\na,1,x,y\n", "c.csv"),
     ]
     with pytest.raises(InputError) as caught:
         convert(paths)
@@ -267,8 +267,8 @@ def test_result_follows_the_schema(tmp_path: Path) -> None:
     [
         ("{bad", "line 2 is not JSON"),
         ("[1]", "line 2 is not an object"),
-        ('{"example": {"a": 1}}', "variable example: line 2 holds no text or number"),
-        ('{"reward": true}', "variable reward: line 2 holds no text or number"),
+        ('{"example": {"a": 1}}', "variable example: holds dict in line 2; write text or a"),
+        ('{"reward": true}', "variable reward: is 'True', not a number, in .* line 2"),
         ("[" * 100_000, "line 2 is not JSON"),
     ],
 )

@@ -40,8 +40,8 @@ class Texts:
 
     @classmethod
     def of(cls, column: pd.Series[str]) -> Texts:
-        """Encode a column; empty cells are taken as absent."""
-        codes, names = pd.factorize(column.where(column != ""))
+        """Encode a column; NaN is taken as absent."""
+        codes, names = pd.factorize(column)
         return cls(codes, np.asarray(names, dtype=object))
 
     def at(self, mask: npt.NDArray[np.bool_]) -> Texts:
@@ -64,8 +64,8 @@ class Rows:
         Labels of the dims.
     values : dict of str to Texts or ndarray of float, shape (rows,)
         What the rows hold; NaN where absent.
-    files : tuple of str
-        Tables that the rows come from.
+    files, units : tuple of str
+        Tables that the rows come from, and what their rows are counted in.
     file_numbers, row_numbers : ndarray of int, shape (rows,)
         Table of each row, and its place there.
     """
@@ -73,6 +73,7 @@ class Rows:
     labels: dict[str, Texts]
     values: dict[str, Texts | npt.NDArray[np.float64]]
     files: tuple[str, ...]
+    units: tuple[str, ...]
     file_numbers: npt.NDArray[np.intp]
     row_numbers: npt.NDArray[np.intp]
 
@@ -85,6 +86,7 @@ class Rows:
                 for name, values in self.values.items()
             },
             self.files,
+            self.units,
             self.file_numbers[mask],
             self.row_numbers[mask],
         )
@@ -95,8 +97,7 @@ class Rows:
         for position in positions[:_SHOWN]:
             file = int(self.file_numbers[position])
             prefix = f"{self.files[file]} " if file != last else ""
-            unit = "row" if self.files[file].endswith(".parquet") else "line"
-            parts.append(f"{prefix}{unit} {self.row_numbers[position]}")
+            parts.append(f"{prefix}{self.units[file]} {self.row_numbers[position]}")
             last = file
         more = len(positions) - _SHOWN
         return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
@@ -117,13 +118,13 @@ def dataset_from_rows(
     Returns
     -------
     ds : xarray.Dataset
-        What no row gives is NaN or "".
+        What no row gives is NaN, or None for texts.
     problems : list of Problem
         Values without a label that they need, rows that disagree, candidates without partner. The
         dataset is then incomplete.
     """
     axes = {dim: _ordered(labels, dim) for dim, labels in rows.labels.items() if dim != "dataset"}
-    problems = list(_example_problems(rows, axes))
+    problems = list(_example_problems(rows, axes, specs))
     variables: dict[str, tuple[list[str], npt.NDArray[Any]]] = {}
     for name, values in rows.values.items():
         spec = specs[name]
@@ -142,7 +143,7 @@ def dataset_from_rows(
     used = {dim for dims, _ in variables.values() for dim in dims}
     coords = {dim: axis.names for dim, axis in axes.items() if dim in used}
     ds = xr.Dataset(variables, coords=coords)
-    return ds.set_coords({"method_family", "parameters"} & set(ds)), problems
+    return ds.set_coords({"method_family", "parameters", "subset"} & set(ds)), problems
 
 
 def _ordered(labels: Texts, dim: str) -> Texts:
@@ -162,9 +163,16 @@ def _ordered(labels: Texts, dim: str) -> Texts:
     return Texts(places[labels.codes], names[order])
 
 
-def _example_problems(rows: Rows, axes: Mapping[str, Texts]) -> Iterator[Problem]:
+def _example_problems(
+    rows: Rows, axes: Mapping[str, Texts], specs: Mapping[str, VariableSpec]
+) -> Iterator[Problem]:
     example, candidate = axes["example"], axes["candidate"]
-    nameless = np.flatnonzero(example.codes < 0)
+    needy = [
+        values.codes >= 0 if isinstance(values, Texts) else ~np.isnan(values)
+        for name, values in rows.values.items()
+        if "example" in specs[name].dims
+    ]
+    nameless = np.flatnonzero(np.logical_or.reduce(needy) & (example.codes < 0)) if needy else []
     if len(nameless):
         what = f"is empty in {rows.place(nameless)}"
         yield Problem(what, "name the example of every row", variable="example")
@@ -216,8 +224,8 @@ def _fill(
     kept = source[cells]
     if isinstance(values, Texts):
         same = values.codes[present] == values.codes[kept]
-        shown = np.append(values.names, "")
-        array = np.append(shown[values.codes], "")[source]
+        shown = np.append(values.names, [None])
+        array = np.append(shown[values.codes], [None])[source]
     else:
         # Repeated values may have been rounded apart by batches of different sizes.
         same = (kept == present) | np.isclose(values[present], values[kept], rtol=1e-6, atol=1e-9)
