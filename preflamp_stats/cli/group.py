@@ -37,7 +37,7 @@ class _Group(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         installed = {each.name for each in entry_points(group=COMMANDS)}
-        return [*_COMMANDS, *sorted(installed - set(_COMMANDS))]
+        return [*_COMMANDS, *sorted(installed.union(self.commands) - set(_COMMANDS))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _COMMANDS:
@@ -46,8 +46,8 @@ class _Group(click.Group):
                 importlib.import_module(f"preflamp_stats.cli.{module}"), attribute
             )
             return command
-        found = entry_points(group=COMMANDS, name=cmd_name)
-        return next((each.load() for each in found), None)
+        installed = [each.load() for each in entry_points(group=COMMANDS, name=cmd_name)]
+        return installed[0] if installed else super().get_command(ctx, cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

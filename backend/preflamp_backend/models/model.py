@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from inspect import signature
 from typing import TypeAlias
 
 import torch
@@ -42,6 +44,13 @@ class Backbone:
         """Where it runs."""
         return self.network.device
 
+    @cached_property
+    def _cache_name(self) -> str:
+        """What the library calls the cache; it refuses no name, whatever its version."""
+        return (
+            "cache" if "cache" in signature(self.network.forward).parameters else "past_key_values"
+        )
+
     def hidden(
         self, ids: Tensor, positions: Tensor, mask: Tensor, cache: SlotCache | None = None
     ) -> Tensor:
@@ -63,8 +72,8 @@ class Backbone:
             input_ids=ids,
             position_ids=positions,
             attention_mask=mask[:, None],
-            past_key_values=cache,
             use_cache=cache is not None,
+            **{self._cache_name: cache},
         )
         states: Tensor = output.last_hidden_state
         return states

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from tokenizers import Tokenizer
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import CONFIG_NAME, logging
 from transformers.utils.hub import cached_file, extract_commit_hash
 
@@ -85,20 +91,48 @@ def identify(source: ModelSource) -> dict[str, str]:
 
 @cache
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
-    """Load a model's tokenizer.
+    """Load a model's tokenizer: what its ``tokenizer.json`` says, where there is one.
+
+    The library picks a class by the model's type, and may build rules of its own around the saved
+    vocabulary; texts would then be read as other tokens than the model was trained on.
 
     Raises
     ------
     InputError
-        If there is none.
+        If there is none, or it does not read texts as its own file does.
     """
     with reading(source):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            source.path, revision=source.revision, trust_remote_code=remote_code_allowed()
+        choices: dict[str, Any] = {"revision": source.revision}
+        name = cached_file(
+            source.path, "tokenizer.json", _raise_exceptions_for_missing_entries=False, **choices
         )
-        # Settings that make no sense are found out only in use.
-        tokenizer.encode("a trial", add_special_tokens=False)
+        saved = Tokenizer.from_file(name) if name else None
+        choices["trust_remote_code"] = remote_code_allowed()
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.path, **choices)
+        if not _reads_alike(tokenizer, saved):
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(source.path, **choices)
+            if not _reads_alike(tokenizer, saved):
+                raise ValueError("its tokenizer reads texts otherwise than its tokenizer.json")
     return tokenizer
+
+
+_PROBE = "It's a trial: 2 naïve words, 12,345.6 + x_1\n\n  Ünïcode, 汉字, да!\t"
+
+
+def _reads_alike(tokenizer: PreTrainedTokenizerBase, saved: Tokenizer | None) -> bool:
+    """Whether texts become the ids that the saved tokenizer makes of them."""
+    probes = [_PROBE]
+    if saved is not None:
+        # Words that the vocabulary has: to a tokenizer of words all others are alike.
+        words = sorted(saved.get_vocab(with_added_tokens=False).items(), key=lambda item: item[1])
+        probes.append(" ".join(word for word, _ in words[:1000]))
+        saved.no_truncation()
+        saved.no_padding()
+    # Settings that make no sense are found out only in use, so the probe is read in any case.
+    ids = [tokenizer.encode(text, add_special_tokens=False) for text in probes]
+    if saved is None:
+        return True
+    return ids == [saved.encode(text, add_special_tokens=False).ids for text in probes]
 
 
 @cache

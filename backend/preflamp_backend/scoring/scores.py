@@ -62,8 +62,10 @@ class BaseScores:
 
     @property
     def logprob(self) -> float:
-        """Log-probability of the whole response, nats."""
-        return float(self.token_logprob.sum(dtype=np.float64))
+        """Log-probability of the whole response, nats; NaN of an empty one, which has none."""
+        return (
+            float(self.token_logprob.sum(dtype=np.float64)) if len(self.token_logprob) else np.nan
+        )
 
 
 @dataclass(frozen=True)
