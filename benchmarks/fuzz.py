@@ -39,9 +39,9 @@ from robustness.sandbox import Outcome, run_forked  # noqa: E402
 CORE = (
     "preflamp_backend.data.build",
     "preflamp_backend.data.card",
-    "preflamp_backend.data.prism",
+    "preflamp_backend.data.people",
     "preflamp_backend.data.titles",
-    "preflamp_backend.data.tldr",
+    "preflamp_backend.data.people",
     "preflamp_backend.interop",
     "preflamp_stats.analysis",
     "preflamp_stats.cli.analyze",

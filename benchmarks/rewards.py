@@ -25,9 +25,9 @@ from preflamp_backend.models.sources import ModelSource
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.rewards.pal import PalOptions
 from preflamp_backend.training.features import FeatureStore
-from preflamp_backend.training.pairs import PairFeatures, split_off
+from preflamp_backend.training.features import PairFeatures, split_off
 from preflamp_backend.training.user_rows import Scaling, mean_log_loss, predicted
-from preflamp_backend.training_study.feature_methods import adapt_user, fit
+from preflamp_backend.training_study.methods import adapt_user, fit
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 USERS, TYPES, VOCABULARY, CONTEXT_PAIRS = 150, 4, 2000, 8

@@ -9,7 +9,7 @@ from preflamp_backend.rewards.lore import LoreOptions
 from preflamp_backend.rewards.pal import PalOptions
 from preflamp_backend.rewards.pref import PrefOptions
 from preflamp_backend.rewards.vpl import VplOptions
-from preflamp_backend.training.pairs import PairFeatures
+from preflamp_backend.training.features import PairFeatures
 from preflamp_backend.training.user_rows import predicted
 from torch import Tensor
 

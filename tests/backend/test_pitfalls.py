@@ -13,7 +13,7 @@ from preflamp_backend.models.sources import ModelSource
 from preflamp_backend.models.trees import pack
 from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode
 from preflamp_backend.scoring import forward
-from preflamp_backend.scoring.batching import in_batches
+from preflamp_backend.scoring.forward import in_batches
 from preflamp_backend.scoring.score import ScoreOptions, score, score_rewards
 from tiny_models import make_heads, make_tokenizer
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification

@@ -18,8 +18,13 @@ from preflamp_backend.pretraining.documents import (
     read_documents,
     split_documents,
 )
-from preflamp_backend.pretraining.shape import END, model_config, parse_size, train_tokenizer
-from preflamp_backend.pretraining.train_lm import train_lm
+from preflamp_backend.pretraining.train_lm import (
+    END,
+    model_config,
+    parse_size,
+    train_lm,
+    train_tokenizer,
+)
 from preflamp_backend.pretraining.training import TrainingOptions, batches, evaluate
 from tiny_models import DEVICE
 

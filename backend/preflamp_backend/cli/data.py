@@ -117,11 +117,11 @@ def titles_command(papers: Path, min_papers: int, words: int | None, **choices: 
 @_with(*_PUBLIC, *_SPLIT)
 def tldr_command(files: tuple[Path, ...], hub_split: str, **choices: Any) -> None:
     """TL;DR from comparisons in FILES (JSONL, Parquet), or from the hub where none is named."""
+    from preflamp_backend.data.people import TLDR_HUB, comparison_examples, lengths_decide
     from preflamp_backend.data.rows import read_rows
-    from preflamp_backend.data.tldr import HUB, comparison_examples, lengths_decide
 
     taken = _taken(choices, files)
-    examples = comparison_examples(read_rows(files, HUB, hub_split), taken[2])
+    examples = comparison_examples(read_rows(files, TLDR_HUB, hub_split), taken[2])
     by_length = lengths_decide(examples)
     labels = (
         "synthetic: users choose by length alone" if by_length > 0.9 else "choices of the workers"
@@ -146,15 +146,15 @@ def tldr_command(files: tuple[Path, ...], hub_split: str, **choices: Any) -> Non
 @_with(*_SPLIT)
 def prism_command(files: tuple[Path, ...], hub_split: str, against: Any, **choices: Any) -> None:
     """PRISM from conversations in FILES (JSONL, Parquet), or from the hub where none is named."""
-    from preflamp_backend.data.prism import HUB, RULES, conversation_examples
+    from preflamp_backend.data.people import AGAINST, PRISM_HUB, conversation_examples
     from preflamp_backend.data.rows import read_rows
 
     taken = _taken(choices, files)
-    rows = read_rows(files, HUB, hub_split)
+    rows = read_rows(files, PRISM_HUB, hub_split)
     examples = conversation_examples(rows, against=against, faults=taken[2])
     about = {
         "kind": "PRISM conversations",
-        "rejected": RULES[against],
+        "rejected": AGAINST[against],
         "labels": "choices of the people who held the dialogues",
         "users": "participants",
     }

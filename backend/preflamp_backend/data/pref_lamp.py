@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 
+from preflamp_backend.data.checks import normalise
 from preflamp_backend.data.examples import Example
 from preflamp_backend.data.lamp import Question
-from preflamp_backend.data.texts import normalise
 from preflamp_backend.faults import fault
 from preflamp_stats.errors import InputError, Problem
 

@@ -25,8 +25,8 @@ from preflamp_backend.models.model import (
 from preflamp_backend.models.sources import other_tokenizer, same_vocabulary
 from preflamp_backend.models.trees import SlotCache, hang, pack
 from preflamp_backend.prompts.encoding import PromptFormat, suffix_ids
-from preflamp_backend.scoring.batching import Batches
-from preflamp_backend.scoring.scores import ScoreOptions, unsound_reward
+from preflamp_backend.scoring.forward import Batches
+from preflamp_backend.scoring.score import ScoreOptions, unsound_reward
 
 
 def decode(

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from preflamp_backend.scoring.scores import BaseScores, RewardScores, ScoreOptions
+from preflamp_backend.scoring.score import BaseScores, RewardScores, ScoreOptions
 
 
 def add_baselines(

@@ -32,9 +32,8 @@ from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.models.model import LanguageModel
 from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode, encode_prompt
 from preflamp_backend.prompts.in_context import fill, gives_away
-from preflamp_backend.scoring.score import score
-from preflamp_backend.scoring.scores import ScoreOptions, unsound_reward
-from preflamp_backend.study.methods import UNKNOWN, JudgeOptions
+from preflamp_backend.scoring.score import ScoreOptions, score, unsound_reward
+from preflamp_backend.study.study import UNKNOWN, JudgeOptions
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from preflamp_backend.models.heads.head import EVERY_USER
-from preflamp_backend.models.heads.pal import PalAHead, PalBHead
+from preflamp_backend.models.heads.layers import PalAHead, PalBHead
 from preflamp_backend.options import at_least
 from preflamp_backend.training.loop import Task, TrainingOptions
 from preflamp_backend.training.user_rows import Scaling, fit_table, log_loss, start_from

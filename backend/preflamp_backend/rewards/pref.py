@@ -28,8 +28,8 @@ from torch import Tensor
 from preflamp_backend.models.heads.head import EVERY_USER
 from preflamp_backend.models.heads.linear import PrefHead
 from preflamp_backend.options import at_least
+from preflamp_backend.training.features import PairFeatures
 from preflamp_backend.training.loop import Optimizer, Task, TrainingOptions
-from preflamp_backend.training.pairs import PairFeatures
 from preflamp_backend.training.user_rows import Scaling, fit_table
 
 _RIDGE = 0.1

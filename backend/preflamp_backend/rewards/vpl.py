@@ -22,11 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from preflamp_backend.models.heads.head import EVERY_USER
-from preflamp_backend.models.heads.vpl import VplHead
+from preflamp_backend.models.heads.layers import VplHead
 from preflamp_backend.models.repeatable import one_thread
 from preflamp_backend.options import at_least
+from preflamp_backend.training.features import PairFeatures
 from preflamp_backend.training.loop import Task, TrainingOptions
-from preflamp_backend.training.pairs import PairFeatures
 from preflamp_backend.training.user_rows import (
     check_width,
     log_loss,

@@ -18,7 +18,7 @@ from preflamp_backend.models.sources import identify
 from preflamp_backend.prompts.encoding import Encoding
 from preflamp_backend.rewards.judge import Judgement
 from preflamp_backend.runs.shards import Shard
-from preflamp_backend.scoring.scores import BaseScores, RewardScores
+from preflamp_backend.scoring.score import BaseScores, RewardScores
 from preflamp_backend.study.study import Study
 from preflamp_stats.io.files import open_results
 

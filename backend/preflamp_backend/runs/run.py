@@ -21,17 +21,18 @@ from preflamp_backend.prompts.encoding import encode_prompt, suffix_ids
 from preflamp_backend.prompts.in_context import build_prompt
 from preflamp_backend.runs.arrays import assemble, generation_arrays
 from preflamp_backend.runs.cluster import Cluster, run_on_cluster
-from preflamp_backend.runs.models import (
+from preflamp_backend.runs.scores import (
     counter_of,
     language_model,
     reward_model,
     reward_prompt,
     reward_text,
+    score_base,
+    score_judge,
+    score_reward,
 )
-from preflamp_backend.runs.scores import score_base, score_judge, score_reward
 from preflamp_backend.runs.shards import Shard, is_done, plan, write_manifest
-from preflamp_backend.study.methods import Method
-from preflamp_backend.study.study import Study
+from preflamp_backend.study.study import Method, Study
 from preflamp_stats.io.files import write_results
 
 Report = Callable[[Shard], None]

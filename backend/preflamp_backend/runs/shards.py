@@ -26,8 +26,7 @@ from preflamp_backend.models.sources import (
     same_vocabulary,
 )
 from preflamp_backend.rewards.p_rlhf import check_base
-from preflamp_backend.study.methods import BASELINES
-from preflamp_backend.study.study import Method, Study
+from preflamp_backend.study.study import BASELINES, Method, Study
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.files import open_results
 

@@ -25,7 +25,7 @@ from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors, write_tensors
 from preflamp_backend.models.repeatable import one_thread, repeatable
 from preflamp_backend.options import Options, above_zero, at_least
-from preflamp_backend.training.pairs import PairFeatures
+from preflamp_backend.training.features import PairFeatures
 
 Loss = Callable[[Tensor, torch.Generator, float], Tensor]
 """(rows of pairs, random numbers, share of the epochs done) to the mean loss over the rows."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from preflamp_backend.faults import fault
-from preflamp_backend.training.pairs import PairFeatures
+from preflamp_backend.training.features import PairFeatures
 
 Planted = Literal["one-type", "types", "low-rank", "latent", "ideal-points", "prompts", "noise"]
 """Kinds of preferences that can be planted.

@@ -25,9 +25,8 @@ from preflamp_backend.models.model import LanguageModel
 from preflamp_backend.models.sources import ModelSource, identify
 from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode
 from preflamp_backend.prompts.in_context import PromptOptions, build_prompt
-from preflamp_backend.scoring.batching import in_batches
-from preflamp_backend.scoring.forward import Forward
-from preflamp_backend.scoring.token_scores import token_logprobs
+from preflamp_backend.scoring.forward import Forward, in_batches
+from preflamp_backend.scoring.score import token_logprobs
 from preflamp_backend.training.loop import Loss, Report, train
 from preflamp_stats.errors import InputError, Problem
 

@@ -13,8 +13,8 @@ from torch.nn.functional import softplus
 from preflamp_backend.faults import fault
 from preflamp_backend.models.heads.head import EVERY_USER, RewardHead, UserTableHead
 from preflamp_backend.models.repeatable import one_thread
+from preflamp_backend.training.features import PairFeatures
 from preflamp_backend.training.loop import Task
-from preflamp_backend.training.pairs import PairFeatures
 
 _ADAPTATION_STEPS = 30
 """Steps of L-BFGS at most; a row has few numbers and starts near its place."""

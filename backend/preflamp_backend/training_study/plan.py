@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from preflamp_backend.options import OptionReader, Options, at_least, distinct, option
-from preflamp_backend.study.methods import Method
-from preflamp_backend.study.study import Study, read_study
-from preflamp_backend.training_study.feature_methods import FEATURE_METHODS
-from preflamp_backend.training_study.token_methods import TOKEN_METHODS
+from preflamp_backend.study.study import Method, Study, read_study
+from preflamp_backend.training_study.methods import FEATURE_METHODS, TOKEN_METHODS
 from preflamp_stats.errors import InputError, Problem
 
 

@@ -22,17 +22,17 @@ from preflamp_backend.files.text import code_hash
 from preflamp_backend.models.heads.head import save_head
 from preflamp_backend.models.loading import load_language_model
 from preflamp_backend.models.sources import identify
-from preflamp_backend.training.features import FeatureStore, usable_pairs
+from preflamp_backend.training.features import FeatureStore, PairFeatures, split_off, usable_pairs
 from preflamp_backend.training.loop import Epoch
-from preflamp_backend.training.pairs import PairFeatures, split_off
 from preflamp_backend.training.token_pairs import TokenTask, is_trained
-from preflamp_backend.training_study.feature_methods import (
+from preflamp_backend.training_study.methods import (
     FEATURE_METHODS,
+    TOKEN_METHODS,
     adapt_users,
     fit,
+    token_task,
 )
 from preflamp_backend.training_study.plan import Training, TrainingPlan
-from preflamp_backend.training_study.token_methods import TOKEN_METHODS, token_task
 from preflamp_stats.errors import InputError, Problem
 
 _LONGEST_NAME = 255

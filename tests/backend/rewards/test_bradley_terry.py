@@ -4,9 +4,9 @@ import statsmodels.api as sm
 import torch
 from preflamp_backend.rewards.bradley_terry import BradleyTerryOptions
 from preflamp_backend.rewards.lore import LoreOptions
-from preflamp_backend.training.pairs import PairFeatures
+from preflamp_backend.training.features import PairFeatures
 from preflamp_backend.training.simulated_users import simulate_users
-from preflamp_backend.training_study.feature_methods import adapt_user, fit
+from preflamp_backend.training_study.methods import adapt_user, fit
 
 
 def differences(pairs: PairFeatures) -> np.ndarray:

@@ -15,7 +15,7 @@ from preflamp_backend.rewards.genarm import GenArmOptions, _loss
 from preflamp_backend.scoring.score import score_rewards
 from preflamp_backend.training import loop as training
 from preflamp_backend.training.token_pairs import encode_pairs, pair_logprobs
-from preflamp_backend.training_study.token_methods import fit_tokens
+from preflamp_backend.training_study.methods import fit_tokens
 from tiny_models import DEVICE
 from token_preferences import make_pairs
 

@@ -13,9 +13,8 @@ from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.rewards.genarm import GenArmOptions
 from preflamp_backend.rewards.judge import UNKNOWN, ask, evidence_of, judge, write_personas
 from preflamp_backend.runs.run import prepare, run_study
-from preflamp_backend.study.methods import JudgeOptions
-from preflamp_backend.study.study import read_study
-from preflamp_backend.training_study.token_methods import fit_tokens
+from preflamp_backend.study.study import JudgeOptions, read_study
+from preflamp_backend.training_study.methods import fit_tokens
 from study_files import write_study
 from tiny_models import DEVICE
 from token_preferences import make_pairs

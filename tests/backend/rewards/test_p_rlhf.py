@@ -20,7 +20,7 @@ from preflamp_backend.scoring.score import ScoreOptions, score, score_rewards
 from preflamp_backend.study.study import read_study
 from preflamp_backend.training import loop as training
 from preflamp_backend.training.token_pairs import encode_pairs
-from preflamp_backend.training_study.token_methods import fit_tokens
+from preflamp_backend.training_study.methods import fit_tokens
 from study_files import write_study
 from tiny_models import DEVICE
 from token_preferences import make_pairs

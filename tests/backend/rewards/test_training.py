@@ -6,7 +6,7 @@ from preflamp_backend.training import loop as training
 from preflamp_backend.training.loop import TrainingOptions, train
 from preflamp_backend.training.simulated_users import simulate_users
 from preflamp_backend.training.user_rows import mean_log_loss
-from preflamp_backend.training_study.feature_methods import fit
+from preflamp_backend.training_study.methods import fit
 from reward_cases import SMALL
 from torch import nn
 

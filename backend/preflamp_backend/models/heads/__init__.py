@@ -4,6 +4,5 @@ Importing the package enters every kind into
 :data:`preflamp_backend.models.heads.head.HEADS`.
 """
 
+from preflamp_backend.models.heads import layers as layers
 from preflamp_backend.models.heads import linear as linear
-from preflamp_backend.models.heads import pal as pal
-from preflamp_backend.models.heads import vpl as vpl

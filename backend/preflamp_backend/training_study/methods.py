@@ -1,20 +1,26 @@
-"""The reward models that learn from features, by name, behind one interface.
+"""The reward models by name, behind one interface: heads on features, and language models.
 
-``fit`` learns from the pairs of known users; ``adapt_user`` gives a new user a row from a few pairs
-and leaves everything else as it is. A user without pairs is served by the row of everybody.
+``fit`` learns a head from the pairs of known users; ``adapt_user`` gives a new user a row from a
+few pairs and leaves everything else as it is. A user without pairs is served by the row of
+everybody. ``fit_tokens`` trains a language model on pairs and writes its folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from preflamp_backend.data import Example
 from preflamp_backend.faults import fault
 from preflamp_backend.models.heads.head import RewardHead, UserTableHead
-from preflamp_backend.models.heads.vpl import VplHead
-from preflamp_backend.rewards import bradley_terry, lore, pal, pref, vpl
+from preflamp_backend.models.heads.layers import VplHead
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.rewards import bradley_terry, genarm, lore, p_rlhf, pal, pref, vpl
+from preflamp_backend.study.study import Kind
+from preflamp_backend.training.features import PairFeatures
 from preflamp_backend.training.loop import Task, TrainingOptions
-from preflamp_backend.training.pairs import PairFeatures
+from preflamp_backend.training.token_pairs import TokenTask
 from preflamp_backend.training.user_rows import adapt_row
 
 
@@ -52,7 +58,7 @@ def fit(
         To learn from.
     held_out : PairFeatures
         To stop early by, of the same users; those who are not among them are judged by the row of
-        everybody. See :func:`preflamp_backend.training.pairs.split_off`.
+        everybody. See :func:`preflamp_backend.training.features.split_off`.
     options : TrainingOptions, optional
         Of the method's own class.
     **run
@@ -116,3 +122,55 @@ def adapt_users(head: RewardHead, pairs: PairFeatures) -> RewardHead:
         if user not in head.users:
             head = adapt_user(head, user, pairs.select(rows))
     return head
+
+
+class TokenMethod(NamedTuple):
+    """A reward model that is token by token.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in its key.
+    kind : str
+        Kind of method that it serves.
+    options : type
+        Its options.
+    fit : callable
+        Trains it and writes its folder.
+    adapts : bool
+        Whether new users get something of their own.
+    """
+
+    name: str
+    kind: Kind
+    options: type[TrainingOptions]
+    fit: Callable[[TokenTask], None]
+    adapts: bool
+
+
+TOKEN_METHODS = {
+    "genarm": TokenMethod("genarm", "autoregressive", genarm.GenArmOptions, genarm.fit, False),
+    "p-rlhf": TokenMethod("p-dpo", "p-dpo", p_rlhf.PRlhfOptions, p_rlhf.fit, True),
+}
+"""Each method by the name that a study calls it."""
+
+
+def token_task(
+    name: str,
+    base: ModelSource,
+    train: Sequence[Example],
+    held_out: Sequence[Example],
+    options: TrainingOptions,
+    folder: str | Path,
+    *,
+    adapt: Sequence[Example] = (),
+    **run: Any,
+) -> TokenTask:
+    """What one of :data:`TOKEN_METHODS` is trained by; users to adapt to where it adapts."""
+    late = adapt if TOKEN_METHODS[name].adapts else None
+    return TokenTask(base, train, held_out, options, Path(folder), late, **run)
+
+
+def fit_tokens(name: str, *arguments: Any, **run: Any) -> None:
+    """Train one of :data:`TOKEN_METHODS` by its :func:`token_task`."""
+    TOKEN_METHODS[name].fit(token_task(name, *arguments, **run))
