@@ -125,9 +125,9 @@ def split(
     component = components(keys)
     side: dict[int, str] = {}
     claimed: dict[int, str] = {}
-    for user in (
-        user for wanted in ("test", "validation") for user in role if role[user] == wanted
-    ):
+    for user in sorted(role, key=lambda user: role[user] != "test"):
+        if role[user] == "train":
+            continue
         last = items[user][-options.held_out :]
         if options.distinct and any(claimed.get(component[at], user) != user for at in last):
             role[user] = "train" if options.mode == "later" else "out"

@@ -8,7 +8,7 @@ is there.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from hashlib import sha256
@@ -81,67 +81,55 @@ def plan(study: Study, examples: Mapping[str, Sequence[Example]]) -> list[Shard]
         for dataset, rows in examples.items():
             slices = range(0, len(rows), study.run.shard_size)
             texts = {at: content_hash(rows[at : at + study.run.shard_size]) for at in slices}
-            for kind, method, seed, made_by in _work(
-                study, model, source, bool(rows[0].candidates)
-            ):
+            paired = bool(rows[0].candidates)
+            for kind, method, seed, made_by in _work(study, model, source, paired):
                 models = [identity(each) for each in made_by.pop("models")]
                 made_by |= {"kind": kind, "models": models, "code": code_hash()}
-                for start in slices:
+                for start, examples_hash in texts.items():
                     stop = min(start + study.run.shard_size, len(rows))
-                    ingredients = {"examples": texts[start], "versions": _versions(), **made_by}
-                    key = _key(ingredients)
+                    ingredients = {"examples": examples_hash, "versions": _versions(), **made_by}
+                    key = sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
                     shards.append(Shard(kind, dataset, model, method, seed, start, stop, key))
     return shards
 
 
-def _work(
-    study: Study, model: str, source: ModelSource, paired: bool
-) -> list[tuple[Literal["score", "generate"], str, int, dict[str, Any]]]:
+_Work = tuple[Literal["score", "generate"], str, int, dict[str, Any]]
+
+
+def _work(study: Study, model: str, source: ModelSource, paired: bool) -> Iterator[_Work]:
     """Kinds of shard that a slice needs under a model, with what makes their numbers."""
-    work: list[tuple[Literal["score", "generate"], str, int, dict[str, Any]]] = []
     shared = {"prompt": asdict(study.prompt), "scoring": asdict(study.scoring)}
-    heads = [method for method in study.methods.values() if method.kind == "head"]
+    every = study.methods.values()
     if paired:
         files = {
-            method.name: [_file_hash(study, method, model, seed) for seed in study.reward_seeds]
-            for method in heads
+            each.name: [_file_hash(study, each, model, seed) for seed in study.reward_seeds]
+            for each in every
+            if each.kind == "head"
         }
-        baselines = {
-            method.name: method.kind
-            for method in study.methods.values()
-            if method.kind in BASELINES
-        }
+        baselines = {each.name: each.kind for each in every if each.kind in BASELINES}
         own = {"heads": files, "baselines": baselines, "models": [source]}
-        work.append(("score", "", 0, {**shared, **own}))
-    for method in study.methods.values():
+        yield "score", "", 0, {**shared, **own}
+    for method in every:
         own = {**shared, "method": _choices(method, model)}
         for seed in study.run.seeds if method.seeded else (0,):
             judge = study.reward_source(method, model, seed)
             if method.kind == "p-dpo" and judge:
                 check_base(judge, source, method.name)
             if paired and judge:
-                needed = _judged(study, method, source, judge)
-                work.append(("score", method.name, seed, {**own, **needed}))
-        if not method.decode:
-            continue
+                yield "score", method.name, seed, {**own, **_judged(study, method, source, judge)}
         drawn = method.decoding.temperature > 0 or method.prompt.order == "random"
-        for seed in study.run.seeds:
+        for seed in study.run.seeds if method.decode else ():
             judge = study.reward_source(method, model, seed)
-            if judge and method.decoding.strategy == "guided":
-                _check_guide(method, source, judge)
+            guided = judge and method.decoding.strategy == "guided"
+            # Refused before anything runs, as decoding would refuse it later.
+            if guided and not same_vocabulary(load_tokenizer(source), load_tokenizer(judge)):
+                raise other_tokenizer(method.name)
             needed = {
                 "head": _file_hash(study, method, model, seed),
                 "seed": seed if drawn else 0,
                 "models": [source, *([judge] if judge else [])],
             }
-            work.append(("generate", method.name, seed, {**own, **needed}))
-    return work
-
-
-def _check_guide(method: Method, source: ModelSource, judge: ModelSource) -> None:
-    """Refuse before anything runs what decoding would refuse later."""
-    if not same_vocabulary(load_tokenizer(source), load_tokenizer(judge)):
-        raise other_tokenizer(method.name)
+            yield "generate", method.name, seed, {**own, **needed}
 
 
 def _judged(
@@ -171,10 +159,6 @@ def _file_hash(study: Study, method: Method, model: str, seed: int) -> str:
         return ""
     path = Path(study.head_path(method, model, seed))
     return sha256(path.read_bytes()).hexdigest()
-
-
-def _key(ingredients: dict[str, Any]) -> str:
-    return sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
 
 
 def _versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.faults import fault
 from preflamp_backend.models.sources import ModelSource
-from preflamp_backend.options import OptionReader, Options, at_least, distinct, holding, option
+from preflamp_backend.options import OptionReader, Options, T, at_least, distinct, holding, option
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions
 from preflamp_backend.scoring.score import ScoreOptions
@@ -272,9 +272,8 @@ def read_study(path: str | Path, *, trained: bool = True) -> Study:
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise fault(
-            f"cannot be read as TOML ({error})", "see the guide to study files", str(file)
-        ) from error
+        mend = "see the guide to study files"
+        raise fault(f"cannot be read as TOML ({error})", mend, file) from error
     return _Reader(file, trained=trained).study(table)
 
 
@@ -304,15 +303,10 @@ class _Reader(OptionReader):
         prompt = self.build(PromptFormat, table.get("prompt", {}), "prompt") or PromptFormat()
         scoring = self.build(ScoreOptions, table.get("scoring", {}), "scoring") or ScoreOptions()
         run = self.build(RunOptions, table.get("run", {}), "run") or RunOptions()
-        data = {
-            name: dataset
-            for name, entry in self.tables(table, "data")
-            if (dataset := self.build(Dataset, entry, f"data.{name}"))
-        }
+        data = self.every(Dataset, table, "data")
         models = {
             name: self.located(source, f"models.{name}")
-            for name, entry in self.tables(table, "models")
-            if (source := self.build(ModelSource, entry, f"models.{name}"))
+            for name, source in self.every(ModelSource, table, "models").items()
         }
         decoding, weights = self.weights(table.get("decoding", {}), models, "decoding")
         self.build(DecodingOptions, decoding, "decoding")
@@ -330,6 +324,13 @@ class _Reader(OptionReader):
         if self.problems:
             raise InputError(self.problems)
         return study
+
+    def every(self, cls: type[T], table: dict[str, Any], key: str) -> dict[str, T]:
+        """Options of each table below a key, those without faults."""
+        built = {
+            name: self.build(cls, entry, f"{key}.{name}") for name, entry in self.tables(table, key)
+        }
+        return {name: each for name, each in built.items() if each is not None}
 
     def tables(self, table: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
         entries = table.get(key, {})
@@ -411,28 +412,24 @@ class _Reader(OptionReader):
 
     def files(self, study: Study) -> None:
         """See that what is named in the study's folder is there."""
+
+        def there(path: str, where: str, mend: str = "check it") -> None:
+            if path and not os.path.isfile(study.located(path)):
+                self.fault(f"names {path}, which is no file", mend, where)
+
         for name, dataset in study.data.items():
-            if not os.path.isfile(study.located(dataset.path)):
-                what = f"names {dataset.path}, which is no file"
-                self.fault(what, "check it", f"data.{name}.path")
+            there(dataset.path, f"data.{name}.path")
+        heads = "check it; {model} stands for the base model's name, {seed} for a seed"
         for method in study.methods.values():
-            pairs = method.judge.pairs if method.judge else ""
-            if pairs and not os.path.isfile(study.located(pairs)):
-                what = f"names {pairs}, which is no file"
-                self.fault(what, "name a JSONL file", f"methods.{method.name}.pairs")
-        for method in study.methods.values() if self.trained else ():
-            # One path may serve several base models and seeds.
-            paths = dict.fromkeys(
-                _filled(method.place, model, seed)
-                for model in study.models
-                for seed in study.run.seeds
-            )
             where = f"methods.{method.name}"
-            for path in paths:
-                if method.kind == "head" and not os.path.isfile(study.located(path)):
-                    what = f"names {path}, which is no file"
-                    mend = "check it; {model} stands for the base model's name, {seed} for a seed"
-                    self.fault(what, mend, f"{where}.path")
+            if method.judge:
+                there(method.judge.pairs, f"{where}.pairs", "name a JSONL file")
+            # One path may serve several base models and seeds.
+            every = [(model, seed) for model in study.models for seed in study.run.seeds]
+            paths = dict.fromkeys(_filled(method.place, *each) for each in every)
+            for path in paths if self.trained else ():
+                if method.kind == "head":
+                    there(path, f"{where}.path", heads)
                 elif method.source and path != method.place:
                     self.located(replace(method.source, path=path), where)
 

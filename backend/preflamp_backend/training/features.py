@@ -377,14 +377,8 @@ class FeatureStore:
             found = backbone()
 
             def read_part(i: int) -> int:
-                features = pair_features(
-                    found,
-                    parts[i],
-                    form,
-                    prefixes=self.prefixes,
-                    batch_tokens=self.batch_tokens,
-                )
-                _save(paths[i], features)
+                options = {"prefixes": self.prefixes, "batch_tokens": self.batch_tokens}
+                _save(paths[i], pair_features(found, parts[i], form, **options))
                 return len(parts[i])
 
             with _readers(found.device, self.threads) as run:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from json import dumps
@@ -233,15 +233,9 @@ class _Run:
         self.best = copy.deepcopy(self.module.state_dict())
 
     def write(self, path: Path, key: str) -> None:
-        state = self.optimizer.state_dict()["state"]
         tensors = {"generator": self.generator.get_state()}
-        tensors |= {f"module.{name}": each for name, each in self.module.state_dict().items()}
         tensors |= {f"best.{name}": each for name, each in self.best.items()}
-        tensors |= {
-            f"adamw.{parameter}.{name}": value
-            for parameter, entry in state.items()
-            for name, value in entry.items()
-        }
+        tensors |= snapshot(self.module, self.optimizer)
         progress = {"epoch": self.epoch, "idle": self.idle, "best_loss": self.best_loss}
         write_tensors(path, tensors, {"key": key, "progress": progress})
 
@@ -249,23 +243,42 @@ class _Run:
         tensors, about = read_tensors(path)
         if about.get("key") != key:
             return
-        parts: dict[str, dict[str, Tensor]] = {"module": {}, "best": {}, "adamw": {}}
-        for name, each in tensors.items():
-            part, _, rest = name.partition(".")
-            if part in parts:
-                parts[part][rest] = each
-        self.module.load_state_dict(parts["module"])
-        self.best = parts["best"]
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, each in parts["adamw"].items():
-            parameter, _, what = name.partition(".")
-            state.setdefault(int(parameter), {})[what] = each
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        restore(self.module, self.optimizer, tensors)
+        self.best = below(tensors, "best")
         self.generator.set_state(tensors["generator"])
-        progress = about["progress"]
-        self.epoch, self.idle = progress["epoch"], progress["idle"]
-        self.best_loss = progress["best_loss"]
+        for name, value in about["progress"].items():
+            setattr(self, name, value)
+
+
+def snapshot(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Weights, and what an optimiser remembers of each, by name."""
+    state = optimizer.state_dict()["state"]
+    tensors = {f"module.{name}": each for name, each in module.state_dict().items()}
+    for place, entry in state.items():
+        tensors |= {f"optimizer.{place}.{name}": value for name, value in entry.items()}
+    return tensors
+
+
+def restore(
+    module: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
+    """Take up a :func:`snapshot`."""
+    module.load_state_dict(below(tensors, "module"))
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, each in below(tensors, "optimizer").items():
+        place, _, what = name.partition(".")
+        state.setdefault(int(place), {})[what] = each
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Tensors whose names begin with a part, by the rest of their names."""
+    return {
+        name.removeprefix(f"{part}."): each
+        for name, each in tensors.items()
+        if name.startswith(f"{part}.")
+    }
 
 
 def _adamw(module: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
@@ -312,8 +325,5 @@ def _epoch(run: _Run, loss: Loss, pairs: int, options: TrainingOptions) -> float
 
 def _check_finite(loss: float) -> None:
     if not math.isfinite(loss):
-        raise fault(
-            "gives a loss that is not a finite number",
-            "take a lower learning rate or a larger penalty",
-            variable="learning_rate",
-        )
+        mend = "take a lower learning rate or a larger penalty"
+        raise fault("gives a loss that is not a finite number", mend, variable="learning_rate")

@@ -108,7 +108,7 @@ def simulate_users(
         mend = f"choose one of {', '.join(get_args(Planted))}"
         raise fault(f"is {planted!r}", mend, variable="planted")
     generator = torch.Generator().manual_seed(seed)
-    reward_of = _PLANTS[planted](width, types, strength, generator)
+    reward_of = _plant(planted, width, types, strength, generator)
     known = {f"u{i:04d}": reward_of() for i in range(users)}
     unknown = {f"new{i:04d}": reward_of() for i in range(new_users)}
 
@@ -154,73 +154,45 @@ def _linear(weight: Tensor) -> _Reward:
     return lambda response, prompt: response @ weight
 
 
-def _one_type(
-    width: int, types: int, strength: float, generator: torch.Generator
+def _plant(
+    planted: Planted, width: int, types: int, strength: float, generator: torch.Generator
 ) -> Callable[[], _Reward]:
-    weight = strength * _directions(1, width, generator)[0]
-    return lambda: _linear(weight)
+    """What draws a user's reward, after the directions of all users are drawn."""
 
+    def some_type() -> int:
+        return int(torch.randint(types, (), generator=generator))
 
-def _types(
-    width: int, types: int, strength: float, generator: torch.Generator
-) -> Callable[[], _Reward]:
-    weights = strength * _directions(types, width, generator)
-    return lambda: _linear(weights[torch.randint(types, (), generator=generator)])
+    def normal() -> Tensor:
+        return torch.randn(types, generator=generator)
 
-
-def _low_rank(
-    width: int, types: int, strength: float, generator: torch.Generator
-) -> Callable[[], _Reward]:
-    basis = strength * _directions(types, width, generator) / types**0.5
-    return lambda: _linear(torch.randn(types, generator=generator) @ basis)
-
-
-def _latent(
-    width: int, types: int, strength: float, generator: torch.Generator
-) -> Callable[[], _Reward]:
-    basis = strength * _directions(types, width, generator) / types**0.5
-    return lambda: _linear(torch.tanh(2 * torch.randn(types, generator=generator)) @ basis)
-
-
-def _ideal_points(
-    width: int, types: int, strength: float, generator: torch.Generator
-) -> Callable[[], _Reward]:
-    points = width**0.5 * _directions(types, width, generator)
-
-    def reward_of() -> _Reward:
-        point = points[torch.randint(types, (), generator=generator)]
-        return lambda response, prompt: -strength * (response - point).norm(dim=-1)
-
-    return reward_of
-
-
-def _prompts(
-    width: int, types: int, strength: float, generator: torch.Generator
-) -> Callable[[], _Reward]:
-    turns = [_directions(width, width, generator) for _ in range(types)]
-
-    def reward_of() -> _Reward:
-        turn = turns[int(torch.randint(types, (), generator=generator))]
+    if planted == "noise":
+        return lambda: lambda response, prompt: response.new_zeros(len(response))
+    if planted == "prompts":
+        turns = [_directions(width, width, generator) for _ in range(types)]
         scale = strength * width**0.5
-        return lambda response, prompt: (
-            scale * torch.cosine_similarity(response, prompt @ turn.T, dim=-1)
-        )
 
-    return reward_of
+        def by_prompt() -> _Reward:
+            turn = turns[some_type()].T
+            return lambda response, prompt: (
+                scale * torch.cosine_similarity(response, prompt @ turn, dim=-1)
+            )
 
+        return by_prompt
+    basis = _directions(1 if planted == "one-type" else types, width, generator)
+    if planted == "ideal-points":
+        points = width**0.5 * basis
 
-def _noise(
-    width: int, types: int, strength: float, generator: torch.Generator
-) -> Callable[[], _Reward]:
-    return lambda: lambda response, prompt: response.new_zeros(len(response))
+        def near() -> _Reward:
+            point = points[some_type()]
+            return lambda response, prompt: -strength * (response - point).norm(dim=-1)
 
-
-_PLANTS: dict[str, Callable[[int, int, float, torch.Generator], Callable[[], _Reward]]] = {
-    "one-type": _one_type,
-    "types": _types,
-    "low-rank": _low_rank,
-    "latent": _latent,
-    "ideal-points": _ideal_points,
-    "prompts": _prompts,
-    "noise": _noise,
-}
+        return near
+    basis = strength * basis
+    if planted == "one-type":
+        return lambda: _linear(basis[0])
+    if planted == "types":
+        return lambda: _linear(basis[some_type()])
+    basis = basis / types**0.5
+    if planted == "low-rank":
+        return lambda: _linear(normal() @ basis)
+    return lambda: _linear(torch.tanh(2 * normal()) @ basis)

@@ -172,7 +172,7 @@ def test_a_study_gives_a_judge_rm_accuracy_and_nothing_else(tmp_path):
     ("change", "message"),
     [
         ("decode = true", "persona.decode: is true, and .*guide tokens"),
-        ("shown = -1", "persona.shown: is -1; take 0 or more"),
+        ("shown = -1", "persona.shown: is -1; take at least 0"),
         ('answers = ["A"]', "persona.answers: .*give two different texts"),
         ('question = "{a}"', "persona.question: .*put {prompt}"),
         ('pairs = "none.jsonl"', "names none.jsonl, which is no file"),
