@@ -93,9 +93,8 @@ def load_sequence_classifier(source: ModelSource, method: str) -> HeadReward:
     if not isinstance(head, nn.Linear):
         raise _unfit(source, "has no linear head named 'score' over a causal backbone")
     if head.out_features != 1:
-        raise _unfit(
-            source, f"gives {head.out_features} numbers a response; a reward model gives one"
-        )
+        what = f"gives {head.out_features} numbers a response; a reward model gives one"
+        raise _unfit(source, what)
     backbone = _backbone(model, tokenizer, source)
     _check_tree(model, backbone, head, source)
     weight = head.weight.detach().float()

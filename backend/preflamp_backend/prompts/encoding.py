@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,6 +75,11 @@ class Encoding:
         return len(self.prompt) + sum(map(len, self.continuations))
 
 
+def counter_of(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], int]:
+    """Count tokens of a text."""
+    return lambda text: len(_raw(tokenizer, text))
+
+
 def encode_prompt(
     tokenizer: PreTrainedTokenizerBase, prompt: str, form: PromptFormat, *, room: int, context: int
 ) -> Encoding:
@@ -128,10 +133,8 @@ def encode(
     split = [_raw(tokenizer, response) for response in responses]
     for response, ids in zip(responses, split, strict=True):
         if not ids:
-            raise fault(
-                f"the response {response!r} holds no token",
-                "leave the example out or give its text",
-            )
+            mend = "leave the example out or give its text"
+            raise fault(f"the response {response!r} holds no token", mend)
     joint = [_raw(tokenizer, text + response) for response in responses]
     differs = any(together != apart + ids for together, ids in zip(joint, split, strict=True))
     ids, continuations = apart, split
@@ -223,24 +226,16 @@ def _fit(
     differs: bool,
 ) -> Encoding:
     if not begin and not text:
-        raise fault(
-            "no token stands before the response, so nothing predicts its first token",
-            "give the prompt a text, for instance by the template",
-            variable="prompt",
-        )
+        what = "no token stands before the response, so nothing predicts its first token"
+        raise fault(what, "give the prompt a text, for instance by the template", variable="prompt")
     space = context - room - len(begin) - max(map(len, continuations), default=0)
     if space < 1 - len(begin):
-        raise fault(
-            f"a response fills the model's context of {context} tokens by itself",
-            "leave the example out, or take a model with a longer context",
-        )
+        what = f"a response fills the model's context of {context} tokens by itself"
+        raise fault(what, "leave the example out, or take a model with a longer context")
     overlong = len(text) > space
     if overlong and form.overlong == "error":
-        raise fault(
-            f"a prompt of {len(text)} tokens leaves no room for its response in a context of "
-            f"{context}",
-            "shorten it, or set overlong = 'truncate'",
-            variable="prompt",
-        )
+        what = f"a prompt of {len(text)} tokens leaves no room for its response in a context of"
+        mend = "shorten it, or set overlong = 'truncate'"
+        raise fault(f"{what} {context}", mend, variable="prompt")
     kept = text[len(text) - space :] if overlong else text
     return Encoding((*begin, *kept), tuple(map(tuple, continuations)), overlong, differs)

@@ -30,7 +30,13 @@ from preflamp_backend.data import Example
 from preflamp_backend.decoding.decode import Request, decode
 from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.models.model import LanguageModel
-from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode, encode_prompt
+from preflamp_backend.prompts.encoding import (
+    Encoding,
+    PromptFormat,
+    counter_of,
+    encode,
+    encode_prompt,
+)
 from preflamp_backend.prompts.in_context import fill, gives_away
 from preflamp_backend.scoring.score import ScoreOptions, score, unsound_reward
 from preflamp_backend.study.study import UNKNOWN, JudgeOptions
@@ -91,10 +97,11 @@ def evidence_of(
             for item in reversed(row.history)
             if not gives_away(item, row)
         ]
+    count = counter_of(model.tokenizer)
     kept: list[str] = []
     spent = 0
     for text in texts:
-        cost = len(model.tokenizer.encode(text, add_special_tokens=False))
+        cost = count(text)
         if len(kept) < options.shown and spent + cost <= options.budget:
             kept.append(text)
             spent += cost

@@ -16,6 +16,7 @@ from preflamp_backend.models.sources import (
     load_tokenizer,
     reading,
 )
+from preflamp_backend.prompts.encoding import counter_of
 from preflamp_backend.runs.run import Plan
 from preflamp_backend.runs.shards import Shard
 from preflamp_backend.study.study import Method, Study
@@ -83,11 +84,7 @@ def estimate(planned: Plan) -> list[Estimate]:
 
 def _lengths(source: ModelSource, rows: Sequence[Example]) -> list[tuple[int, int]]:
     """Tokens of each prompt and of its candidates together."""
-    tokenizer = load_tokenizer(source)
-
-    def count(text: str) -> int:
-        return len(tokenizer.encode(text, add_special_tokens=False))
-
+    count = counter_of(load_tokenizer(source))
     return [(count(row.prompt), sum(map(count, row.candidates.values()))) for row in rows]
 
 

@@ -17,12 +17,11 @@ from preflamp_backend.decoding.options import Request
 from preflamp_backend.faults import fault, in_example
 from preflamp_backend.models.model import HeadReward, LanguageModel, RewardModel
 from preflamp_backend.models.sources import ModelSource
-from preflamp_backend.prompts.encoding import encode_prompt, suffix_ids
+from preflamp_backend.prompts.encoding import counter_of, encode_prompt, suffix_ids
 from preflamp_backend.prompts.in_context import build_prompt
 from preflamp_backend.runs.arrays import assemble, generation_arrays
 from preflamp_backend.runs.cluster import Cluster, run_on_cluster
 from preflamp_backend.runs.scores import (
-    counter_of,
     language_model,
     reward_model,
     reward_prompt,

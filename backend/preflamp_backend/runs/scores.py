@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -27,6 +27,7 @@ from preflamp_backend.models.sources import load_config, load_tokenizer, same_vo
 from preflamp_backend.prompts.encoding import (
     Encoding,
     PromptFormat,
+    counter_of,
     encode,
     encode_prompt,
     suffix_ids,
@@ -123,11 +124,6 @@ def joint_prompt(
 
 def _prefix(reward: RewardModel, row: Example) -> tuple[int, ...]:
     return reward.prefix(row.user) if isinstance(reward, AutoregressiveReward) else ()
-
-
-def counter_of(tokenizer: Any) -> Callable[[str], int]:
-    """Count tokens of a text."""
-    return lambda text: len(tokenizer.encode(text, add_special_tokens=False))
 
 
 def score_base(

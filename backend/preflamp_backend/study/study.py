@@ -269,12 +269,16 @@ def read_study(path: str | Path, *, trained: bool = True) -> Study:
         files that do not exist.
     """
     file = Path(path)
+    return _Reader(file, trained=trained).study(read_toml(file))
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Tables of a study file."""
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         mend = "see the guide to study files"
         raise fault(f"cannot be read as TOML ({error})", mend, file) from error
-    return _Reader(file, trained=trained).study(table)
 
 
 def _parts(kind: str) -> dict[str, type[Any]]:

@@ -23,7 +23,7 @@ from preflamp_backend.faults import fault, in_example
 from preflamp_backend.files.tensors import write_tensors
 from preflamp_backend.models.model import LanguageModel
 from preflamp_backend.models.sources import ModelSource, identify
-from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode
+from preflamp_backend.prompts.encoding import Encoding, PromptFormat, counter_of, encode
 from preflamp_backend.prompts.in_context import PromptOptions, build_prompt
 from preflamp_backend.scoring.forward import Forward, in_batches
 from preflamp_backend.scoring.score import token_logprobs
@@ -53,9 +53,7 @@ def encode_pairs(
     if not examples:
         raise fault("holds no pair", "give examples with chosen and rejected")
 
-    def count(text: str) -> int:
-        return len(tokenizer.encode(text, add_special_tokens=False))
-
+    count = counter_of(tokenizer)
     found: list[Encoding] = []
     problems: list[Problem | str] = []
     for example in examples:
@@ -200,10 +198,40 @@ class TokenTask:
         model: LanguageModel,
         more: Mapping[str, tuple[Mapping[str, Tensor], Mapping[str, Any]]] | None = None,
     ) -> None:
-        """Write the folder by :func:`save_folder`, with how it was trained."""
+        """Write the folder aside and move it into place; what is there is replaced.
+
+        Parameters
+        ----------
+        kind : str
+        network : PreTrainedModel
+        model : LanguageModel
+        more : mapping of str to (tensors, metadata), optional
+            Further safetensors files, by name.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written there.
+        """
         record = {"kind": kind, "key": self.key(kind), "seed": self.seed}
-        record["options"] = asdict(self.options)
-        save_folder(self.folder, network, model.tokenizer, record, more)
+        text = json.dumps(record | {"options": asdict(self.options)}, indent=1, sort_keys=True)
+        aside = self.folder.with_name(f".{self.folder.name}.partial")
+        try:
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+            network.save_pretrained(aside)
+            model.tokenizer.save_pretrained(aside)
+            for name, (tensors, about) in (more or {}).items():
+                write_tensors(aside / name, tensors, about)
+            (aside / RECORD).write_text(text, encoding="utf-8")
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+            aside.rename(self.folder)
+        except OSError as error:
+            mend = "check the space and the rights there"
+            raise fault(f"cannot be written: {error}", mend, self.folder) from error
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def is_trained(folder: Path, key: str) -> bool:
@@ -213,48 +241,3 @@ def is_trained(folder: Path, key: str) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(record, dict) and record.get("key") == key
-
-
-def save_folder(
-    folder: Path,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    record: Mapping[str, Any],
-    more: Mapping[str, tuple[Mapping[str, Tensor], Mapping[str, Any]]] | None = None,
-) -> None:
-    """Write a model's folder aside and move it into place.
-
-    Parameters
-    ----------
-    folder : Path
-        What is there is replaced.
-    model : PreTrainedModel
-    tokenizer : PreTrainedTokenizerBase
-    record : mapping of str to JSON value
-        How it was trained.
-    more : mapping of str to (tensors, metadata), optional
-        Further safetensors files, by name.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written there.
-    """
-    aside = folder.with_name(f".{folder.name}.partial")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        model.save_pretrained(aside)
-        tokenizer.save_pretrained(aside)
-        for name, (tensors, about) in (more or {}).items():
-            write_tensors(aside / name, tensors, about)
-        text = json.dumps(dict(record), indent=1, sort_keys=True)
-        (aside / RECORD).write_text(text, encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.rename(folder)
-    except OSError as error:
-        mend = "check the space and the rights there"
-        raise fault(f"cannot be written: {error}", mend, str(folder)) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

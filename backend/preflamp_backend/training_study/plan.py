@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from preflamp_backend.options import OptionReader, Options, at_least, distinct, option
-from preflamp_backend.study.study import Method, Study, read_study
+from preflamp_backend.study.study import Method, Study, read_study, read_toml
 from preflamp_backend.training_study.methods import FEATURE_METHODS, TOKEN_METHODS
 from preflamp_stats.errors import InputError, Problem
 
@@ -107,17 +106,14 @@ def read_training(path: str | Path) -> TrainingPlan:
     InputError
         With every fault of the study and of its training.
     """
+    file = Path(path)
+    table = read_toml(file)
     problems: list[Problem | str] = []
     study: Study | None = None
     try:
-        study = read_study(path, trained=False)
+        study = read_study(file, trained=False)
     except InputError as error:
         problems += error.problems
-    file = Path(path)
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        raise InputError(problems) from None
     reader = _Reader(file)
     setup = reader.setup(table)
     methods = table.get("methods", {})
