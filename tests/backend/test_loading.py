@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from preflamp_backend.models.loading import (
     load_language_model,
     load_sequence_classifier,
 )
+from preflamp_backend.models.model import Backbone
 from preflamp_backend.models.sources import (
     ModelSource,
     identify,
@@ -23,6 +25,7 @@ from preflamp_backend.models.sources import (
     reading,
     remote_code_allowed,
 )
+from preflamp_backend.models.trees import SlotCache
 from tiny_models import DEVICE, make_config, make_tokenizer, save_model
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -236,3 +239,30 @@ def test_a_tokenizer_that_reads_otherwise_than_its_file_is_refused(tmp_path, mon
     monkeypatch.setattr(PreTrainedTokenizerFast, "from_pretrained", lambda *_, **__: other)
     with pytest.raises(InputError, match=r"otherwise than its tokenizer\.json"):
         load_tokenizer(source)
+
+
+@pytest.mark.parametrize("name", ["cache", "past_key_values"])
+def test_the_cache_is_given_under_the_name_that_the_library_knows(name):
+    given = {}
+
+    class Network:
+        device = torch.device("cpu")
+
+        def call(self, **arguments):
+            given.update(arguments)
+            return SimpleNamespace(last_hidden_state=torch.zeros(1, 1, 2))
+
+        __call__ = call
+
+        if name == "cache":
+
+            def forward(self, input_ids, cache=None, **others): ...
+
+        else:
+
+            def forward(self, input_ids, past_key_values=None, **others): ...
+
+    ids, cache = torch.zeros(1, 1, dtype=torch.int64), SlotCache(2)
+    Backbone(Network(), None, 10).hidden(ids, ids, torch.ones(1, 1, 1).bool(), cache)
+    assert given[name] is cache
+    assert not ({"cache", "past_key_values"} - {name}) & set(given)

@@ -161,13 +161,7 @@ Report = Callable[[int], None]
 _PART = 512
 """Pairs that are read, and written when the reading is stopped in between, at a time."""
 
-_READERS = (
-    "models/trees.py",
-    "prompts/encoding.py",
-    "scoring/batching.py",
-    "scoring/forward.py",
-    "training/features.py",
-)
+_READERS = ("models/trees.py", "prompts/encoding.py", "scoring", "training/features.py")
 """Modules that turn texts into hidden states; a change of theirs makes features anew."""
 
 
