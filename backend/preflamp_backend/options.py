@@ -25,7 +25,7 @@ class Options:
     """What dataclasses of options have in common: every fault is named when one is made."""
 
     def __post_init__(self) -> None:
-        literals = _literals(type(self))
+        literals = _literals(type(self))  # type: ignore[arg-type]
         problems = []
         for name, good, mend in (*self.declared(), *self.checks()):
             if not good:

@@ -35,7 +35,8 @@ def run_command(study: Path, out: Path, dry_run: bool, workers: int, scheduler: 
     Stop it when you like: run again, it goes on where it was.
     """
     with needed("backend,dask"):
-        from preflamp_backend.runs.run import Cluster, prepare, run_study
+        from preflamp_backend.runs.cluster import Cluster
+        from preflamp_backend.runs.run import prepare, run_study
         from preflamp_backend.study.study import read_study
     planned = prepare(read_study(study), out)
     if dry_run:

@@ -52,7 +52,7 @@ def fit_weight(task: Task) -> Tensor:
     nn.init.zeros_(module.weight)
 
     def loss(rows: Tensor, generator: torch.Generator, progress: float) -> Tensor:
-        penalty = 0.5 * task.options.penalty * module.weight.square().sum() / len(pairs)
+        penalty = 0.5 * float(task.options.penalty) * module.weight.square().sum() / len(pairs)
         return log_loss(module(differences[rows])).mean() + penalty
 
     @torch.no_grad()

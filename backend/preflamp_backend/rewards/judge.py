@@ -27,8 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from preflamp_backend.data import Example
-from preflamp_backend.decoding.decode import Request, decode
-from preflamp_backend.decoding.options import DecodingOptions
+from preflamp_backend.decoding.decode import decode
+from preflamp_backend.decoding.options import DecodingOptions, Request
 from preflamp_backend.models.model import LanguageModel
 from preflamp_backend.prompts.encoding import (
     Encoding,

@@ -63,7 +63,8 @@ def fit(task: Task) -> LoreHead:
         head.user.normal_(0, 0.1, generator=generator)
 
     def penalty() -> Tensor:
-        return 0.5 * options.reference * (head.basis - reference[:, None]).square().sum()
+        held: Tensor = (head.basis - reference[:, None]).square().sum()
+        return 0.5 * float(options.reference) * held
 
     fit_table(head, task, penalty=penalty, scaling=scaling)
     with torch.no_grad():

@@ -72,7 +72,7 @@ def fit(task: Task) -> PrefHead:
         head.user.copy_(torch.cat([everybody[None], everybody + 0.1 * (users - everybody)]))
 
     def penalty() -> Tensor:
-        return 0.5 * options.basis_penalty * head.basis.square().sum()
+        return 0.5 * float(options.basis_penalty) * head.basis.square().sum()
 
     fit_table(head, task, penalty=penalty, scaling=scaling)
     with torch.no_grad():

@@ -105,7 +105,8 @@ def infer_row(head: VplHead, pairs: PairFeatures) -> Tensor:
     shown = pairs.select(range(min(len(pairs), head.context)))
     with one_thread():
         there = torch.ones(1, len(shown), dtype=torch.bool)
-        return head.infer(shown.chosen[None], shown.rejected[None], there)[0][0]
+        mean: Tensor = head.infer(shown.chosen[None], shown.rejected[None], there)[0]
+    return mean[0]
 
 
 class _Contexts:

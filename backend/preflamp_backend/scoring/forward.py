@@ -129,8 +129,6 @@ def in_batches(
     return [results[i] for i in range(len(items))]
 
 
-Item = TypeVar("Item")
-
 _NODES_AT_ONCE = 256
 """Chain tokens a row hung off the cache at a time; bounds the attention mask."""
 

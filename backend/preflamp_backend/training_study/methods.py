@@ -113,7 +113,7 @@ def adapt_user(head: RewardHead, user: str, pairs: PairFeatures) -> RewardHead:
         return head
     if isinstance(head, VplHead):
         return head.with_rows({user: vpl.infer_row(head, pairs)})
-    return head.with_rows({user: adapt_row(head, pairs, penalty=head.penalty)})
+    return head.with_rows({user: adapt_row(head, pairs, penalty=float(head.config()["penalty"]))})
 
 
 def adapt_users(head: RewardHead, pairs: PairFeatures) -> RewardHead:
