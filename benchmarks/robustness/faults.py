@@ -211,11 +211,7 @@ def vanished(at: Setting) -> Iterator[str]:
     whole = read.read_bytes()
     pid = at.start()
     yield from disturbances(
-        pid,
-        at.folder,
-        at.wanted,
-        delay=at.rng.uniform(0, at.wanted.seconds),
-        aimed=False,
+        pid, at.folder, at.wanted, delay=at.rng.uniform(0, at.wanted.seconds), aimed=False
     )
     match at.rng.randrange(3):
         case 0:
