@@ -54,10 +54,9 @@ class Subject:
         return [encoding.prompt for encoding in self.encodings]
 
 
-def make_subject(shape: Shape, device: str) -> Subject:
-    """Build a random model with eight reward heads, and sixteen prompts with two responses each."""
-    torch.manual_seed(0)
-    config = transformers.Qwen2Config(
+def qwen(shape: Shape, **tokens: int | None) -> transformers.Qwen2Config:
+    """Configuration of a Qwen2 of this shape, without special tokens but those given."""
+    return transformers.Qwen2Config(
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,
         num_hidden_layers=shape.layers,
@@ -66,9 +65,14 @@ def make_subject(shape: Shape, device: str) -> Subject:
         num_key_value_heads=shape.key_heads,
         max_position_embeddings=4096,
         tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=None,
+        **{"bos_token_id": None, "eos_token_id": None} | tokens,
     )
+
+
+def make_subject(shape: Shape, device: str) -> Subject:
+    """Build a random model with eight reward heads, and sixteen prompts with two responses each."""
+    torch.manual_seed(0)
+    config = qwen(shape)
     with torch.device(device):
         full = transformers.AutoModelForCausalLM.from_config(config, dtype=shape.dtype).eval()
     full.requires_grad_(False)

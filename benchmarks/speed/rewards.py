@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from backend_ways import SHAPES, qwen
 from preflamp_backend.data import Example
 from preflamp_backend.loading import load_language_model
 from preflamp_backend.models import Backbone
@@ -50,19 +51,7 @@ def save_model(folder: Path) -> ModelSource:
         tokenizer_object=raw, eos_token="w1", pad_token="w2"
     ).save_pretrained(folder)
     torch.manual_seed(0)
-    config = transformers.Qwen2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=128,
-        num_hidden_layers=4,
-        intermediate_size=384,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=1,
-        pad_token_id=2,
-    )
+    config = qwen(SHAPES["tiny"], eos_token_id=1, pad_token_id=2)
     transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     return ModelSource(str(folder), device="cpu")
 
