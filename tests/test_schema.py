@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -137,7 +138,7 @@ SHORT = put("token_logprob", np.nan, example="e2", candidate="rejected", token=2
         (SHORT, "token_logprob: has another length than n_tokens in 1 traces"),
         (store("reward", ("method", "example"), np.ones((2, 3))), "reward: lacks dim candidate"),
         (store("logprob", ("model", "example", "candidate", "method"), -np.ones((1, 3, 2, 2))),
-         "logprob: has dim method, which it may not have; store it over (model, "),
+         "logprob: has dim method, which it may not have; store it over ([model], "),
         (store("reward", ("method", "example", "candidate"), np.full((2, 3, 2), "1.0")),
          "reward: holds <U3; store floats"),
         (store("judge", ("example",), np.ones(3), role="generation_metric"),
@@ -151,7 +152,7 @@ def test_each_departure_is_named(change: Callable[[xr.Dataset], None], expected:
     ds = sound()
     change(ds)
     if expected.startswith("holds nothing"):
-        ds["extra"] = (("method", "example"), np.zeros((2, 3), int))
+        ds["extra"] = ("example", np.zeros(3, int))
     found = messages(ds)
     assert len(found) == 1, found
     assert expected in found[0]
@@ -204,7 +205,7 @@ def test_producers_extras_are_left_alone() -> None:
 
 def test_warnings() -> None:
     ds = sound().drop_vars(["user", "policy_score"])
-    ds["policy_scores"] = (("method", "example"), np.zeros((2, 3), int))
+    ds["policy_scores"] = (("method", "example", "candidate"), np.zeros((2, 3, 2), int))
     found = [str(warning) for warning in find_warnings(ds, file="r.nc")]
     assert "user: is absent, so each example is taken as its own unit" in found[0]
     assert "rename it if 'policy_score' is meant" in found[1]
@@ -242,3 +243,57 @@ def test_roles() -> None:
     assert generation_metrics(ds) == ["rouge1", "judge"]
     assert method_metrics(ds) == ["board"]
     assert SPECS["reward"].layout == "[model], [seed], method, example, candidate"
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, bool])
+def test_whole_numbers_and_truth_values_are_metrics_too(dtype: type) -> None:
+    ds = sound()
+    ds["win"] = (("method", "example"), np.array([[0, 1, 1], [0, 0, 1]], dtype))
+    ds["elo"] = ("method", np.array([1, 0], dtype))
+    ds["generation_shots"] = (("method", "example"), np.ones((2, 3), dtype))
+    assert messages(ds) == []
+    assert generation_metrics(ds) == ["rouge1", "win"]
+    assert method_metrics(ds) == ["elo"]
+
+
+def test_labels_of_several_levels_are_refused() -> None:
+    ds = sound().drop_vars("example")
+    levels = pd.MultiIndex.from_product([["ann", "bob", "eve"], [1]], names=["who", "item"])
+    ds = ds.assign_coords(xr.Coordinates.from_pandas_multiindex(levels, "example"))
+    assert messages(ds) == [
+        "group /: variable example: is a MultiIndex of who, item; store one label, such as "
+        "'ann/1', or reset_index('example')"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("attrs", "message"),
+    [
+        ({"direction": "lower"}, ""),
+        ({"higher_is_better": 0}, ""),
+        (
+            {"direction": "down"},
+            "judge: has an attribute direction that is 'down'; store higher or",
+        ),
+        (
+            {"higher_is_better": "no"},
+            "judge: has an attribute higher_is_better that is 'no'; store",
+        ),
+        (
+            {"direction": "lower", "higher_is_better": 1},
+            "judge: has attributes direction 'lower' a",
+        ),
+    ],
+)
+def test_directions_are_checked(attrs: dict[str, object], message: str) -> None:
+    ds = sound()
+    ds["judge"] = (("method", "example"), np.ones((2, 3)), attrs)
+    found = messages(ds)
+    assert len(found) == bool(message)
+    assert message in "".join(found)
+
+
+def test_without_a_family_a_method_is_named() -> None:
+    ds = sound()
+    ds["method_family"] = ("method", np.array(["in-context", None], object))
+    assert messages(ds)[0].startswith("group /: variable method_family: is missing for b; choose")

@@ -42,7 +42,7 @@ def assemble(
     Returns
     -------
     xarray.DataTree
-        A group a dataset. Numbers of combinations that were not computed are NaN, texts empty.
+        A group a dataset. Numbers of combinations that were not computed are NaN, texts None.
     """
     groups = {
         f"/{name}": _dataset(study, rows, [each for each in shards if each.dataset == name], folder)
@@ -163,7 +163,7 @@ def _blank(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
     if dtype.kind == "f":
         return np.full(shape, np.nan, dtype)
     if dtype.kind in "OUST":
-        return np.full(shape, "", object)
+        return np.full(shape, None, object)
     return np.full(shape, False if dtype.kind == "b" else -1, dtype)
 
 

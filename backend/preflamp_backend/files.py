@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.io.aside import aside
+from preflamp_stats.io.atomic import aside
 
 __all__ = ["check_unpacked", "write_text"]
 

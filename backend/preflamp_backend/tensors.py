@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.io.aside import aside
+from preflamp_stats.io.atomic import aside
 
 __all__ = ["read_tensors", "write_tensors"]
 

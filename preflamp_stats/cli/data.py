@@ -60,7 +60,7 @@ def _as_record(problem: Any) -> dict[str, str]:
 @click.argument("results", type=_PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def describe_command(results: Path, as_json: bool) -> None:
-    """Say what is in RESULTS: dims, methods, users, missing share."""
+    """Say what is in RESULTS: dims, methods, users, missing shares, coverage by method."""
     from preflamp_stats.cli.console import print_json
     from preflamp_stats.io.describe import describe
     from preflamp_stats.io.files import open_results
@@ -82,17 +82,37 @@ def describe_command(results: Path, as_json: bool) -> None:
 @click.option(
     "--ignore", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."
 )
-def convert_command(scores: tuple[Path, ...], out: Path, ignore: tuple[str, ...]) -> None:
-    """Make a results file from tidy SCORES in CSV, JSONL or Parquet.
+@click.option(
+    "--map",
+    "mapping",
+    multiple=True,
+    metavar="THEIRS=OURS",
+    help="Say what a column is, such as judge_no=user; may be repeated.",
+)
+@click.option(
+    "--lower-is-better", multiple=True, metavar="METRIC", help="Direction of a metric; repeatable."
+)
+@click.option(
+    "--higher-is-better", multiple=True, metavar="METRIC", help="Direction of a metric; repeatable."
+)
+def convert_command(
+    scores: tuple[Path, ...], out: Path, mapping: tuple[str, ...], **options: Any
+) -> None:
+    """Make a results file from SCORES in CSV, TSV, JSON, JSONL or Parquet.
 
     Columns: dataset, model, method, method_family, seed, user, example, candidate, and any of
-    reward, logprob, n_tokens, policy_score (a row a candidate) or generation, reference, rouge1
-    and other numbers (a row an example, candidate empty). Several files are taken as one table.
+    reward, logprob, n_tokens, policy_score (a row a candidate; or a row a pair, as chosen and
+    rejected) or generation, reference, rouge1 and other numbers (a row an example). Common other
+    names are understood; how, is said on standard error. Several files are taken as one table.
     """
+    from preflamp_stats.errors import InputError
     from preflamp_stats.io.files import write_results
-    from preflamp_stats.io.tidy import convert
+    from preflamp_stats.io.from_tables import convert
 
-    tree = convert(scores, ignore=ignore)
+    pairs = [each.partition("=")[::2] for each in mapping]
+    if bad := [theirs for theirs, ours in pairs if not theirs or not ours]:
+        raise InputError(f"--map {bad[0]}: write it as THEIRS=OURS, such as judge_no=user")
+    tree = convert(scores, mapping=dict(pairs), **options)
     write_results(tree, out)
     _say_written(tree, out)
 
@@ -163,6 +183,20 @@ def _print_dataset(name: str, found: dict[str, Any]) -> None:
         table.add_row(cell(f"  {variable}"), cell(dims), cell(entry["dtype"]), missing)
     out.print(table)
     out.print()
+    rows = found["coverage"]
+    columns = [column for column in (*rows[:1], {})[0] if column not in ("dataset", "n_examples")]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for number, column in enumerate(columns):
+        label = column not in ("model", "method")
+        table.add_column("  " * (number == 0) + column, justify="right" if label else "left")
+    for row in rows:
+        cells = [
+            f"{100 * v:.1f} %" if isinstance(v, float) else str(v) for v in map(row.get, columns)
+        ]
+        table.add_row(*(cell("  " * (number == 0) + text) for number, text in enumerate(cells)))
+    if columns:
+        out.print(table)
+        out.print()
 
 
 def _grouped(items: list[dict[str, Any]], key: str) -> str:

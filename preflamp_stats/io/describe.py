@@ -2,17 +2,105 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 
 from preflamp_stats.io.blocks import example_blocks, load_block
-from preflamp_stats.io.encoding import is_text
+from preflamp_stats.io.encoding import is_missing, is_text
 from preflamp_stats.schema import datasets, generation_metrics, method_metrics
 
-__all__ = ["describe"]
+__all__ = ["coverage", "describe"]
+
+_PAIR = ("chosen", "rejected")
+
+
+def coverage(data: xr.DataTree | xr.Dataset | Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """Tell for each method what share of the examples has a reward, a pair, a generation.
+
+    Parameters
+    ----------
+    data : DataTree, Dataset, or mapping of str to Dataset
+        Results, lazily opened or in memory; read in blocks of examples.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each dataset, model and method: ``n_examples``; shares in [0, 1] of them with any
+        ``reward``, with the rewards of a whole ``pair``, with a ``generation`` (the text "" is
+        one), a ``metric`` (the mean over the file's generation metrics) and a ``reference``; counts
+        of pairs with equal rewards (``ties``) and with the same two texts (``identical``). Shares
+        are means over training seeds; ``ties`` is their sum. A column stands there only if some
+        dataset has what it counts, and is missing for the others.
+
+    Examples
+    --------
+    >>> reward = xr.DataArray(
+    ...     [[[1.0, 0.0], [2.0, 2.0], [1.0, np.nan], [np.nan, np.nan]]],
+    ...     dims=("method", "example", "candidate"),
+    ...     coords={"method": ["rm"], "candidate": ["chosen", "rejected"]},
+    ... )
+    >>> coverage(reward.to_dataset(name="reward")).T[0].to_dict()
+    {'dataset': 'results', 'method': 'rm', 'n_examples': 4, 'reward': 0.75, 'pair': 0.5, 'ties': 1}
+    """
+    groups = datasets(data) if isinstance(data, xr.DataTree | xr.Dataset) else data
+    table = pd.concat([_covered(name, ds) for name, ds in groups.items()], ignore_index=True)
+    order = ["dataset", "model", "method", "n_examples", *_SHARES, *_COUNTS]
+    return table[[column for column in order if column in table]]
+
+
+_SHARES = ("reward", "pair", "generation", "metric", "reference")
+_COUNTS = ("ties", "identical")
+
+
+def _covered(dataset: str, ds: xr.Dataset) -> pd.DataFrame:
+    metrics = generation_metrics(ds)
+    used = {"reward", "generation", "reference", "candidate_text", *metrics}
+    part = ds[[name for name in ds.data_vars if name in used and "example" in ds[name].dims]]
+    totals: dict[str, Any] = defaultdict(float)
+    for block in example_blocks(part):
+        for name, found in _counted(load_block(part, block), metrics).items():
+            totals[name] = totals[name] + found.sum("example")
+    n = int(ds.sizes.get("example", 0))
+    by = [dim for dim in ("model", "method") if any(dim in part[name].dims for name in part)]
+    columns: dict[str, Any] = {}
+    for name, total in totals.items():
+        if name != "ties":
+            total = total.mean([dim for dim in total.dims if dim not in by]) / (
+                n if name in _SHARES else 1
+            )
+        columns[name] = total.sum([dim for dim in total.dims if dim not in by])
+    if not n:
+        return pd.DataFrame({"dataset": [], "method": [], "n_examples": []})
+    if not by:
+        return pd.DataFrame({"dataset": [dataset], "n_examples": n, **columns})
+    like = xr.Dataset(coords={dim: ds.get(dim, np.arange(ds.sizes[dim])) for dim in by})
+    table = xr.broadcast(like, xr.Dataset(columns).reset_coords(drop=True))[1]
+    frame = table.stack(row=by).to_dataframe()[list(columns)].reset_index()
+    for name in set(_COUNTS) & set(columns):
+        frame[name] = frame[name].astype(int)
+    return frame.assign(dataset=dataset, n_examples=n)
+
+
+def _counted(block: xr.Dataset, metrics: list[str]) -> dict[str, xr.DataArray]:
+    found = {name: block[name].notnull() for name in ("generation", "reference") if name in block}
+    if metrics:
+        present = [block[name].notnull().astype(float) for name in metrics]
+        found["metric"] = sum(present[1:], present[0]) / len(present)
+    if "reward" in block:
+        good, bad = (block["reward"].sel(candidate=each, drop=True) for each in _PAIR)
+        found["reward"] = good.notnull() | bad.notnull()
+        found["pair"] = good.notnull() & bad.notnull()
+        found["ties"] = good == bad
+    if "candidate_text" in block:
+        good, bad = (block["candidate_text"].sel(candidate=each, drop=True) for each in _PAIR)
+        found["identical"] = (good == bad) & good.notnull()
+    return found
 
 
 def describe(tree: xr.DataTree | xr.Dataset) -> dict[str, Any]:
@@ -29,7 +117,8 @@ def describe(tree: xr.DataTree | xr.Dataset) -> dict[str, Any]:
         JSON-ready: for each dataset ``dims``, ``methods`` and ``models`` with their families and
         parameter counts, ``seeds``, ``n_examples``, ``n_users``, ``examples_per_user`` (min,
         median, max; None without users), ``variables`` (dims, dtype, missing share in [0, 1],
-        bytes in memory), ``metrics`` (those that its variables allow) and ``bytes``.
+        bytes in memory), ``metrics`` (those that its variables allow), ``coverage`` (rows of
+        :func:`coverage`) and ``bytes``.
 
     Examples
     --------
@@ -42,18 +131,18 @@ def describe(tree: xr.DataTree | xr.Dataset) -> dict[str, Any]:
     >>> found["variables"]["reward"]["missing"], found["metrics"]
     (0.5, ['rm_accuracy'])
     """
-    return {name: _describe_dataset(ds) for name, ds in datasets(tree).items()}
+    return {name: _describe_dataset(name, ds) for name, ds in datasets(tree).items()}
 
 
-def _describe_dataset(ds: xr.Dataset) -> dict[str, Any]:
+def _describe_dataset(name: str, ds: xr.Dataset) -> dict[str, Any]:
     variables = {
-        str(name): {
-            "dims": [str(dim) for dim in ds[name].dims],
-            "dtype": "str" if is_text(ds.variables[name]) else str(ds[name].dtype),
-            "missing": _missing_share(ds[[name]]),
-            "bytes": int(ds[name].nbytes),
+        str(each): {
+            "dims": [str(dim) for dim in ds[each].dims],
+            "dtype": "str" if is_text(ds.variables[each]) else str(ds[each].dtype),
+            "missing": _missing_share(ds[[each]]),
+            "bytes": int(ds[each].nbytes),
         }
-        for name in ds.data_vars
+        for each in ds.data_vars
     }
     users = None
     if "user" in ds.variables:
@@ -68,6 +157,7 @@ def _describe_dataset(ds: xr.Dataset) -> dict[str, Any]:
         "examples_per_user": None if users is None else _spread(users),
         "variables": variables,
         "metrics": _metrics(ds),
+        "coverage": coverage({name: ds}).to_dict("records"),
         "bytes": sum(int(variable.nbytes) for variable in ds.data_vars.values()),
     }
 
@@ -112,6 +202,6 @@ def _missing_share(part: xr.Dataset) -> float:
     blocks = example_blocks(part) if "example" in part[name].dims else [slice(None)]
     for block in blocks:
         values = load_block(part, block, names=[str(name)])[name].to_numpy()
-        missing += int(np.sum(values == "" if values.dtype.kind in "OUST" else np.isnan(values)))
+        missing += int(is_missing(values).sum())
         total += values.size
     return missing / total if total else 0.0

@@ -9,14 +9,30 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 
 from preflamp_stats.errors import Problem
 
-__all__ = ["attribute_problems", "chunk_sizes", "encode_text", "is_text", "text_width"]
+__all__ = [
+    "MISSING_TEXT",
+    "attribute_problems",
+    "chunk_sizes",
+    "encode_text",
+    "is_missing",
+    "is_text",
+    "text_width",
+]
 
 CHUNK_BYTES = 2**20
 """Bytes of a storage chunk before compression, at most, where more than one example fits."""
+
+
+MISSING_TEXT = "\x1a"
+"""Stored where a text is missing, and named by the attribute ``missing_text``: "" is a text.
+
+It is written as often as it takes to be none of the texts.
+"""
 
 
 def is_text(variable: xr.Variable) -> bool:
@@ -24,13 +40,28 @@ def is_text(variable: xr.Variable) -> bool:
     return variable.dtype.kind in "OUST"
 
 
-def text_width(values: npt.ArrayLike) -> tuple[int, list[tuple[str, str]]]:
+def is_missing(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Where a text (None or NaN) or a number (NaN) is missing.
+
+    Examples
+    --------
+    >>> is_missing(["a", "", None]).tolist()
+    [False, False, True]
+    """
+    return np.asarray(pd.isnull(np.asarray(values, dtype=getattr(values, "dtype", object))))
+
+
+def text_width(
+    values: npt.ArrayLike, *, may_miss: bool = False
+) -> tuple[int, list[tuple[str, str]]]:
     """Bytes that the longest text takes in UTF-8, and what cannot be stored.
 
     Parameters
     ----------
     values : array_like of str
         Texts of any shape.
+    may_miss : bool
+        None and NaN stand for missing texts, as they may where the text is no label.
 
     Returns
     -------
@@ -44,14 +75,19 @@ def text_width(values: npt.ArrayLike) -> tuple[int, list[tuple[str, str]]]:
     >>> text_width(["naïve", ""])
     (6, [])
     >>> text_width([None])[1]
-    [('holds NoneType at position 0', 'store text; write "" where there is none')]
+    [('holds NoneType at position 0', 'store text')]
     """
     width = 1
     faults: dict[str, tuple[str, str]] = {}
-    for position, text in enumerate(np.asarray(values, dtype=object).ravel()):
+    texts = np.asarray(values, dtype=object).ravel()
+    missing = is_missing(texts) if may_miss else np.zeros(len(texts), dtype=bool)
+    for position, text in enumerate(texts):
+        if missing[position]:
+            continue
         if not isinstance(text, str):
             what = f"holds {type(text).__name__} at position {position}"
-            faults.setdefault("type", (what, 'store text; write "" where there is none'))
+            mend = "store text, None where it is missing" if may_miss else "store text"
+            faults.setdefault("type", (what, mend))
             continue
         try:
             width = max(width, len(text.encode()))
@@ -64,15 +100,19 @@ def text_width(values: npt.ArrayLike) -> tuple[int, list[tuple[str, str]]]:
     return width, list(faults.values())
 
 
-def encode_text(values: npt.ArrayLike, width: int) -> npt.NDArray[np.bytes_]:
+def encode_text(
+    values: npt.ArrayLike, width: int, mark: str = MISSING_TEXT
+) -> npt.NDArray[np.bytes_]:
     r"""Encode texts as single bytes along a new last axis of a fixed width.
 
     Parameters
     ----------
     values : array_like of str, shape (...)
-        Texts without NUL characters or lone surrogates.
+        Texts without NUL characters or lone surrogates; None or NaN where missing.
     width : int
         Bytes for each, at least that of the longest.
+    mark : str
+        What is written where a text is missing.
 
     Returns
     -------
@@ -85,7 +125,8 @@ def encode_text(values: npt.ArrayLike, width: int) -> npt.NDArray[np.bytes_]:
     [[b'\xc3', b'\xa9'], [b'a', b'']]
     """
     texts = np.asarray(values, dtype=object)
-    encoded = np.array([text.encode() for text in texts.ravel()], dtype=f"S{width}")
+    filled = np.where(is_missing(texts), mark, texts).ravel()
+    encoded = np.array([text.encode() for text in filled], dtype=f"S{width}")
     return encoded.view("S1").reshape(*texts.shape, width)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError
-from preflamp_stats.io.aside import aside
+from preflamp_stats.io.atomic import aside
 from preflamp_stats.io.guards import Chunks, check_declared, decoded, unreadable
 from preflamp_stats.io.writer import check_written, storage_problems, write_file
 from preflamp_stats.schema import SCHEMA_VERSION, annotated, find_problems

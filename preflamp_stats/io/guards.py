@@ -31,6 +31,9 @@ _PACKED = 2000
 _SMALL = 2**24
 """Bytes that a variable may declare whatever the size of the file."""
 
+_AT_ONCE = 2**26
+"""Bytes of stored text that are decoded at a time."""
+
 _FEW = 100_000
 """Chunks of storage that a variable may declare whatever the size of the file."""
 
@@ -161,14 +164,17 @@ def decoded(
     InputError
         If attributes or labels cannot be decoded.
     """
-    for variable in ds.variables.values():
+    marks = {}
+    for name, variable in ds.variables.items():
         if variable.dtype == "S1":
             # Without it xarray leaves characters as bytes.
             variable.attrs.setdefault("_Encoding", "utf-8")
+        # Files that name no mark are older than it, and have "" where there is no text.
+        marks[name] = str(variable.attrs.pop("missing_text", ""))
     try:
         found = _decode(ds)
         arrays = {
-            name: _guarded(each, file, group, str(name))
+            name: _guarded(each, file, group, str(name), marks[name])
             for name, each in found.variables.items()
             if name not in found.indexes
         }
@@ -229,16 +235,17 @@ def _chunked(variable: xr.Variable, chunks: Chunks, name: str) -> xr.Variable:
     return variable.chunk(sizes, name=f"{name}-{sizes}")
 
 
-def _guarded(variable: xr.Variable, file: str, group: str, name: str) -> xr.Variable:
-    data = indexing.LazilyIndexedArray(_Guarded(variable, file, group, name))
+def _guarded(variable: xr.Variable, file: str, group: str, name: str, mark: str) -> xr.Variable:
+    data = indexing.LazilyIndexedArray(_Guarded(variable, file, group, name, mark))
     return xr.Variable(variable.dims, data, variable.attrs, variable.encoding)
 
 
 class _Guarded(BackendArray):
     """A lazy variable whose faults in reading are problems of the file."""
 
-    def __init__(self, variable: xr.Variable, file: str, group: str, name: str) -> None:
+    def __init__(self, variable: xr.Variable, file: str, group: str, name: str, mark: str) -> None:
         self.variable = variable
+        self.mark = mark
         self.shape = variable.shape
         self.dtype = np.dtype(variable.dtype)
         self.where = (file, group, name)
@@ -253,6 +260,23 @@ class _Guarded(BackendArray):
         try:
             # What a scale factor makes infinite is reported as such; numpy need not warn of it too.
             with np.errstate(over="ignore", invalid="ignore"):
-                return self.variable[key].values
+                picked = self.variable[key]
+                if picked.dtype.kind not in "OUST":
+                    return picked.values
+                values = _texts(picked)
+                return np.where(values == self.mark, None, values)
         except Exception as error:
             raise unreadable(error, *self.where) from error
+
+
+def _texts(variable: xr.Variable) -> Any:
+    """Texts of a variable; a long one makes all as wide in the file, so they come in parts."""
+    stored = variable.encoding.get("original_shape") or (1,)
+    parts = math.ceil(variable.size * int(stored[-1]) / _AT_ONCE)
+    if parts < 2 or not variable.ndim:
+        return variable.values.astype(object)
+    dim = max(variable.dims, key=lambda each: variable.sizes[each])
+    step = math.ceil(variable.sizes[dim] / parts)
+    starts = range(0, variable.sizes[dim], step)
+    found = [variable.isel({dim: slice(at, at + step)}).values.astype(object) for at in starts]
+    return np.concatenate(found, axis=variable.dims.index(dim))

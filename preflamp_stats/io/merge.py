@@ -178,7 +178,7 @@ def _concat(shards: list[_Shard], dim: str, path: str) -> _Shard:
         coords="minimal",
         compat="override",
         join="exact",
-        fill_value={name: "" if name in texts else float("nan") for name in names},
+        fill_value={name: None if name in texts else float("nan") for name in names},
         combine_attrs="drop_conflicts",
     ).assign(fixed)
     coords = {name for shard in shards for name in shard.ds.coords}

@@ -7,7 +7,7 @@ from typing import Any
 
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["read_parquet"]
+__all__ = ["most_unpacked", "read_parquet"]
 
 _PACKED = 2000
 """Bytes in memory that a byte of the file may stand for."""
@@ -17,6 +17,11 @@ _SMALL = 2**28
 
 _CELL = 8
 """Bytes in memory of a cell, at least."""
+
+
+def most_unpacked(path: Path) -> int:
+    """Bytes in memory that a packed file may stand for."""
+    return max(_SMALL, path.stat().st_size * _PACKED)
 
 
 def read_parquet(path: Path) -> Any:
@@ -48,7 +53,7 @@ def read_parquet(path: Path) -> Any:
             size, about = path.stat().st_size, file.metadata
             groups = [about.row_group(at).total_byte_size for at in range(about.num_row_groups)]
             declared = max(sum(groups), about.num_rows * about.num_columns * _CELL)
-            if declared > max(_SMALL, size * _PACKED):
+            if declared > most_unpacked(path):
                 what = f"declares {declared:,} bytes, more than a file of {size:,} should hold"
                 mend = "write it again, or as CSV; do not trust it if it came from others"
                 raise InputError(Problem(what, mend, str(path)))

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from preflamp_stats.errors import Problem
+from preflamp_stats.io.encoding import is_missing
 from preflamp_stats.io.variables import (
     METHOD_FAMILIES,
     SPECS,
@@ -25,8 +26,9 @@ __all__ = ["structure_problems", "structure_warnings"]
 _NAMED_DIMS = ("method", "model", "candidate", "weight")
 _LABELLED_DIMS = (*_NAMED_DIMS, "seed", "example")
 _COMPARED = ("chosen", "rejected")
-_DTYPES = {"str": "OUST", "float": "fiu", "int": "iuf"}
+_DTYPES = {"str": "OUST", "float": "fiub", "int": "iuf"}
 _READ_ATTRIBUTES = {
+    "direction",
     "higher_is_better",
     "long_name",
     "pairwise",
@@ -34,6 +36,10 @@ _READ_ATTRIBUTES = {
     "scoring",
     "units",
     "weight",
+}
+_KNOWN_VALUES = {
+    "direction": ("higher", "lower"),
+    "higher_is_better": ("1", "0", "true", "false", "1.0", "0.0"),
 }
 _ANALYSED = ("score", "trace", "generation_metric")
 
@@ -81,10 +87,22 @@ def _attribute_problems(ds: xr.Dataset) -> Iterator[Problem]:
     for name, variable in ds.variables.items():
         for key in sorted(_READ_ATTRIBUTES & set(variable.attrs)):
             value = variable.attrs[key]
-            if np.ndim(value) or (key == "weight" and not _is_number(value)):
-                what = f"has an attribute {key} that is {value!r:.60}"
-                mend = "store a number" if key == "weight" else "store one text or number"
-                yield Problem(what, mend, variable=str(name))
+            known = _KNOWN_VALUES.get(key)
+            if np.ndim(value):
+                mend = "store one text or number"
+            elif key == "weight" and not _is_number(value):
+                mend = "store a number"
+            elif known and str(value).strip().lower() not in known:
+                mend = f"store {known[0]} or {known[1]}, or leave it out where it is not known"
+            else:
+                continue
+            what = f"has an attribute {key} that is {value!r:.60}"
+            yield Problem(what, mend, variable=str(name))
+        if {"direction", "higher_is_better"} <= set(variable.attrs):
+            told, old = variable.attrs["direction"], variable.attrs["higher_is_better"]
+            if (str(told) == "higher") != (str(old).lower() in ("1", "1.0", "true")):
+                what = f"has attributes direction {told!r} and higher_is_better {old!r}"
+                yield Problem(what, "keep direction", variable=str(name))
 
 
 def _is_number(value: Any) -> bool:
@@ -122,6 +140,11 @@ def _role_problems(array: xr.DataArray) -> Iterator[Problem]:
 
 
 def _label_problems(index: pd.Index[Any], dim: str) -> Iterator[Problem]:
+    if isinstance(index, pd.MultiIndex):
+        levels = ", ".join(map(str, index.names))
+        mend = f"store one label, such as '{'/'.join(map(str, index[0]))}', or reset_index({dim!r})"
+        yield Problem(f"is a MultiIndex of {levels}", mend, variable=dim)
+        return
     if index.hasnans or (index == "").any():
         yield Problem("has an empty label", f"name every {dim}", variable=dim)
     if not index.is_unique:
@@ -137,7 +160,11 @@ def _label_problems(index: pd.Index[Any], dim: str) -> Iterator[Problem]:
 
 def _family_problems(ds: xr.Dataset) -> Iterator[Problem]:
     known = ", ".join(METHOD_FAMILIES)
-    for family in sorted({str(label) for label in np.ravel(ds["method_family"].values)}):
+    families = np.ravel(ds["method_family"].values)
+    if without := ds["method"].values[is_missing(families)].tolist() if "method" in ds else []:
+        what = f"is missing for {', '.join(map(str, without))[:80]}"
+        yield Problem(what, f"choose one of {known} for each method", variable="method_family")
+    for family in sorted({str(label) for label in families[~is_missing(families)]}):
         if family not in METHOD_FAMILIES:
             close = difflib.get_close_matches(family, METHOD_FAMILIES, n=1)
             mend = f"write {close[0]!r}" if close else f"choose one of {known}"

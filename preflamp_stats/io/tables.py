@@ -1,49 +1,85 @@
-"""Reading tables of scores from CSV, JSONL and Parquet, every cell as it was written."""
+"""Reading tables of scores from files and data frames, every cell as it was written."""
 
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import itertools
 import json
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.io.parquet import read_parquet
+from preflamp_stats.io.parquet import most_unpacked, read_parquet
 
-__all__ = ["SUFFIXES", "as_text", "read_table"]
+__all__ = ["SUFFIXES", "Table", "as_text", "frame_table", "read_table"]
 
 SUFFIXES = {
     ".csv": "CSV",
-    ".tsv": "TSV",
+    ".tsv": "CSV",
+    ".tab": "CSV",
     ".jsonl": "JSONL",
     ".ndjson": "JSONL",
+    ".json": "JSON",
     ".parquet": "Parquet",
 }
-"""Formats by the ending of the file's name."""
+"""Formats by the ending of the file's name; all but Parquet may be packed, as in ``.csv.gz``."""
 
 _BATCH = 50_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _RECORD = 'write one object a line, such as {"example": "e1", "reward": 0.5}'
+_DECIMAL_COMMA = r"[+-]?(\d+|\d*,\d+)([eE][+-]?\d+)?"
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a table as text.
+@dataclass
+class Table:
+    """A table as read.
+
+    Parameters
+    ----------
+    file : str
+        Its name in messages.
+    cells : pandas.DataFrame
+        Columns of text, NaN where there is none, or of numbers where the source has types. The
+        index is the line in the file, or the row, from 1.
+    row : str
+        What the index counts: "line" or "row".
+    unreadable : dict of str to str
+        Columns that hold neither text nor numbers, and what they hold.
+    notes : list of str
+        What was done to it that its user may not expect.
+    empty_is_missing : bool
+        The format does not tell the text "" from a text that is missing.
+    """
+
+    file: str
+    cells: pd.DataFrame
+    row: str = "line"
+    unreadable: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    empty_is_missing: bool = False
+
+
+def read_table(path: Path) -> Table:
+    """Read a table.
 
     Parameters
     ----------
     path : Path
-        CSV or TSV with a header, JSONL (an object a line) or Parquet; told by its ending. UTF-8.
+        CSV or TSV with a header (``;``, tab and ``|`` are seen in it), JSONL (an object a line),
+        JSON (a list of objects, or an object of columns) or Parquet; told by its ending. UTF-8.
 
     Returns
     -------
-    pandas.DataFrame
-        Every cell as ``str``, "" where there is none; whole numbers without a decimal point. The
-        index is the line in the file (Parquet: the row), from 1.
+    Table
 
     Raises
     ------
@@ -51,70 +87,107 @@ def read_table(path: Path) -> pd.DataFrame:
         If the file is absent, empty, of another format, not UTF-8, or its rows do not fit its
         header; or if Parquet is asked for and pyarrow is not installed.
     """
-    _check(path)
-    kind = SUFFIXES[path.suffix.lower()]
+    kind, file = _kind(path), str(path)
     try:
         if kind == "Parquet":
-            frame = _read_parquet(path)
-        elif kind == "JSONL":
-            frame = _read_jsonl(path)
+            table = frame_table(read_parquet(path), file)
+        elif kind == "CSV":
+            table = _read_csv(path, _content(path))
         else:
-            frame = _read_csv(path, "," if kind == "CSV" else "\t")
+            table = _read_json(path, _content(path), lines=kind == "JSONL")
     except UnicodeDecodeError as error:
         what = f"is not UTF-8: byte {error.object[error.start]:#04x} cannot be read"
-        raise InputError(Problem(what, "save it as UTF-8", str(path))) from error
-    frame = frame[(frame != "").any(axis=1)]
-    if frame.empty:
-        raise InputError(Problem("has no rows", "write a header and a row a score", str(path)))
-    return frame
+        raise InputError(Problem(what, "save it as UTF-8", file)) from error
+    table.cells = table.cells[table.cells.notna().any(axis=1)]
+    if table.cells.empty:
+        raise InputError(Problem("has no rows", "write a header and a row a score", file))
+    return table
 
 
-def _check(path: Path) -> None:
+def _kind(path: Path) -> str:
     file = str(path)
-    if path.suffix.lower() not in SUFFIXES:
-        mend = f"name it by its format: {', '.join(SUFFIXES)}"
-        raise InputError(Problem(f"ends in {path.suffix!r}", mend, file))
+    suffixes = [suffix.lower() for suffix in path.suffixes] or [""]
+    packed = suffixes[-1] == ".gz" and len(suffixes) > 1
+    kind = SUFFIXES.get(suffixes[-2] if packed else suffixes[-1])
+    if kind is None or (packed and kind == "Parquet"):
+        mend = f"name it by its format: {', '.join(SUFFIXES)}, .csv.gz"
+        raise InputError(Problem(f"ends in {''.join(suffixes[-1 - packed :])!r}", mend, file))
     if not path.is_file():
         what = "is not a file" if path.exists() else "no such file"
         raise InputError(Problem(what, "check the path", file))
     if path.stat().st_size == 0:
         raise InputError(Problem("is empty", "write a header and a row a score", file))
+    return kind
 
 
-def _read_csv(path: Path, separator: str) -> pd.DataFrame:
-    lines = _line_numbers(path, separator)
+def _content(path: Path) -> bytes:
+    if path.suffix.lower() != ".gz":
+        return path.read_bytes()
+    most = most_unpacked(path)
     try:
-        frame = pd.read_csv(
-            path,
+        with gzip.open(path) as file:
+            content = file.read(most + 1)
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(Problem("is not a whole gzip file", "pack it again", str(path))) from error
+    if len(content) > most:
+        what = f"unpacks to more than {most:,} bytes, more than a file of its size should hold"
+        raise InputError(Problem(what, "unpack it yourself if you trust it", str(path)))
+    return content
+
+
+def _read_csv(path: Path, content: bytes) -> Table:
+    bare = re.sub('"[^"]*"', "", content[: 2**16].partition(b"\n")[0].decode(errors="replace"))
+    separator = "\t" if path.name.lower().startswith(".tsv") else max(",;\t|", key=bare.count)
+    header, lines = _line_numbers(path, content, separator)
+    try:
+        cells = pd.read_csv(
+            io.BytesIO(content),
             sep=separator,
+            names=header,
+            header=0,
+            index_col=False,
             dtype=str,
             keep_default_na=False,
-            na_values=[],
+            na_values=[""],
             encoding="utf-8-sig",
             skip_blank_lines=False,
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise _unquoted(path) from error
-    if len(frame) != len(lines):
+    if len(cells) != len(lines):
         raise _unquoted(path)
-    frame.index = pd.Index(lines)
-    return frame
+    cells.index = pd.Index(lines)
+    table = Table(str(path), cells, empty_is_missing=True)
+    if separator != ",":
+        _mend_decimal_commas(table)
+    return table
 
 
-def _line_numbers(path: Path, separator: str) -> list[int]:
-    """Line at which each row starts; pandas neither tells it nor minds rows that are too short."""
+def _mend_decimal_commas(table: Table) -> None:
+    mended = []
+    for name in table.cells:
+        given = table.cells[name].dropna()
+        if given.str.fullmatch(_DECIMAL_COMMA).all() and given.str.contains(",").any():
+            table.cells[name] = table.cells[name].str.replace(",", ".")
+            mended.append(str(name))
+    if mended:
+        table.notes.append(f"decimal commas in {', '.join(mended)} read as points")
+
+
+def _line_numbers(path: Path, content: bytes, separator: str) -> tuple[list[str], list[int]]:
+    """Header, and the line at which each row starts; pandas neither tells nor minds short rows."""
     limit = csv.field_size_limit(2**31 - 1)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            rows = csv.reader(text, delimiter=separator)
-            header = next(rows, [])
-            _check_header(header, path)
-            starts, uneven, start = [], [], rows.line_num + 1
-            for row in rows:
-                starts.append(start)
-                if row and len(row) != len(header):
-                    uneven.append(start)
-                start = rows.line_num + 1
+        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
+        rows = csv.reader(text, delimiter=separator)
+        header = next(rows, [])
+        _check_header(header, str(path))
+        starts, uneven, start = [], [], rows.line_num + 1
+        for row in rows:
+            starts.append(start)
+            if row and len(row) != len(header):
+                uneven.append(start)
+            start = rows.line_num + 1
     except csv.Error as error:
         raise _unquoted(path) from error
     finally:
@@ -124,7 +197,7 @@ def _line_numbers(path: Path, separator: str) -> list[int]:
         what = f"has {len(uneven)} rows with more or fewer cells than the header, in line {shown}"
         mend = "give every row as many cells as the header; quote cells with separators in them"
         raise InputError(Problem(what, mend, str(path)))
-    return starts
+    return header, starts
 
 
 def _unquoted(path: Path) -> InputError:
@@ -132,82 +205,151 @@ def _unquoted(path: Path) -> InputError:
     return InputError(Problem("cannot be cut into rows", mend, str(path)))
 
 
-def _read_jsonl(path: Path) -> pd.DataFrame:
-    frames: list[pd.DataFrame] = []
-    names: list[str] = []
+def _read_json(path: Path, content: bytes, *, lines: bool) -> Table:
+    file, row = str(path), "line" if lines else "row"
+    text = content.decode("utf-8-sig")
+    records = _records_of_lines(text, file) if lines else _records_of_whole(text, file)
+    parts: list[pd.DataFrame] = []
+    unreadable: dict[str, str] = {}
     start = 1
-    with path.open(encoding="utf-8-sig") as lines:
-        while batch := list(itertools.islice(lines, _BATCH)):
-            frames.append(_parse_lines(batch, start, path))
-            names += frames[-1].columns.difference(names, sort=False).tolist()
-            start += len(batch)
-    _check_header(names, path)
-    return pd.concat(frames).fillna("")
+    while batch := list(itertools.islice(records, _BATCH)):
+        index = range(start, start + len(batch))
+        columns = {}
+        for name in dict.fromkeys(itertools.chain.from_iterable(batch)):
+            if _SURROGATE.search(name):
+                raise _half(f"{row} {start}", file, name)
+            column = _cells([record.get(name) for record in batch], index, row, file, name)
+            if isinstance(column, str):
+                unreadable.setdefault(name, column)
+            else:
+                columns[name] = column
+        parts.append(pd.DataFrame(columns, index=index, dtype="str"))
+        start += len(batch)
+    cells = pd.concat(parts) if parts else pd.DataFrame()
+    cells = cells.drop(columns=[name for name in unreadable if name in cells])
+    return Table(file, cells, row, unreadable)
 
 
-def _parse_lines(lines: list[str], start: int, path: Path) -> pd.DataFrame:
-    records = []
-    for number, line in enumerate(lines, start):
+def _records_of_lines(text: str, file: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(text.split("\n"), 1):
         try:
             record = json.loads(line) if line.strip() else {}
         except (ValueError, RecursionError) as error:
             what = f"line {number} is not JSON: {error}"
-            raise InputError(Problem(what, _RECORD, str(path))) from error
+            raise InputError(Problem(what, _RECORD, file)) from error
         if not isinstance(record, dict):
-            raise InputError(Problem(f"line {number} is not an object", _RECORD, str(path)))
-        records.append(record)
-    index = range(start, start + len(lines))
-    columns: dict[str, list[str]] = {}
-    for name in dict.fromkeys(itertools.chain.from_iterable(records)):
-        cells = [record.get(name) for record in records]
-        if wrong := {dict, list, bool} & set(map(type, cells)):
-            number = next(n for n, cell in zip(index, cells, strict=True) if type(cell) in wrong)
-            what, mend = f"line {number} holds no text or number", "write text or a number"
-            raise InputError(Problem(what, mend, str(path), variable=name))
-        texts = [cell if type(cell) is str else as_text(cell) for cell in cells]
-        for number, text in zip(index, texts, strict=True):
-            if not _SURROGATE.search(name + text):
-                continue
-            what, mend = f"line {number} holds half of a character", "write it as UTF-8"
-            raise InputError(Problem(what, mend, str(path), variable=name))
-        columns[name] = texts
-    return pd.DataFrame(columns, index=index, dtype=str)
+            raise InputError(Problem(f"line {number} is not an object", _RECORD, file))
+        yield record
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    table = read_parquet(path)
-    import pyarrow
-    from pyarrow import compute
+def _records_of_whole(text: str, file: str) -> Iterator[dict[str, Any]]:
+    mend = "write a list of objects, or an object a line in a file that ends in .jsonl"
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(Problem(f"is not JSON: {error}", mend, file)) from error
+    if isinstance(found, dict) and all(isinstance(each, list) for each in found.values()):
+        lengths = {name: len(each) for name, each in found.items()}
+        if len(set(lengths.values())) > 1:
+            what = f"has columns of unequal length: {str(lengths)[:80]}"
+            raise InputError(Problem(what, "give each column a value a row", file))
+        found = [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise InputError(Problem("is no list of objects", mend, file))
+    yield from found
 
-    # What pandas adds for the index of a frame that was filtered or reordered is no column.
-    names = [name for name in table.column_names if not name.startswith("__index_level_")]
-    _check_header(names, path)
-    columns = {}
-    for name in names:
-        column = table[name]
-        if pyarrow.types.is_nested(column.type):
-            what, mend = f"holds {column.type}", "write text or a number"
-            raise InputError(Problem(what, mend, str(path), variable=name))
-        if pyarrow.types.is_floating(column.type):
-            column = compute.if_else(compute.is_nan(column), None, column)
+
+def _cells(
+    values: list[Any], index: Iterable[int], row: str, file: str, name: str
+) -> list[str | None] | str:
+    """Cells as text, None where missing; or what they hold, where that is no text or number."""
+    texts: list[str | None] = []
+    for number, value in zip(index, values, strict=True):
+        if isinstance(value, str):
+            if _SURROGATE.search(value):
+                raise _half(f"{row} {number}", file, name)
+            texts.append(value)
+        elif value is None or isinstance(value, bool | int | float):
+            texts.append(as_text(value) or None)
+        elif pd.api.types.is_scalar(value) and pd.isna(value):
+            texts.append(None)
+        elif hasattr(value, "__float__") and not hasattr(value, "timestamp"):
+            texts.append(str(value))
+        else:
+            return f"{type(value).__name__} in {row} {number}"
+    return texts
+
+
+def _half(where: str, file: str, name: str) -> InputError:
+    what = f"{where} holds half of a character"
+    return InputError(Problem(what, "write it as UTF-8", file, variable=name))
+
+
+def frame_table(frame: Any, file: str = "table") -> Table:
+    """Take a data frame for a table.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, or any that narwhals knows
+        Labels in the index of pandas are columns too if they have names.
+    file : str
+        Its name in messages.
+
+    Raises
+    ------
+    InputError
+        If it is no data frame, or one that is not computed yet, or a text is not UTF-8.
+    """
+    import narwhals.stable.v2 as nw
+
+    if isinstance(frame, pd.DataFrame):
+        if any(name is not None for name in frame.index.names):
+            frame = frame.reset_index()
+        frame = frame.rename(columns=str)
+        _check_header(frame.columns.tolist(), file)
+    elif hasattr(frame, "column_names"):
+        _check_header(frame.column_names, file)
+    try:
+        found = nw.from_native(frame, eager_only=True)
+    except TypeError as error:
+        what = f"is of type {type(frame).__name__}, which is no data frame in memory"
+        mend = "pass a frame of pandas, polars (collected) or arrow, or write it to a file"
+        raise InputError(Problem(what, mend, file)) from error
+    columns: dict[str, Any] = {}
+    unreadable = {}
+    index = pd.RangeIndex(1, len(found) + 1)
+    for name in found.columns:
+        # What pandas adds for the index of a frame that was filtered or reordered is no column.
+        if name.startswith("__index_level_"):
+            continue
+        column = found[name]
+        whole = column.dtype.is_integer() and len(column) and not column.null_count()
+        # Labels of more digits than a float has stay exact as text.
+        short = whole and max(abs(int(column.min())), abs(int(column.max()))) < 2**53
+        if short or column.dtype in (nw.Float32, nw.Float64):
+            columns[name] = column.to_numpy()
+            continue
+        if column.dtype.is_temporal() or column.dtype.is_nested():
+            unreadable[name] = str(column.dtype)
+            continue
         try:
-            columns[name] = column.cast(pyarrow.string()).fill_null("").to_pandas()
-        except (pyarrow.ArrowInvalid, UnicodeDecodeError) as error:
+            cells = _cells(column.to_list(), index, "row", file, name)
+        except UnicodeDecodeError as error:
             what, mend = f"holds text that is not UTF-8 ({error})", "write text in UTF-8"
-            raise InputError(Problem(what, mend, str(path), variable=name)) from error
-    frame = pd.DataFrame(columns)
-    frame.index = pd.RangeIndex(1, len(frame) + 1)
-    return frame
+            raise InputError(Problem(what, mend, file, variable=name)) from error
+        if isinstance(cells, str):
+            unreadable[name] = cells
+        else:
+            columns[name] = pd.array(cells, dtype="str")
+    return Table(file, pd.DataFrame(columns, index=index), "row", unreadable)
 
 
-def _check_header(header: list[str], path: Path) -> None:
+def _check_header(header: list[str], file: str) -> None:
     problems = [
-        Problem("column stands twice", "keep one", str(path), variable=name)
+        Problem("column stands twice", "keep one", file, variable=name)
         for name, count in Counter(header).items()
         if count > 1
     ]
-    if "" in header:
-        problems.append(Problem("a column has no name", "name every column", str(path)))
     if problems:
         raise InputError(problems)
 

@@ -27,7 +27,9 @@ METHOD_FAMILIES = ("reward-guided", "in-context", "zero-shot", "best-of-n")
 """Labels that ``method_family`` may hold."""
 
 Kind = Literal["str", "float", "int"]
-Role = Literal["label", "unit", "text", "score", "trace", "size", "generation_metric"]
+Role = Literal[
+    "label", "unit", "text", "score", "trace", "size", "generation_metric", "method_metric"
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,7 @@ class VariableSpec:
 
 # fmt: off
 _PAIR = ("example", "candidate")
-_WRITTEN = ("model", "method", "example")
+_WRITTEN = ("method", "example")
 _TABLE: tuple[VariableSpec, ...] = (
     VariableSpec(name="user", dims=("example",), kind="str", role="unit",
                  meaning="user who expressed the preference"),
@@ -87,27 +89,30 @@ _TABLE: tuple[VariableSpec, ...] = (
                  meaning="input to the model"),
     VariableSpec(name="reference", dims=("example",), kind="str", role="text",
                  meaning="the user's own ground-truth completion"),
+    VariableSpec(name="subset", dims=("example",), kind="str", role="label",
+                 meaning="part of the benchmark that the example belongs to"),
     VariableSpec(name="candidate_text", dims=_PAIR, kind="str", role="text",
                  meaning="candidate response"),
     VariableSpec(name="reward", dims=("method", *_PAIR), optional=("model", "seed"), kind="float",
                  role="score", meaning="reward of the whole response for the user"),
-    VariableSpec(name="logprob", dims=("model", *_PAIR), kind="float", role="score",
+    VariableSpec(name="logprob", dims=_PAIR, optional=("model",), kind="float", role="score",
                  units="nats", high=0.0,
                  meaning="log-probability of the response under the base model"),
     VariableSpec(name="n_tokens", dims=_PAIR, optional=("model",), kind="int", role="size",
                  units="tokens", low=1, meaning="response length"),
-    VariableSpec(name="token_logprob", dims=("model", *_PAIR, "token"), kind="float", role="trace",
-                 units="nats", high=0.0,
+    VariableSpec(name="token_logprob", dims=(*_PAIR, "token"), optional=("model",), kind="float",
+                 role="trace", units="nats", high=0.0,
                  meaning="log-probability of each token given those before, under the base model"),
     VariableSpec(name="reward_trace", dims=("method", *_PAIR, "token"), optional=("model", "seed"),
                  kind="float", role="trace",
                  meaning="reward of each prefix of the response for the user"),
-    VariableSpec(name="policy_score", dims=("model", "method", *_PAIR), optional=("weight", "seed"),
+    VariableSpec(name="policy_score", dims=("method", *_PAIR), optional=("weight", "seed", "model"),
                  kind="float", role="score",
                  meaning="score of the response under the guided policy"),
-    VariableSpec(name="generation", dims=_WRITTEN, optional=("seed",), kind="str", role="text",
+    VariableSpec(name="generation", dims=_WRITTEN, optional=("seed", "model"), kind="str",
+                 role="text",
                  meaning="text that the guided or prompted model wrote"),
-    *(VariableSpec(name=name, dims=_WRITTEN, optional=("seed",), kind="float",
+    *(VariableSpec(name=name, dims=_WRITTEN, optional=("seed", "model"), kind="float",
                    role="generation_metric", units="1", low=0.0, high=1.0,
                    meaning=f"{title} F1 of the generation")
       for name, title in (("rouge1", "ROUGE-1"), ("rouge2", "ROUGE-2"), ("rougeL", "ROUGE-L"))),
@@ -132,13 +137,13 @@ SPECS: dict[str, VariableSpec] = {spec.name: spec for spec in _TABLE}
 def generation_metrics(ds: xr.Dataset) -> list[str]:
     """Names of the generation metrics of a dataset: ROUGE and the producer's own.
 
-    A float over ``method`` and ``example`` but not over ``candidate`` or ``token`` is one, unless
+    A number over ``method`` and ``example`` but not over ``candidate`` or ``token`` is one, unless
     its attribute ``role`` says otherwise.
     """
     return [
         str(name)
         for name, variable in ds.data_vars.items()
-        if variable.dtype.kind == "f"
+        if _is_measured(str(name), variable)
         and {"method", "example"} <= set(variable.dims)
         and not {"candidate", "token"} & set(variable.dims)
         and str(variable.attrs.get("role", "generation_metric")) == "generation_metric"
@@ -148,17 +153,24 @@ def generation_metrics(ds: xr.Dataset) -> list[str]:
 def method_metrics(ds: xr.Dataset) -> list[str]:
     """Names of the numbers known only per method, from elsewhere (a leaderboard's accuracy).
 
-    A float over ``method`` and no dims but ``model`` and ``seed`` is one, unless its attribute
+    A number over ``method`` and no dims but ``model`` and ``seed`` is one, unless its attribute
     ``role`` says otherwise.
     """
     return [
         str(name)
         for name, variable in ds.data_vars.items()
-        if variable.dtype.kind == "f"
+        if _is_measured(str(name), variable)
         and "method" in variable.dims
         and set(variable.dims) <= {"method", "model", "seed"}
         and str(variable.attrs.get("role", "method_metric")) == "method_metric"
     ]
+
+
+def _is_measured(name: str, variable: xr.DataArray) -> bool:
+    """Whether a variable holds numbers; counts and truth values named after another are notes."""
+    if variable.dtype.kind in "iub":
+        return "role" in variable.attrs or not name.startswith(tuple(f"{each}_" for each in SPECS))
+    return variable.dtype.kind == "f"
 
 
 def pairwise_methods(reward: xr.DataArray) -> list[str]:

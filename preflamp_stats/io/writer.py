@@ -11,8 +11,9 @@ import numpy as np
 import xarray as xr
 
 from preflamp_stats.errors import Problem
-from preflamp_stats.io.blocks import example_blocks
+from preflamp_stats.io.blocks import DEFAULT_BLOCK_BYTES, example_blocks
 from preflamp_stats.io.encoding import (
+    MISSING_TEXT,
     attribute_problems,
     chunk_sizes,
     encode_text,
@@ -28,7 +29,7 @@ MISSING_INTEGER = -1
 """Stored where a whole number is missing; no count of the schema can be negative."""
 
 _STORED_KINDS = "OUSTfiub"
-_RESERVED = ("_FillValue", "_Encoding")
+_RESERVED = ("_FillValue", "_Encoding", "missing_text")
 
 
 def storage_problems(tree: xr.DataTree, *, file: str = "") -> list[Problem]:
@@ -53,7 +54,8 @@ def storage_problems(tree: xr.DataTree, *, file: str = "") -> list[Problem]:
         for name, variable in ds.variables.items():
             problems += attribute_problems(variable.attrs, str(name))
             if is_text(variable):
-                faults = _measure_text(str(name), variable)[1]
+                may_miss = name not in ds.indexes
+                faults = _measure_text(str(name), variable, may_miss=may_miss)[1]
                 problems += [Problem(what, mend, variable=str(name)) for what, mend in faults]
             elif variable.dtype.kind not in _STORED_KINDS:
                 what = f"holds {variable.dtype}"
@@ -122,7 +124,7 @@ def _write_group(group: Any, ds: xr.Dataset) -> None:
     _set_attributes(group, attributes)
     for name in sorted(map(str, variables), key=_rank):
         if is_text(variables[name]):
-            _write_text(group, name, variables[name])
+            _write_text(group, name, variables[name], may_miss=name not in ds.indexes)
         else:
             _write_numbers(group, name, variables[name])
 
@@ -133,8 +135,10 @@ def _rank(name: str) -> tuple[int, str]:
     return (names.index(name), "") if name in SPECS else (len(names), name)
 
 
-def _write_text(group: Any, name: str, variable: xr.Variable) -> None:
-    width = _measure_text(name, variable)[0]
+def _write_text(group: Any, name: str, variable: xr.Variable, *, may_miss: bool) -> None:
+    width = _measure_text(name, variable, may_miss=may_miss)[0]
+    mark = MISSING_TEXT * (1 + _longest_mark(name, variable)) if may_miss else ""
+    width = max(width, len(mark))
     dim = f"string{width}"
     if dim not in group.dimensions:
         group.createDimension(dim, width)
@@ -143,9 +147,11 @@ def _write_text(group: Any, name: str, variable: xr.Variable) -> None:
         name, "S1", dims, zlib=True, complevel=1, chunksizes=chunk_sizes(dims, shape, 1)
     )
     target.set_auto_chartostring(False)
-    _set_attributes(target, {**variable.attrs, "_Encoding": "utf-8"})
-    for key, block in _blocks(variable):
-        target[key] = encode_text(_values(block, name), width)
+    told = {"missing_text": mark} if may_miss else {}
+    _set_attributes(target, {**variable.attrs, **told, "_Encoding": "utf-8"})
+    # One long text makes every cell as wide: fewer of them at a time.
+    for key, block in _blocks(variable, DEFAULT_BLOCK_BYTES * 64 // (64 + width)):
+        target[key] = encode_text(_values(block, name), width, mark)
 
 
 def _write_numbers(group: Any, name: str, variable: xr.Variable) -> None:
@@ -183,21 +189,35 @@ def _stored_dtype(name: str, variable: xr.Variable) -> tuple[np.dtype[Any], Any]
     return np.dtype("f8" if variable.dtype.itemsize > 4 else "f4"), np.nan
 
 
-def _measure_text(name: str, variable: xr.Variable) -> tuple[int, list[tuple[str, str]]]:
+def _measure_text(
+    name: str, variable: xr.Variable, *, may_miss: bool
+) -> tuple[int, list[tuple[str, str]]]:
     width, faults = 1, dict[str, str]()
     for _, block in _blocks(variable):
-        block_width, block_faults = text_width(_values(block, name))
+        block_width, block_faults = text_width(_values(block, name), may_miss=may_miss)
         width = max(width, block_width)
         faults = {**dict(block_faults), **faults}
     return width, list(faults.items())[:3]
 
 
-def _blocks(variable: xr.Variable) -> Iterator[tuple[Any, xr.Variable]]:
+def _longest_mark(name: str, variable: xr.Variable) -> int:
+    """Length of the longest text that is nothing but the mark of a missing one; 0 as a rule."""
+    longest = 0
+    for _, block in _blocks(variable):
+        for text in np.ravel(_values(block, name)):
+            if text and isinstance(text, str) and text[0] == MISSING_TEXT and {*text} == {text[0]}:
+                longest = max(longest, len(text))
+    return longest
+
+
+def _blocks(
+    variable: xr.Variable, max_bytes: int = DEFAULT_BLOCK_BYTES
+) -> Iterator[tuple[Any, xr.Variable]]:
     if "example" not in variable.dims:
         yield ..., variable
         return
     axis = variable.dims.index("example")
-    for block in example_blocks(xr.Dataset({"block": variable})):
+    for block in example_blocks(xr.Dataset({"block": variable}), max_bytes=max_bytes):
         key = tuple(block if i == axis else slice(None) for i in range(variable.ndim))
         yield key, variable[key]
 

@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from preflamp_stats import schema
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.io.blocks import example_blocks, load_block
 from preflamp_stats.kernels.rouge import ROUGE_METRICS, Tokenizer, rouge_scores
 
-__all__ = ["absent_generations", "generation_metrics", "generation_quality", "rouge"]
+__all__ = ["generation_metrics", "generation_quality", "rouge"]
 
 
 def rouge(
@@ -124,36 +123,8 @@ def generation_metrics(ds: xr.Dataset) -> list[str]:
     return known + [name for name in stored if name not in known]
 
 
-def absent_generations(ds: xr.Dataset) -> xr.DataArray:
-    """Find the combinations of model, method and seed that have no text at all.
-
-    A file marks a missing text as an empty one. Where every text of a combination is empty, it
-    was not run; where only some are, the model answered nothing, which is worth a ROUGE of 0.
-
-    Parameters
-    ----------
-    ds : Dataset
-        With ``generation``, all its examples.
-
-    Returns
-    -------
-    DataArray of bool
-        Dims of ``generation`` without ``example``.
-    """
-    generation = ds[["generation"]]
-    absent = xr.DataArray(True)
-    for block in example_blocks(generation):
-        texts = load_block(generation, block)["generation"]
-        absent = absent & (texts == "").all("example")
-    return absent
-
-
 def generation_quality(
-    ds: xr.Dataset,
-    metric: str,
-    *,
-    tokenizer: Tokenizer = "rouge-score",
-    absent: xr.DataArray | None = None,
+    ds: xr.Dataset, metric: str, *, tokenizer: Tokenizer = "rouge-score"
 ) -> xr.DataArray:
     """Value of a generation metric for each example: as stored, or ROUGE computed from the texts.
 
@@ -165,14 +136,12 @@ def generation_quality(
         One of :func:`generation_metrics`.
     tokenizer : {"rouge-score", "unicode"} or callable
         How texts are split, where ROUGE is computed.
-    absent : DataArray of bool, optional
-        Combinations without texts, from :func:`absent_generations` of the whole dataset; needed
-        where `ds` is a block of its examples, found from `ds` where not given.
 
     Returns
     -------
     DataArray, dims ([model], method, [seed], example)
-        NaN where there is no value.
+        NaN where there is no value: no text, or no reference. The text "", which says that the
+        model wrote nothing, is worth a ROUGE of 0.
 
     Raises
     ------
@@ -192,11 +161,7 @@ def generation_quality(
         known = ", ".join(generation_metrics(ds)) or "none: the dataset has no generations"
         what = "is not a generation metric of this dataset"
         raise InputError(Problem(what, f"choose one of {known}", variable=metric))
-    if absent is None:
-        absent = absent_generations(ds)
-    scores = rouge(ds["reference"], ds["generation"], metrics=[metric], tokenizer=tokenizer)
-    quality: xr.DataArray = scores[metric].where(~absent)
-    return quality
+    return rouge(ds["reference"], ds["generation"], metrics=[metric], tokenizer=tokenizer)[metric]
 
 
 def _texts(values: xr.DataArray | ArrayLike, name: str) -> xr.DataArray:

@@ -3,10 +3,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 
-from preflamp_stats.io.describe import describe
+from preflamp_stats.io.describe import coverage, describe
 from preflamp_stats.io.files import open_results, write_results
 
 
@@ -29,7 +30,8 @@ def test_describes_a_whole_study(study: xr.Dataset) -> None:
 
 
 def test_file_and_memory_are_described_alike(study: xr.Dataset, tmp_path: Path) -> None:
-    study["generation"][0, 0, 0] = ""
+    study["generation"][0, 0, 0] = None
+    study["generation"][0, 0, 1] = ""
     write_results(study, tmp_path / "r.nc")
     with open_results(tmp_path / "r.nc") as tree:
         found = describe(tree)["results"]
@@ -47,3 +49,32 @@ def test_half_a_study(study: xr.Dataset) -> None:
     assert found["examples_per_user"] is None
     assert found["metrics"] == ["rouge1"]
     assert found["seeds"] == []
+
+
+def test_coverage_counts_what_each_method_has(study: xr.Dataset) -> None:
+    study["reward"][0, 0] = [1.0, 1.0]
+    study["reward"][0, 1] = [np.nan, 1.0]
+    study["reward"][1, 2] = np.nan
+    study["generation"][0, 1, 3] = ""
+    study["generation"][0, 1, 4] = None
+    study["reference"] = study["reference"].astype(object)
+    study["reference"][0] = None
+    study["candidate_text"][2] = "the same"
+    found = coverage(study)
+    assert found.columns.tolist() == [
+        "dataset", "model", "method", "n_examples",
+        "reward", "pair", "generation", "metric", "reference", "ties", "identical",
+    ]  # fmt: skip
+    assert found.values.tolist() == [
+        ["results", "base", "method 0", 5, 1.0, 0.8, 1.0, 1.0, 0.8, 1, 1],
+        ["results", "base", "method 1", 5, 0.8, 0.8, 0.8, 1.0, 0.8, 0, 1],
+    ]
+
+
+def test_coverage_of_several_datasets_and_of_rewards_alone(study: xr.Dataset) -> None:
+    seeds = xr.concat([study[["reward"]], study[["reward"]] * np.nan], "seed")
+    found = coverage({"a": study[["judge"]], "b": seeds})
+    assert found["dataset"].tolist() == ["a", "a", "b", "b"]
+    assert found["metric"].tolist()[:2] == [1.0, 1.0]
+    assert found["pair"].tolist()[2:] == [0.5, 0.5]
+    assert found["pair"].isna().tolist() == [True, True, False, False]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -189,7 +190,6 @@ def test_not_a_results_file(tmp_path: Path, name: str, content: bytes | None, me
     [
         ({"prompt": ["a\0b"] * 5}, "variable prompt: has a NUL character at position 0"),
         ({"prompt": ["ok", "a\ud800"] + ["x"] * 3}, "prompt: has a lone surrogate at position 1"),
-        ({"prompt": np.array([None] * 5, object)}, "prompt: holds NoneType at position 0"),
         ({"note": np.array([1.5, "a", "", "", ""], object)}, "note: holds float at position 0"),
         ({"note": np.zeros(5, complex)}, "note: holds complex128"),
         ({"user": ["", "a", "a", "a", "a"]}, "user: is empty in 1 of 5 examples"),
@@ -291,3 +291,59 @@ def test_where_it_cannot_be_written(study: xr.Dataset, tmp_path: Path) -> None:
         write_results(study, tmp_path / "absent" / "r.nc")
     with pytest.raises(InputError, match="is a directory"):
         write_results(study, tmp_path)
+
+
+@pytest.mark.parametrize("chunks", [None, {"example": 2}])
+def test_a_missing_text_is_not_an_empty_one(
+    study: xr.Dataset, tmp_path: Path, chunks: dict[str, int] | None
+) -> None:
+    for name in ("generation", "prompt", "reference", "candidate_text"):
+        flat = study[name].astype(object)
+        flat[{"example": 0}], flat[{"example": 1}], flat[{"example": 2}] = None, "", np.nan
+        study[name] = flat
+    write_results(study, tmp_path / "r.nc")
+    with open_results(tmp_path / "r.nc", chunks=chunks) as tree:
+        for name in ("generation", "prompt", "reference", "candidate_text"):
+            found = tree[name].isel({**dict.fromkeys({*tree[name].dims} - {"example"}, 0)}).values
+            assert found[:3].tolist() == [None, "", None], name
+        assert "missing_text" not in tree["prompt"].attrs
+        write_results(tree, tmp_path / "again.nc")
+    assert (tmp_path / "r.nc").read_bytes() == (tmp_path / "again.nc").read_bytes()
+
+
+def test_files_from_before_the_mark_have_no_text_where_it_is_empty(
+    study: xr.Dataset, tmp_path: Path
+) -> None:
+    study["generation"][0, 0, 1] = ""
+    write_results(study, tmp_path / "r.nc")
+    with netCDF4.Dataset(tmp_path / "r.nc", "a") as file:
+        file["generation"].delncattr("missing_text")
+    with open_results(tmp_path / "r.nc") as tree:
+        assert tree["generation"].values[0, 0, :2].tolist() == ["text", None]
+
+
+def test_memory_of_writing_follows_the_texts_not_the_longest(
+    study: xr.Dataset, tmp_path: Path
+) -> None:
+    texts = np.full(4000, "a short answer", object)
+    texts[7] = "long " * 40_000
+    ds = xr.Dataset(
+        {"generation": (("method", "example"), texts[None]), "reference": ("example", texts)},
+        coords={"method": ["rm"], "example": np.arange(4000)},
+    )
+    tracemalloc.start()
+    write_results(ds, tmp_path / "r.nc")
+    with open_results(tmp_path / "r.nc") as tree:
+        assert len(tree["generation"].values[0, 7]) == 200_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 250 * 2**20  # one width for all would take 800 MB at once
+
+
+def test_a_text_that_looks_like_the_mark_of_a_missing_one_is_kept(
+    study: xr.Dataset, tmp_path: Path
+) -> None:
+    study["prompt"] = ("example", np.array(["\x1a", "\x1a\x1a", None, "", "a\x1a"], object))
+    write_results(study, tmp_path / "r.nc")
+    with open_results(tmp_path / "r.nc") as tree:
+        assert tree["prompt"].values.tolist() == ["\x1a", "\x1a\x1a", None, "", "a\x1a"]

@@ -7,7 +7,6 @@ import xarray as xr
 from preflamp_stats.errors import InputError
 from preflamp_stats.kernels.rouge import NonAsciiTextWarning, rouge_scores
 from preflamp_stats.metrics.generation import (
-    absent_generations,
     generation_metrics,
     generation_quality,
     rouge,
@@ -112,18 +111,23 @@ def test_stored_values_come_first(texts) -> None:
     np.testing.assert_array_equal(computed, by_hand(texts)["rouge1"])
 
 
-def test_a_combination_without_any_text_is_missing_and_an_empty_answer_is_zero(texts) -> None:
-    written = texts["generation"].copy()
-    gone = {"model": 0, "method": 1, "seed": 0}
-    written[gone] = ""
-    written[{"model": 1, "method": 1, "seed": 0, "example": 0}] = ""
-    ds = texts.assign(generation=written)
-    quality = generation_quality(ds, "rouge1")
-    assert quality[gone].isnull().all()
-    assert quality.isnull().sum() == texts.sizes["example"]
-    block = ds.isel(example=slice(1))
-    in_block = generation_quality(block, "rouge1", absent=absent_generations(ds))
-    xr.testing.assert_identical(in_block, quality.isel(example=slice(1)))
+def test_a_text_that_is_not_there_has_no_rouge_and_an_empty_answer_has_zero(texts) -> None:
+    written = texts["generation"].astype(object)
+    missing = {"model": 0, "method": 1, "seed": 0, "example": 2}
+    empty = {"model": 1, "method": 1, "seed": 0, "example": 0}
+    written[missing], written[empty] = None, ""
+    quality = generation_quality(texts.assign(generation=written), "rouge1")
+    assert np.isnan(quality[missing])
+    assert quality.isnull().sum() == 1
+    assert quality[empty] == 0
+
+
+def test_without_its_reference_an_example_has_no_rouge(texts) -> None:
+    reference = texts["reference"].astype(object)
+    reference[1] = None
+    quality = generation_quality(texts.assign(reference=reference), "rougeL")
+    assert quality.isel(example=1).isnull().all()
+    assert quality.isel(example=0).notnull().all()
 
 
 @pytest.mark.parametrize("keep", [["user"], ["generation"]])

@@ -17,7 +17,7 @@ import fuzz
 from harness.jobs import JOBS
 
 from preflamp_stats.errors import InputError
-from preflamp_stats.io.aside import aside, lock
+from preflamp_stats.io.atomic import aside, lock
 from preflamp_stats.outputs import write
 from preflamp_stats.outputs.record import RECORD_KEY
 

@@ -1,0 +1,428 @@
+"""What the columns of somebody's table are: by name, by synonym, or as halves of pairs."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from preflamp_stats.errors import Problem
+from preflamp_stats.io.tables import Table, as_text
+from preflamp_stats.io.variables import METHOD_FAMILIES, SPECS, VariableSpec
+
+__all__ = ["ABSENT_NUMBERS", "LABEL_COLUMNS", "VALUE_COLUMNS", "Known", "recognise"]
+
+
+def _plain(name: object) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_")
+
+
+LABEL_COLUMNS = ("dataset", "model", "method", "seed", "weight", "example", "candidate")
+"""Columns that say which value a row holds."""
+
+VALUE_COLUMNS = {
+    name: spec
+    for name, spec in SPECS.items()
+    if "token" not in spec.dims and name not in LABEL_COLUMNS
+}
+"""Columns that hold values, with their place in the results file."""
+
+ABSENT_NUMBERS = ("", "nan", "NaN", "NA", "N/A", "null", "None")
+"""How tables write a number that is missing."""
+
+_SYNONYMS = {
+    "user": "user_id userid uid annotator annotator_id rater rater_id worker worker_id participant "
+    "participant_id respondent respondent_id person person_id labeler labeller assessor author",
+    "example": "prompt_id id question_id item item_id example_id instance instance_id query_id "
+    "pair_id doc_id",
+    "subset": "category subset_name task task_type domain section topic",
+    "method": "rm reward_model system judge_model method_name approach scorer",
+    "model": "model_name base_model model_id llm",
+    "dataset": "dataset_name benchmark corpus",
+    "candidate": "side",
+    "generation": "response output completion generated_text generated prediction model_output",
+    "reference": "target gold gold_text ground_truth reference_text",
+    "prompt": "question instruction query input prompt_text",
+    "logprob": "log_prob logp logps log_likelihood loglikelihood",
+    "n_tokens": "num_tokens token_count tokens length",
+    "method_family": "family method_type",
+    "seed": "random_seed",
+    "parameters": "n_parameters num_parameters",
+    "rouge1": "rouge_1",
+    "rouge2": "rouge_2",
+    "rougeL": "rouge_l",
+}
+_OF_CANDIDATES = {
+    **dict.fromkeys(["rewards", "score", "scores", "rm_score", "reward_score"], "reward"),
+    **dict.fromkeys(["text", "response", "completion", "output"], "candidate_text"),
+}
+"""Names that mean a value of a candidate where rows or columns are candidates."""
+
+_CANDIDATES = {
+    "chosen": ("chosen", "preferred", "winner", "accepted"),
+    "rejected": ("rejected", "dispreferred", "loser"),
+}
+_SIDES = {word: side for side, words in _CANDIDATES.items() for word in words}
+_WORD = "|".join(_SIDES)
+_HALF = re.compile(rf"(?:(.+?)[ _.\-/:])?({_WORD})(?:[ _.\-/:](.+))?", re.IGNORECASE)
+_FAMILIES = {_plain(name): name for name in METHOD_FAMILIES} | {
+    "icl": "in-context",
+    "few_shot": "in-context",
+    "zeroshot": "zero-shot",
+    "rgd": "reward-guided",
+    "bon": "best-of-n",
+}
+_SCORES = ("reward", "logprob", "policy_score")
+_KNOWN = (*LABEL_COLUMNS, *VALUE_COLUMNS)
+_MEANS = {_plain(name): name for name in _KNOWN} | {
+    theirs: ours for ours, names in _SYNONYMS.items() for theirs in names.split()
+}
+_NAMES_A_THING = re.compile(r"(^|_)(id|ids|uuid|guid|hash|key|index|idx|no|number)$")
+_SHOWN = 6
+
+
+class Half(NamedTuple):
+    """What a column of one side of pairs holds; the method where its name tells it."""
+
+    side: str
+    variable: str
+    method: str
+
+
+@dataclass
+class Known:
+    """A table whose columns have the names of the results file.
+
+    Parameters
+    ----------
+    table : Table
+        Its rows are candidates or examples, or methods where no column names the example.
+    metrics : dict of str to VariableSpec
+        Columns of numbers that are metrics of the file's own.
+    notes : list of str
+        How columns were understood, where that is not what they are called.
+    problems : list of Problem
+        Columns that cannot be.
+    """
+
+    table: Table
+    metrics: dict[str, VariableSpec]
+    notes: list[str]
+    problems: list[Problem]
+
+
+def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> Known:
+    """Name the columns of a table as the results file does, and bring pairs into rows.
+
+    Parameters
+    ----------
+    table : Table
+        As read.
+    ignore : iterable of str
+        Columns to leave out.
+    given : mapping of str to str
+        Names of columns and what they are; stronger than what is recognised.
+    """
+    problems: list[Problem] = []
+    left_out: list[str] = []
+    unreadable = {given.get(n, n): what for n, what in table.unreadable.items() if n not in ignore}
+    cells = table.cells.drop(columns=[name for name in ignore if name in table.cells])
+    cells = _without_index(cells, left_out, table.file, problems)
+    said = [f"{theirs} read as {ours}" for theirs, ours in given.items() if theirs in cells]
+    replaced = {ours for theirs, ours in given.items() if theirs in cells and ours in cells}
+    left_out += [f"{name} (another column is mapped to it)" for name in sorted(replaced)]
+    cells = cells.drop(columns=list(replaced)).rename(columns=dict(given))
+    halves = {} if "candidate" in cells else _halves(cells, table.file, problems)
+    of_candidates = bool(halves) or "candidate" in cells
+    synonyms = _synonyms(cells, halves, of_candidates, table.file, problems)
+    said += [f"{theirs} read as {ours}" for theirs, ours in synonyms.items()]
+    cells = _with_known_words(cells.rename(columns=synonyms), said)
+    for name, what in unreadable.items():
+        if name in _KNOWN:
+            mend = "write text or a number"
+            mend += f", or leave it out with --ignore {name}" * (name != "user")
+            problems.append(Problem(f"holds {what}", mend, table.file, variable=name))
+        else:
+            left_out.append(f"{name} (holds {what})")
+    if not problems:
+        cells = _labelled(cells, halves, table, said, problems)
+        cells = _as_rows(cells, halves, said) if halves else _scored_columns(cells, said)
+    metrics = _own_columns(cells, {*given.values()}, halves, table.file, left_out, problems)
+    notes = [*table.notes, *(["; ".join(said)] if said else [])]
+    if left_out:
+        notes.append(f"left out: {', '.join(left_out)}")
+    cells = cells[[name for name in cells if name in _KNOWN or name in metrics]]
+    return Known(replace(table, cells=cells), metrics, notes, problems)
+
+
+def _without_index(
+    cells: pd.DataFrame, left_out: list[str], file: str, problems: list[Problem]
+) -> pd.DataFrame:
+    """Leave out the index that data frames write as a first column without a name."""
+    for name in [n for n in cells if not str(n).strip() or re.match(r"Unnamed: \d+$", str(n))]:
+        if (pd.to_numeric(cells[name], errors="coerce") % 1 == 0).all():
+            left_out.append(f"{name or 'the first column'} (an index)")
+            cells = cells.drop(columns=name)
+        else:
+            what = f"a column has no name; it holds {str(cells[name].dropna().iloc[0])[:40]!r}"
+            problems.append(Problem(what, "name every column", file))
+    return cells
+
+
+def _synonyms(
+    cells: pd.DataFrame,
+    halves: Mapping[str, Half],
+    of_candidates: bool,
+    file: str,
+    problems: list[Problem],
+) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for name in [str(n) for n in cells if n not in _KNOWN and n not in halves]:
+        ours = _MEANS.get(_plain(name), "")
+        if of_candidates:
+            ours = _OF_CANDIDATES.get(_plain(name), ours)
+        elif ours == "n_tokens":
+            continue
+        if ours == "method_family" and not {*map(_plain, cells[name].dropna())} <= {*_FAMILIES}:
+            continue
+        if ours and ours not in cells:
+            found.setdefault(ours, []).append(name)
+    for ours, names in found.items():
+        if len(names) > 1:
+            what = f"{' and '.join(names)} may each be the {ours}"
+            mend = f"say which: --map {names[0]}={ours} or --map {names[1]}={ours}"
+            problems.append(Problem(what, mend, file))
+    return {names[0]: ours for ours, names in found.items()}
+
+
+def _halves(cells: pd.DataFrame, file: str, problems: list[Problem]) -> dict[str, Half]:
+    """Columns that hold one side of pairs."""
+    stems: dict[str, dict[str, str]] = {}
+    for name in map(str, cells):
+        if match := _HALF.fullmatch(name):
+            before, word, after = match.groups()
+            stem = " ".join(filter(None, (before, after)))
+            stems.setdefault(stem, {}).setdefault(_SIDES[word.lower()], name)
+    pairs = {
+        stem: (sides, _half_variable(stem, all(_numeric(cells[each]) for each in sides.values())))
+        for stem, sides in stems.items()
+        if len(sides) == 2
+    }
+    variables = [variable for _, variable in pairs.values()]
+    for variable in {each for each in variables if each and variables.count(each) > 1}:
+        names = [n for sides, each in pairs.values() if each == variable for n in sides.values()]
+        what = f"{', '.join(names)}: more than one pair of columns may be the {variable}"
+        problems.append(Problem(what, f"leave one out with --ignore {names[-1]}", file))
+    of_methods = "method" not in cells and "reward" not in variables
+    halves: dict[str, Half] = {}
+    for stem, (sides, variable) in pairs.items():
+        numeric = all(_numeric(cells[each]) for each in sides.values())
+        method = stem if not variable and numeric and of_methods else ""
+        if variable or method:
+            halves |= {n: Half(side, variable or "reward", method) for side, n in sides.items()}
+    return halves
+
+
+def _half_variable(stem: str, numeric: bool) -> str:
+    """Variable of the file that a pair of columns holds; "" for none that is known."""
+    key = _plain(stem)
+    if not key:
+        return "reward" if numeric else "candidate_text"
+    ours = _OF_CANDIDATES.get(key) or _MEANS.get(key, "")
+    fits = ours in VALUE_COLUMNS and "candidate" in VALUE_COLUMNS[ours].dims
+    return ours if fits and numeric == (ours != "candidate_text") else ""
+
+
+def _as_rows(cells: pd.DataFrame, halves: Mapping[str, Half], said: list[str]) -> pd.DataFrame:
+    """A row a candidate, and a row an example for what belongs to no candidate."""
+    labels = [name for name in LABEL_COLUMNS if name in cells]
+    alone = cells.drop(columns=list(halves))
+    parts = [alone] if set(alone) - set(labels) else []
+    methods = list(dict.fromkeys(half.method for half in halves.values()))
+    for method, side in itertools.product(methods, _CANDIDATES):
+        names = {n: h.variable for n, h in halves.items() if (h.method, h.side) == (method, side)}
+        part = cells[[*labels, *names]].rename(columns=names).assign(candidate=side)
+        parts.append(part.assign(method=method) if method else part)
+    for variable in dict.fromkeys(half.variable for half in halves.values()):
+        held = [name for name, half in halves.items() if half.variable == variable]
+        shown = ", ".join(held[:_SHOWN]) + (", …" if len(held) > _SHOWN else "")
+        named = [method for method in methods if method]
+        of = f" of {len(named)} methods: {', '.join(named)}"
+        said.append(
+            f"{shown} read as the {variable} of chosen and rejected"
+            + of * bool(named and variable == "reward")
+        )
+    return pd.concat(parts)
+
+
+def _scored_columns(cells: pd.DataFrame, said: list[str]) -> pd.DataFrame:
+    """Where rows are candidates and nothing else is scored, columns of numbers are methods."""
+    if "candidate" not in cells or {"method", *_SCORES} & set(cells):
+        return cells
+    names = [str(name) for name in cells if name not in _KNOWN and _rates(cells, str(name))]
+    if not names:
+        return cells
+    said.append(f"{', '.join(names)} read as the rewards of {len(names)} methods")
+    alone = cells.drop(columns=names)
+    labels = alone[[name for name in LABEL_COLUMNS if name in alone]]
+    parts = [labels.assign(method=name, reward=cells[name]) for name in names]
+    return pd.concat([alone, *parts])
+
+
+def _labelled(
+    cells: pd.DataFrame,
+    halves: Mapping[str, Half],
+    table: Table,
+    said: list[str],
+    problems: list[Problem],
+) -> pd.DataFrame:
+    """Give the method and the example that no column names, where there can be no doubt."""
+    held = [name for name in cells if name in VALUE_COLUMNS]
+    held += [half.variable for half in halves.values()]
+    own = [n for n in cells if n not in _KNOWN and n not in halves and _rates(cells, str(n))]
+    of_columns = any(half.method for half in halves.values())
+    of_columns |= "candidate" in cells and not {"method", *_SCORES} & set(cells) and bool(own)
+    needed = bool(own) or any("method" in VALUE_COLUMNS[name].dims for name in held)
+    if "method" not in cells and needed and not of_columns:
+        if "model" in cells and "logprob" not in held:
+            said.append("model read as method, as no other column names the methods")
+            cells = cells.rename(columns={"model": "method"})
+        else:
+            name = re.sub(r"(\.gz|\.\w+)+$", "", re.split(r"[/\\]", table.file)[-1])
+            said.append(f"no column names the method: taken as {name!r}")
+            cells = cells.assign(method=name)
+    of_examples = any("example" in VALUE_COLUMNS[name].dims for name in held)
+    if "example" in cells or not (own or of_examples):
+        return cells
+    labels = [name for name in ("dataset", "model", "method", "seed") if name in cells]
+    if not of_examples and "candidate" not in cells and not cells.duplicated(labels).any():
+        said.append("no column names the example: numbers are those of whole methods")
+    elif "candidate" not in cells and ("method" not in cells or cells["method"].nunique() < 2):
+        said.append("no column names the example: each row is one")
+        cells = cells.assign(example=cells.index.astype(str))
+    elif not _close("example", cells):
+        mend = "name the example of every row, the same for all methods"
+        if "prompt" in cells and not cells.duplicated([*labels, "prompt"]).any():
+            mend += "; if the prompt does, write --map prompt=example"
+        problems.append(Problem("column is missing", mend, table.file, variable="example"))
+    return cells
+
+
+def _close(name: str, names: Iterable[object]) -> list[str]:
+    return difflib.get_close_matches(name, map(str, names), n=1, cutoff=0.75)
+
+
+def _with_known_words(cells: pd.DataFrame, said: list[str]) -> pd.DataFrame:
+    """Labels that mean one of ours: icl is in-context, the winner is chosen."""
+    for name, words in (("candidate", _SIDES), ("method_family", _FAMILIES)):
+        if name not in cells:
+            continue
+        values = {value: words.get(_plain(value), value) for value in cells[name].dropna().unique()}
+        if means := {theirs: ours for theirs, ours in values.items() if theirs != ours}:
+            said += [f"{name} {theirs} read as {ours}" for theirs, ours in means.items()]
+            cells = cells.assign(**{name: cells[name].replace(means)})
+    return cells
+
+
+def _own_columns(
+    cells: pd.DataFrame,
+    told: set[str],
+    halves: Mapping[str, Half],
+    file: str,
+    left_out: list[str],
+    problems: list[Problem],
+) -> dict[str, VariableSpec]:
+    """Columns of other names: metrics of the file's own, or nothing that is analysed."""
+    absent = [name for name in _KNOWN if name not in cells]
+    of_candidate = cells["candidate"].notna() if "candidate" in cells else None
+    metrics: dict[str, VariableSpec] = {}
+    for name in [str(name) for name in cells if name not in _KNOWN and name not in halves]:
+        given = cells[name].notna()
+        of_no_method = "method" in cells and cells.loc[given, "method"].isna().all()
+        close = [] if name in told or name.lower().startswith("rouge") else _close(name, absent)
+        if close:
+            what = f"is not a known column, but close to {close[0]!r}"
+            other = f"--map {name}={name}" if close[0] == "user" else f"--ignore {name}"
+            mend = f"write --map {name}={close[0]} if it is that, else {other}"
+            problems.append(Problem(what, mend, file, variable=name))
+        elif "user" not in cells and _may_name(cells, name) and _groups(cells, name):
+            value = as_text(cells.loc[given, name].iloc[0])[:40]
+            what = f"may name what examples share (such as {value!r}), and no column names the user"
+            mend = f"write --map {name}=user, or --map {name}=subset if it is a kind of task"
+            if _rates(cells, name):
+                mend += f", or --ignore {name} if it measures the example"
+            problems.append(Problem(what, mend, file, variable=name))
+        elif not _rates(cells, name):
+            left_out.append(f"{name} ({'names rows' if _numeric(cells[name]) else 'text'})")
+        elif _MEANS.get(_plain(name)) in (*LABEL_COLUMNS, "user"):
+            left_out.append(f"{name} (another column is the {_MEANS[_plain(name)]})")
+        elif of_candidate is not None and (of_candidate & given).any():
+            what = "is not a known column of candidates"
+            mend = f"leave candidate empty if it rates the generation, or --ignore {name}"
+            problems.append(Problem(what, mend, file, variable=name))
+        elif halves and _may_name(cells, name):
+            left_out.append(f"{name} (the same for all methods)")
+        elif of_no_method:
+            left_out.append(f"{name} (it is of no method)")
+        else:
+            per_method = "example" not in cells
+            metrics[name] = VariableSpec(
+                name=name,
+                dims=("method",) if per_method else ("method", "example"),
+                optional=("seed", "model"),
+                kind="float",
+                meaning=name.replace("_", " "),
+                role="method_metric" if per_method else "generation_metric",
+            )
+    return metrics
+
+
+def _may_name(cells: pd.DataFrame, name: str) -> bool:
+    """Whether a column may name something: text, an id, a whole number no method changes."""
+    if not _rates(cells, name):
+        return True
+    given = cells[cells[name].notna()]
+    numbers = pd.to_numeric(given[name], errors="coerce")
+    if "example" not in given or not (numbers % 1 == 0).all():
+        return False
+    by = given.groupby([each for each in ("dataset", "example") if each in given])
+    methods = by["method"].nunique().max() if "method" in given else 0
+    return bool(by[name].nunique().max() == 1 and methods != 1)
+
+
+def _groups(cells: pd.DataFrame, name: str) -> bool:
+    """Whether the values of a column hold several examples together, as those of a user do."""
+    if "example" not in cells:
+        return False
+    pairs = cells[["example", name]].dropna().drop_duplicates()
+    return not pairs["example"].duplicated().any() and 1 < pairs[name].nunique() < len(pairs)
+
+
+def _rates(cells: pd.DataFrame, name: str) -> bool:
+    """Whether a column holds numbers that measure; those of an id name something."""
+    return _numeric(cells[name]) and not _NAMES_A_THING.search(_plain(name))
+
+
+def _numeric(column: pd.Series) -> bool:
+    if column.dtype.kind in "iufb":
+        return True
+    given = column[column.notna() & ~column.isin(ABSENT_NUMBERS)].unique()
+    return len(given) > 0 and (all(map(_is_number, given)) or _truth(given))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _truth(values: Sequence[str] | np.ndarray) -> bool:
+    return {str(value).lower() for value in values} <= {"true", "false"}

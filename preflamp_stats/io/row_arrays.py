@@ -1,0 +1,250 @@
+"""Putting rows of values into arrays over labelled dims, and finding rows that disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from preflamp_stats.errors import Problem
+from preflamp_stats.io.variables import VariableSpec
+
+__all__ = ["Rows", "Texts", "dataset_from_rows"]
+
+_LARGEST = 2**53
+"""Whole numbers up to here are floats too; larger ones stay floats, and are refused as such."""
+
+_COMPARED = ("chosen", "rejected")
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A column of text as codes, so that millions of rows are compared as numbers.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (rows,)
+        Place of each row's text in ``names``; -1 where the cell is empty.
+    names : ndarray of str, shape (names,)
+        The texts that occur, in the order in which they first do.
+    """
+
+    codes: npt.NDArray[np.intp]
+    names: npt.NDArray[Any]
+
+    @classmethod
+    def of(cls, column: pd.Series[str]) -> Texts:
+        """Encode a column; NaN is taken as absent."""
+        codes, names = pd.factorize(column)
+        return cls(codes, np.asarray(names, dtype=object))
+
+    def at(self, mask: npt.NDArray[np.bool_]) -> Texts:
+        """Rows for which the mask is true, and only the texts that occur in them."""
+        codes, kept = pd.factorize(np.where(self.codes[mask] < 0, -1, self.codes[mask]))
+        absent = np.flatnonzero(kept == -1)
+        if len(absent):  # the place of "absent" among the kept codes is closed up
+            codes = np.where(codes == absent[0], -1, codes - (codes > absent[0]))
+            kept = np.delete(kept, absent)
+        return Texts(codes, self.names[kept])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of tidy tables, column by column.
+
+    Parameters
+    ----------
+    labels : dict of str to Texts
+        Labels of the dims.
+    values : dict of str to Texts or ndarray of float, shape (rows,)
+        What the rows hold; NaN where absent.
+    files, units : tuple of str
+        Tables that the rows come from, and what their rows are counted in.
+    file_numbers, row_numbers : ndarray of int, shape (rows,)
+        Table of each row, and its place there.
+    """
+
+    labels: dict[str, Texts]
+    values: dict[str, Texts | npt.NDArray[np.float64]]
+    files: tuple[str, ...]
+    units: tuple[str, ...]
+    file_numbers: npt.NDArray[np.intp]
+    row_numbers: npt.NDArray[np.intp]
+
+    def at(self, mask: npt.NDArray[np.bool_]) -> Rows:
+        """Rows for which the mask is true."""
+        return Rows(
+            {name: labels.at(mask) for name, labels in self.labels.items()},
+            {
+                name: values.at(mask) if isinstance(values, Texts) else values[mask]
+                for name, values in self.values.items()
+            },
+            self.files,
+            self.units,
+            self.file_numbers[mask],
+            self.row_numbers[mask],
+        )
+
+    def place(self, positions: Sequence[int] | npt.NDArray[np.intp]) -> str:
+        """Name rows for a reader: ``a.csv line 3, line 7 and 12 more``."""
+        parts, last = [], -1
+        for position in positions[:_SHOWN]:
+            file = int(self.file_numbers[position])
+            prefix = f"{self.files[file]} " if file != last else ""
+            parts.append(f"{prefix}{self.units[file]} {self.row_numbers[position]}")
+            last = file
+        more = len(positions) - _SHOWN
+        return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
+
+
+def dataset_from_rows(
+    rows: Rows, specs: Mapping[str, VariableSpec]
+) -> tuple[xr.Dataset, list[Problem]]:
+    """Put the values of one benchmark dataset into arrays.
+
+    Parameters
+    ----------
+    rows : Rows
+        Rows of the dataset.
+    specs : mapping of str to VariableSpec
+        What each column of values is. Its optional dims are used where its rows name them.
+
+    Returns
+    -------
+    ds : xarray.Dataset
+        What no row gives is NaN, or None for texts.
+    problems : list of Problem
+        Values without a label that they need, rows that disagree, candidates without partner. The
+        dataset is then incomplete.
+    """
+    axes = {dim: _ordered(labels, dim) for dim, labels in rows.labels.items() if dim != "dataset"}
+    problems = list(_example_problems(rows, axes, specs))
+    variables: dict[str, tuple[list[str], npt.NDArray[Any]]] = {}
+    for name, values in rows.values.items():
+        spec = specs[name]
+        present = np.flatnonzero(
+            values.codes >= 0 if isinstance(values, Texts) else ~np.isnan(values)
+        )
+        if "example" in spec.dims:  # rows without one are reported once, not for each variable
+            present = present[axes["example"].codes[present] >= 0]
+        if not len(present):
+            continue
+        dims, faults = _dims(spec, present, axes, rows)
+        if not faults:
+            array, faults = _fill(values, present, dims, axes, rows, spec)
+            variables[name] = (dims, array)
+        problems += faults
+    used = {dim for dims, _ in variables.values() for dim in dims}
+    coords = {dim: axis.names for dim, axis in axes.items() if dim in used}
+    ds = xr.Dataset(variables, coords=coords)
+    return ds.set_coords({"method_family", "parameters", "subset"} & set(ds)), problems
+
+
+def _ordered(labels: Texts, dim: str) -> Texts:
+    names = labels.names
+    if dim == "weight":
+        names = names.astype(float)
+        order = np.argsort(names, kind="stable")
+    elif dim == "candidate":
+        ranks = [_COMPARED.index(name) if name in _COMPARED else len(_COMPARED) for name in names]
+        order = np.argsort(ranks, kind="stable")
+    else:
+        order = np.arange(len(names))
+    if dim == "seed" and all(text.lstrip("-").isdigit() for text in names):
+        names = names.astype(int)
+    places = np.full(len(names) + 1, -1)  # the last entry is what code -1 looks up
+    places[order] = np.arange(len(names))
+    return Texts(places[labels.codes], names[order])
+
+
+def _example_problems(
+    rows: Rows, axes: Mapping[str, Texts], specs: Mapping[str, VariableSpec]
+) -> Iterator[Problem]:
+    example, candidate = axes["example"], axes["candidate"]
+    needy = [
+        values.codes >= 0 if isinstance(values, Texts) else ~np.isnan(values)
+        for name, values in rows.values.items()
+        if "example" in specs[name].dims
+    ]
+    nameless = np.flatnonzero(np.any(needy, axis=0) & (example.codes < 0))
+    if len(nameless):
+        what = f"is empty in {rows.place(nameless)}"
+        yield Problem(what, "name the example of every row", variable="example")
+    named = list(candidate.names)
+    if not set(_COMPARED) <= set(named):
+        return  # the schema asks for both labels
+    has = {}
+    for label in _COMPARED:
+        mask = (candidate.codes == named.index(label)) & (example.codes >= 0)
+        has[label] = np.bincount(example.codes[mask], minlength=len(example.names)) > 0
+    for one, other in (_COMPARED, _COMPARED[::-1]):
+        alone = np.flatnonzero(has[one] & ~has[other])
+        if len(alone):
+            first = np.flatnonzero(example.codes == alone[0])
+            what = f"{len(alone)} examples have {one!r} but not {other!r}, such as "
+            what += f"{example.names[alone[0]]!r} in {rows.place(first)}"
+            yield Problem(what, "give both, or leave the example out", variable="candidate")
+
+
+def _dims(
+    spec: VariableSpec, present: npt.NDArray[np.intp], axes: Mapping[str, Texts], rows: Rows
+) -> tuple[list[str], list[Problem]]:
+    dims, problems = [], []
+    for dim in (*spec.optional, *spec.dims):
+        without = present[axes[dim].codes[present] < 0]
+        if dim in spec.optional and len(without) == len(present):
+            continue
+        dims.append(dim)
+        if len(without):
+            share = "" if dim in spec.dims else ", while other rows have one"
+            what = f"is given without {dim} in {rows.place(without)}{share}"
+            problems.append(Problem(what, f"name the {dim} there", variable=spec.name))
+    return dims, problems
+
+
+def _fill(
+    values: Texts | npt.NDArray[np.float64],
+    present: npt.NDArray[np.intp],
+    dims: Sequence[str],
+    axes: Mapping[str, Texts],
+    rows: Rows,
+    spec: VariableSpec,
+) -> tuple[npt.NDArray[Any], list[Problem]]:
+    shape = tuple(len(axes[dim].names) for dim in dims)
+    cells = np.ravel_multi_index(tuple(axes[dim].codes[present] for dim in dims), shape)
+    # Row of each cell: the earliest is assigned last, and stays. -1 where there is none.
+    source = np.full(int(np.prod(shape)), -1, dtype=np.intp)
+    source[cells[::-1]] = present[::-1]
+    kept = source[cells]
+    if isinstance(values, Texts):
+        same = values.codes[present] == values.codes[kept]
+        shown = np.append(values.names, [None])
+        array = np.append(shown[values.codes], [None])[source]
+    else:
+        # Repeated values may have been rounded apart by batches of different sizes.
+        same = (kept == present) | np.isclose(values[present], values[kept], rtol=1e-6, atol=1e-9)
+        array = np.append(values, np.nan)[source]
+    problems = []
+    if len(differing := np.flatnonzero(~same)):
+        here = [int(kept[differing[0]]), int(present[differing[0]])]
+        one, other = values.names[values.codes[here]] if isinstance(values, Texts) else values[here]
+        key = ", ".join(f"{dim}={axes[dim].names[axes[dim].codes[here[0]]]}" for dim in dims)
+        what = f"has {len(differing)} rows that contradict an earlier one: {one!s:.40} and "
+        what += f"{other!s:.40} for {key} in {rows.place(here)}"
+        problems.append(Problem(what, _mend(spec, dims), variable=spec.name))
+    whole = spec.kind == "int" and np.isfinite(array).all() and (array % 1 == 0).all()
+    if whole and (np.abs(array) <= _LARGEST).all():
+        array = array.astype(np.int64)
+    return array.reshape(shape), problems
+
+
+def _mend(spec: VariableSpec, dims: Sequence[str]) -> str:
+    if spec.name == "user":
+        return "make example unique within a dataset, for instance user/example"
+    return f"keep one value for each {', '.join(dims)}"
