@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from preflamp_stats.metric import TAU, Scale
 from preflamp_stats.outputs.facets import distinct, facets
 from preflamp_stats.outputs.figures import layout, style
-from preflamp_stats.outputs.figures.names import plain, shorten, titles
+from preflamp_stats.outputs.figures.names import plain, shorten, titles, width
 from preflamp_stats.results import Analysis, ResultTable
 
 __all__ = ["draw_by_method", "draw_regret", "draw_tau"]
@@ -22,6 +22,8 @@ _MARGIN = 0.5
 """Inches of a panel around its lines."""
 _LINE, _TIGHT = 0.17, 0.115
 """Inches of a line; the smaller where there are many methods."""
+_WIDE = 1.6
+"""Inches of labels that leave no room for a panel in one column."""
 _SURE = 24
 """Methods that every panel has room for."""
 _MOST_TAUS, _MOST_PLACES, _MOST_PAIRS = 56, 40, 3
@@ -55,7 +57,9 @@ def draw_by_method(analysis: Analysis, frame: pd.DataFrame, table: str) -> layou
         if len(methods) < every:
             note += f" {every - len(methods)} of these stand in {table}.csv only."
     height = _MARGIN + min(_LINE, room / len(methods)) * len(methods)
-    figure = layout.grid(rows, height, y="", note=note)
+    labels = [looks[method].label for method in methods]
+    wide = max(map(width, labels)) > _WIDE
+    figure = layout.grid(rows, height, y="", note=note, wide=wide)
     for panel in panels:
         here = panel.rows[panel.rows["method"].isin(methods)]
         # Several estimates of a method (seeds, weights) stand side by side.
@@ -65,7 +69,7 @@ def draw_by_method(analysis: Analysis, frame: pd.DataFrame, table: str) -> layou
         at, looked = here["method"].map(methods.index) + beside, [looks[m] for m in here["method"]]
         style.bars(panel.axes, at, here["below"], here["above"], looked, "x")
         style.points(panel.axes, here["value"], at, looked)
-        _write_lines(panel.axes, [looks[method].label for method in methods])
+        _write_lines(panel.axes, labels)
     layout.same_range(panels)
     return layout.Drawn(figure, left)
 
@@ -96,7 +100,7 @@ def draw_tau(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn:
         _MARGIN + 0.145 * len(shown),
         y="",
         entries=_entries(panel.rows, _TAU),
-        wide=len(shown) > 20 or max(len(text) for text, _ in shown) >= 24,
+        wide=len(shown) > 20 or max(width(text) for text, _ in shown) > _WIDE,
     )
     _draw_lines(panel.axes, panel.rows, at, _TAU, [text for text, _ in shown])
     for (_, row), label in zip(shown, panel.axes.get_yticklabels(), strict=True):
