@@ -482,7 +482,7 @@ def test_the_scatter_joins_both_halves_of_a_method(
     tables = {"rm_accuracy": replace(rewards, frame=x), "generation": replace(written, frame=y)}
     figure = figure_of(replace(analysis, tables=tables), "discrimination_vs_generation")
     models = list(y["model"].unique())
-    assert [panel.get_title() for panel in figure.axes] == [f"tldr · {m}" for m in models]
+    assert [panel.get_title(loc="left") for panel in figure.axes] == [f"tldr · {m}" for m in models]
     for panel, model in zip(figure.axes, models, strict=True):
         own = x if of_every_model else x[x["model"] == model]
         quality = y[(y["model"] == model) & (y["metric"] == "rouge1")]

@@ -28,11 +28,12 @@ def plain(text: object, longest: int = 200) -> str:
     >>> plain("two\nlines 日本")
     'two lines □□'
     """
-    composed = unicodedata.normalize("NFC", one_line(text))
-    visible = (c for c in composed if unicodedata.category(c) != "Cf")
-    return _cut(
-        "".join(c if c.isprintable() and ord(c) in _glyphs() else "□" for c in visible), longest
+    letters = (
+        c if c.isprintable() and ord(c) in _glyphs() else "□"
+        for c in unicodedata.normalize("NFC", one_line(text))
+        if unicodedata.category(c) != "Cf"
     )
+    return _cut("".join(letters), longest)
 
 
 def shorten(names: Iterable[str], longest: int = 26) -> dict[str, str]:
