@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
 from preflamp_stats.metric import TAU, Scale
 from preflamp_stats.outputs.facets import distinct, facets
@@ -102,7 +103,7 @@ def draw_tau(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn:
         entries=_entries(panel.rows, _TAU),
         wide=len(shown) > 20 or max(width(text) for text, _ in shown) > _WIDE,
     )
-    _draw_lines(panel.axes, panel.rows, at, _TAU, [text for text, _ in shown])
+    _draw_lines(panel, at, _TAU, [text for text, _ in shown])
     for (_, row), label in zip(shown, panel.axes.get_yticklabels(), strict=True):
         label.set_fontweight("bold" if row is None else "normal")
     panel.axes.set_xlim(-1.05, 1.05)
@@ -134,7 +135,7 @@ def draw_regret(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn:
     figure = layout.grid([drawn], height, y="", entries=_entries(frame, _REGRET))
     for panel in drawn:
         at = {row: k for k, place in enumerate(shown) for row in place.rows(panel.rows).index}
-        _draw_lines(panel.axes, panel.rows.loc[[*at]], [*at.values()], _REGRET, labels)
+        _draw_lines(panel, panel.rows.index.map(at), _REGRET, labels)
         layout.few_ticks(panel.axes.xaxis)
     left = {
         "pair of metrics": [panel.title for panel in panels[_MOST_PAIRS:]],
@@ -158,19 +159,16 @@ def _entries(rows: pd.DataFrame, columns: Mapping[str, style.Look]) -> list[Line
 
 
 def _draw_lines(
-    panel: Axes,
-    rows: pd.DataFrame,
-    at: Sequence[int],
-    columns: Mapping[str, style.Look],
-    labels: Sequence[str],
+    panel: layout.Panel, at: ArrayLike, looks: Mapping[str, style.Look], labels: Sequence[str]
 ) -> None:
     """Draw the interval of each row on its line, and a point of every column that is there."""
-    style.bars(panel, at, rows["below"], rows["above"], [columns["value"]] * len(rows), "x")
-    for column, look in columns.items():
+    rows, n_rows = panel.rows, len(panel.rows)
+    style.bars(panel.axes, at, rows["below"], rows["above"], [looks["value"]] * n_rows, "x")
+    for column, look in looks.items():
         if column in rows:
-            style.points(panel, rows[column], at, [look] * len(rows))
-    panel.axvline(0, **style.REFERENCE)
-    _write_lines(panel, labels)
+            style.points(panel.axes, rows[column], at, [look] * n_rows)
+    panel.axes.axvline(0, **style.REFERENCE)
+    _write_lines(panel.axes, labels)
 
 
 def _write_lines(panel: Axes, labels: Sequence[str]) -> None:
