@@ -178,20 +178,22 @@ def _bands(panel: Axes, rows: pd.DataFrame, looks: dict[str, style.Look]) -> Non
     keys = [key for key in ("method", "seed", "scoring", "metric") if key in rows]
     rows = rows.assign(grey=rows["method"].map(lambda method: looks[method].grey))
     own = rows.sort_values(["grey", "x"], ascending=[False, True], kind="stable")
-    curves = [curve for _, curve in own.groupby(keys, sort=False, dropna=False)]
-    shown = [looks[curve["method"].iloc[0]] for curve in curves]
+    number = own.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
+    values = own[["x", "value", "below", "above"]].to_numpy(float)
+    curves = [values[number == each] for each in range(number.max() + 1)]
+    methods = own["method"].to_numpy(str)[np.unique(number, return_index=True)[1]]
+    shown = [looks[str(method)] for method in methods]
     joined = LineCollection(
-        [curve[["x", "value"]].to_numpy(float) for curve in curves],
+        [curve[:, :2] for curve in curves],
         colors=[look.colour for look in shown],
         linestyles=[look.line for look in shown],
         linewidths=[0.6 if look.grey else 1.1 for look in shown],
         zorder=2,
     )
     areas = []
-    for curve in curves:
-        there = curve.loc[~curve["grey"]].dropna(subset=["below", "above"])
-        edges = [there[["x", limit]].to_numpy(float) for limit in ("below", "above")]
-        areas.append(np.concatenate([edges[0], edges[1][::-1]]))
+    for curve, look in zip(curves, shown, strict=True):
+        there = curve[~np.isnan(curve).any(axis=1) & (not look.grey)]
+        areas.append(np.concatenate([there[:, [0, 2]], there[::-1, [0, 3]]]))
     alpha = 0.14 if sum(not look.grey for look in shown) < 7 else 0.07
     bands = PolyCollection(areas, facecolors=joined.get_colors(), alpha=alpha, linewidths=0)
     for collection in (bands, joined):
