@@ -20,6 +20,8 @@ test-all: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	PYTHONPATH=backend $(BIN)/lint-imports --no-cache
+	$(BIN)/python .ci/house.py
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
@@ -40,8 +42,8 @@ study: $(VENV)/.backend
 calibration: $(VENV)/.dev
 	mkdir -p out
 	$(PIP_INSTALL) -e '.[bench]'
-	$(BIN)/python benchmarks/calibration.py run --out out/calibration.jsonl
-	$(BIN)/python benchmarks/calibration.py report out/calibration.jsonl
+	$(BIN)/python benchmarks/calibration/calibration.py run --out out/calibration.jsonl
+	$(BIN)/python benchmarks/calibration/calibration.py report out/calibration.jsonl
 
 # From the results of make study; needs LaTeX, and says so.
 paper: $(VENV)/.core
@@ -59,15 +61,15 @@ TRIALS ?= 200
 
 fuzz: $(VENV)/.dev
 	mkdir -p out
-	$(BIN)/python benchmarks/fuzz.py run --cases $(CASES) --workers $(WORKERS) --out out/fuzz.jsonl
+	$(BIN)/python benchmarks/robustness/fuzz.py run --cases $(CASES) --workers $(WORKERS) --out out/fuzz.jsonl
 
 faults: $(VENV)/.dev
 	mkdir -p out
-	$(BIN)/python benchmarks/faults.py run --trials $(TRIALS) --out out/faults.jsonl
+	$(BIN)/python benchmarks/robustness/faults.py run --trials $(TRIALS) --out out/faults.jsonl
 
 # Every estimate beside somebody else's code, 5,000 random cases of each; R's where it is installed.
 differential: $(VENV)/.dev
-	$(BIN)/python benchmarks/differential.py run --workers $(WORKERS)
+	$(BIN)/python benchmarks/robustness/differential.py run --workers $(WORKERS)
 
 # Known vulnerabilities of the pinned packages, where the advisory service can be reached.
 audit: $(VENV)/bin/python

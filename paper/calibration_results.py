@@ -15,9 +15,9 @@ from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.outputs.figures.rendering import render
 from preflamp_stats.outputs.figures.style import GREY, ONE_COLUMN, plotting, settle
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks" / "calibration"))
 
-from calibration_cells.tables import LARGEST_SIZE, LEAST_COVERAGE
+from cells.tables import LARGEST_SIZE, LEAST_COVERAGE
 
 __all__ = ["coverage_figure", "coverage_table", "macros", "read_cells"]
 
@@ -32,7 +32,7 @@ def read_cells(path: Path) -> pd.DataFrame:
     Parameters
     ----------
     path : Path
-        CSV that ``benchmarks/calibration.py report`` writes.
+        CSV that ``benchmarks/calibration/calibration.py report`` writes.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def read_cells(path: Path) -> pd.DataFrame:
         raise InputError(
             Problem(
                 "no such file",
-                "python benchmarks/calibration.py report RECORDS writes it (make calibration)",
+                "make calibration writes it",
                 str(path),
             )
         )

@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "analysis": ["analyze"],
+    "analysis.run": ["Analysis", "analyze"],
     "errors": ["InputError", "Problem", "SchemaError"],
     "inference.bootstrap": ["bootstrap"],
     "inference.contrasts": ["compare_methods"],
@@ -24,6 +24,7 @@ _HOMES = {
     "inference.power": ["minimum_detectable_effect", "power"],
     "inference.metric_design": ["MetricDesign"],
     "inference.regret": ["selection_regret"],
+    "inference.slope": ["slope_test"],
     "inference.tau": ["tau_test"],
     "io.describe": ["coverage", "describe"],
     "io.files": ["open_results", "write_results"],
@@ -31,13 +32,14 @@ _HOMES = {
     "io.from_tables": ["convert", "from_frame"],
     "metrics.correlation": ["kendall_tau"],
     "metrics.curves": ["length_difference", "prefix_accuracy", "weight_curve"],
-    "metrics.discrimination": ["policy_accuracy", "rm_accuracy"],
+    "metrics.discrimination": ["best_of_accuracy", "policy_accuracy", "rm_accuracy"],
     "metrics.policy": ["policy_score"],
     "kernels.rouge": ["NonAsciiTextWarning", "rouge_scores"],
     "metrics.generation": ["rouge"],
     "metrics.options": ["MetricOptions"],
     "metrics.values": ["available_metrics"],
-    "results": ["Analysis", "ResultTable"],
+    "one_call": ["report"],
+    "results": ["ResultTable"],
     "schema": ["datasets", "validate"],
     "settings": ["Settings"],
     "simulation": ["StudyDesign", "simulate", "simulate_dataset"],

@@ -25,6 +25,7 @@ __all__ = [
     "METHOD_FAMILIES",
     "SCHEMA_VERSION",
     "SPECS",
+    "UNNAMED_DATASET",
     "VariableSpec",
     "annotated",
     "dataset_name",
@@ -35,6 +36,9 @@ __all__ = [
     "method_metrics",
     "validate",
 ]
+
+UNNAMED_DATASET = "results"
+"""Name of the dataset in a file that does not name it."""
 
 
 def datasets(tree: xr.DataTree | xr.Dataset) -> dict[str, xr.Dataset]:
@@ -68,7 +72,7 @@ def datasets(tree: xr.DataTree | xr.Dataset) -> dict[str, xr.Dataset]:
 
 def dataset_name(ds: xr.Dataset) -> str:
     """Name of a benchmark dataset: its attribute ``dataset``, or "results" where it has none."""
-    return str(ds.attrs.get("dataset", "results"))
+    return str(ds.attrs.get("dataset", UNNAMED_DATASET))
 
 
 def validate(

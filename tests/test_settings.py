@@ -5,7 +5,11 @@ import json
 import math
 
 import pytest
+from click.testing import CliRunner
 
+from preflamp_stats.choices import declared_options
+from preflamp_stats.cli import main
+from preflamp_stats.cli.analyze import analyze_command
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.metrics.options import MetricOptions
 from preflamp_stats.settings import Settings
@@ -66,10 +70,10 @@ def test_all_problems_are_listed_at_once():
 
 @pytest.mark.parametrize("weight", [0.0, 2, math.inf])
 def test_whole_and_infinite_weights_are_allowed(weight):
-    assert Settings(weight=weight).metric_options.weight == weight
+    assert Settings(weight=weight).weight == weight
 
 
-def test_every_metric_option_is_handed_on():
+def test_every_metric_option_is_handed_on_by_a_function():
     chosen = {
         "weight": 2.0,
         "scoring": "accumulated",
@@ -77,10 +81,54 @@ def test_every_metric_option_is_handed_on():
         "ties": "drop",
         "average": "macro",
         "tokenizer": "unicode",
+        "lower_is_better": ("edits",),
+        "higher_is_better": ("win",),
     }
-    options = Settings(**chosen).metric_options
-    assert dataclasses.asdict(options) == chosen
     assert all(chosen[f.name] != f.default for f in dataclasses.fields(MetricOptions))
+    settings = Settings.of_call(MetricOptions(**chosen), n_resamples=7, level=0.9)
+    assert settings == Settings(**chosen, resamples=7, level=0.9)
+
+
+def test_a_metric_is_not_better_both_ways():
+    with pytest.raises(InputError, match="lower_is_better: names edits, as does higher_is_better"):
+        Settings(lower_is_better=("edits",), higher_is_better=("win", "edits"))
+
+
+def test_every_setting_is_an_option_of_the_command_line_with_its_default_and_its_words():
+    options = {option.name: option for option in analyze_command.params}
+    for declared in declared_options(Settings):
+        option = options[declared.name]
+        assert option.default == declared.default
+        assert option.help == declared.help
+        assert declared.help.endswith(".")
+        assert tuple(getattr(option.type, "choices", ())) == declared.allowed or option.multiple
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (["--downstream", "judge", "--downstream", "win"], ("judge", "win")),
+        (["--downstream", "judge, win", "--downstream", "win,rouge1"], ("judge", "win", "rouge1")),
+        ([], ("policy_accuracy", "rouge1")),
+    ],
+)
+def test_names_given_twice_are_all_kept(given, kept):
+    context = analyze_command.make_context("analyze", ["results.nc", *given])
+    assert context.params["downstream"] == kept
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--seed", ["analyze", "a.nc", "--seed", "1", "--seed", "2"]),
+        ("--tau", ["power", "--tau", "0.2", "--tau", "0.3"]),
+        ("--out", ["convert", "a.csv", "-o", "b.nc", "--out", "c.nc"]),
+    ],
+)
+def test_an_option_of_one_value_is_refused_where_it_is_given_twice(option, words):
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert f"{option} is given 2 times; give it once" in result.output
 
 
 def test_settings_are_recorded_whole_and_as_json():

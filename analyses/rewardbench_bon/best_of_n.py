@@ -73,7 +73,10 @@ def read_study(folder: Path) -> xr.Dataset:
                 "units": "characters",
                 "role": "generation_metric",
             }),
-            "picked_candidate": (per_prompt, picked, {"long_name": "candidate picked"}),
+            "picked_candidate": (per_prompt, picked, {
+                "long_name": "candidate picked",
+                "role": "label",
+            }),
         },
         coords={"method": methods, "example": [f"prompt {number:03d}" for number in picks.index]},
         attrs={"dataset": "rewardbench_bon", "source": SOURCE},

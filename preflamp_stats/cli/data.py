@@ -184,7 +184,7 @@ def _print_dataset(name: str, found: dict[str, Any]) -> None:
     out.print(table)
     out.print()
     rows = found["coverage"]
-    columns = [column for column in rows[0] if column not in ("dataset", "n_examples")]
+    columns = [column for column in (*rows[:1], {})[0] if column not in ("dataset", "n_examples")]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for number, column in enumerate(columns):
         label = column not in ("model", "method")

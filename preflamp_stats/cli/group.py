@@ -58,7 +58,9 @@ class _Group(click.Group):
             near = difflib.get_close_matches(args[0], known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"choose among {', '.join(known)}"
             raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        _refuse_repeated(ctx, command, rest)
+        return name, command, rest
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         try:
@@ -79,6 +81,24 @@ class _Group(click.Group):
         except MemoryError as error:
             _say(f"needs more memory than there is ({error}); give less data, or run it elsewhere")
             sys.exit(2)
+
+
+def _refuse_repeated(parent: click.Context, command: click.Command | None, args: list[str]) -> None:
+    """Refuse an option of a single value that is given twice: click would keep the last alone."""
+    while command is not None:
+        ctx = click.Context(command, parent, command.name, resilient_parsing=True)
+        values, rest, order = command.make_parser(ctx).parse_args(list(args))
+        options = [one for one in order if isinstance(one, click.Option)]
+        for option in options:
+            if (
+                not (option.multiple or option.is_flag or option.count)
+                and options.count(option) > 1
+            ):
+                what = f"{option.opts[-1]} is given {options.count(option)} times; give it once"
+                raise click.UsageError(what, ctx)
+        if not isinstance(command, click.Group) or not rest or values.get("help"):
+            return
+        parent, command, args = ctx, command.get_command(ctx, rest[0]), rest[1:]
 
 
 def _say(problem: object) -> None:

@@ -6,22 +6,20 @@ import numpy as np
 import xarray as xr
 
 from preflamp_stats.choices import Resample
-from preflamp_stats.inference.checks import check_level
+from preflamp_stats.inference.floors import NO_VARIATION
 from preflamp_stats.inference.intervals import percentile_interval
-from preflamp_stats.inference.method_metrics import (
-    MethodMetric,
-    draw_metrics,
-    method_metrics,
-    resampling_units,
-)
+from preflamp_stats.inference.method_metrics import MethodMetric
+from preflamp_stats.inference.resampled import study_of_call
+from preflamp_stats.inference.sums import UserSums
+from preflamp_stats.io.select import Results
+from preflamp_stats.kernels.few_differ import few_differ
 from preflamp_stats.metrics.options import MetricOptions
-from preflamp_stats.schema import dataset_name
 
 __all__ = ["bootstrap", "estimate_with_interval"]
 
 
 def bootstrap(
-    ds: xr.Dataset,
+    ds: Results,
     metric: str,
     *,
     resample: Resample = "users",
@@ -38,7 +36,8 @@ def bootstrap(
     ds : Dataset
         One benchmark dataset of a results file.
     metric : str
-        Name of a metric, such as ``rm_accuracy``, ``policy_accuracy`` or ``rouge1``.
+        Name of a metric, such as ``rm_accuracy``, ``policy_accuracy`` or ``rouge1``, or of a curve:
+        ``weight_curve``, ``prefix_accuracy``, ``length_difference`` (accuracy by bins of length).
     resample : {"users", "examples"}
         Unit drawn with replacement. Users keep all their examples together; a file without users
         has its examples drawn. ("methods" and "both" rank methods; here they mean "users".)
@@ -55,7 +54,7 @@ def bootstrap(
 
     Returns
     -------
-    Dataset, dims ([model], method)
+    Dataset, dims ([model], method), and that of a curve
         ``estimate, low, high, n_examples, n_users`` and, where the file has training seeds,
         ``n_seeds``. Attributes name the metric, level, unit and whether seeds were resampled.
 
@@ -72,17 +71,21 @@ def bootstrap(
     >>> bool((found.low <= found.estimate).any() and (found.estimate <= found.high).any())
     True
     """
-    units = resampling_units(ds, resample)
-    estimated = method_metrics(ds, [metric], units=units, options=options or MetricOptions())
-    dataset = dataset_name(ds)
-    drawn = draw_metrics(
-        estimated, n_resamples=n_resamples, seed=seed, dataset=dataset, include_seeds=include_seeds
+    study = study_of_call(
+        ds,
+        [metric],
+        options,
+        resample=resample,
+        n_resamples=n_resamples,
+        seed=seed,
+        level=level,
+        include_seeds=include_seeds,
     )
-    found = estimate_with_interval(drawn[metric], level)
+    found = estimate_with_interval(study.drawn[metric], level)
     return found.assign_attrs(
         metric=metric,
         level=level,
-        resample=units.kind,
+        resample=study.units.kind,
         n_resamples=n_resamples,
         seed=seed,
         seeds="resampled" if include_seeds and "n_seeds" in found else "not resampled",
@@ -94,9 +97,12 @@ def estimate_with_interval(metric: MethodMetric, level: float) -> xr.Dataset:
     """Estimate and percentile limits of a drawn metric, dims ([model], method).
 
     A number known only per method, and one that rests on a single user, get no interval: nothing
-    in the file tells how far off they are.
+    in the file tells how far off they are. Where fewer than five users differ from all others the
+    percentiles are too narrow, and have no width at all where none does: in a metric within [0, 1]
+    the limits then reach at least as far as what the users not seen might say
+    (:class:`~preflamp_stats.kernels.few_differ.FewDiffer`); in another there is no interval where
+    all users are alike, and ``note`` says so.
     """
-    check_level(level)
     if metric.draws is None:
         raise ValueError(f"metric {metric.info.name} has not been drawn")
     found = xr.Dataset(
@@ -110,10 +116,44 @@ def estimate_with_interval(metric: MethodMetric, level: float) -> xr.Dataset:
     )
     if metric.sums is not None:
         low, high = percentile_interval(metric.draws, level)
-        if metric.info.values != "free":  # the stretch of training seeds can leave the range
+        enough = (metric.n_users > 1) & low.notnull()
+        if metric.info.values != "free":
+            # The stretch of training seeds can leave the range.
             low, high = low.clip(0, 1), high.clip(0, 1)
-        enough = metric.n_users > 1
+            wider = few_users_limits(metric.sums, (1 - level) / 2)
+            low, high = _hull(low, high, *wider)
+        else:
+            alike = enough & (low == high)
+            enough &= ~alike
+            if alike.any():
+                found["note"] = alike.copy(data=np.where(alike, NO_VARIATION, ""))
+        low, high = _hull(low, high, metric.estimate, metric.estimate)
         found = found.assign(low=low.where(enough), high=high.where(enough))
         if "seed" in metric.sums.sums.dims:
             found = found.assign(n_seeds=metric.n_seeds)
     return found
+
+
+def few_users_limits(sums: UserSums, tail: float) -> tuple[xr.DataArray, xr.DataArray]:
+    """Limits of means in [0, 1] in which few users differ; NaN where five or more do."""
+    order = [d for d in sums.sums.dims if d not in ("unit", "seed")]
+    means = sums.sums / sums.counts.where(sums.counts > 0)
+    weights = sums.counts
+    if "seed" in sums.sums.dims:
+        means, weights = means.mean("seed"), weights.sum("seed")
+    like = means.isel(unit=0, drop=True).transpose(*order)
+    values, weight = (
+        v.transpose("unit", *order).values.reshape(v.sizes["unit"], -1)
+        for v in (means.fillna(0.0), weights)
+    )
+    limits = few_differ(values, weight, 0.0, 1.0).limits(tail)
+    low, high = (like.copy(data=limit.reshape(like.shape)) for limit in limits)
+    return low, high
+
+
+def _hull(
+    low: xr.DataArray, high: xr.DataArray, lower: xr.DataArray, upper: xr.DataArray
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Smallest interval that holds two; one that is not there is left out."""
+    ends = xr.apply_ufunc(np.fmin, low, lower), xr.apply_ufunc(np.fmax, high, upper)
+    return ends[0].transpose(*low.dims), ends[1].transpose(*high.dims)

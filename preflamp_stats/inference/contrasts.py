@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from scipy import special
 
+from preflamp_stats.choices import check_choice
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.checks import check_level
-from preflamp_stats.inference.method_metrics import (
-    MethodMetric,
-    method_metrics,
-    resampling_units,
-)
+from preflamp_stats.inference.method_metrics import MethodMetric
+from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
-from preflamp_stats.kernels.equivalence import minimum_effect_test
+from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical, max_t_p_values
 from preflamp_stats.kernels.paired import PairedDifferences, paired_differences
 from preflamp_stats.metrics.options import MetricOptions
-from preflamp_stats.schema import dataset_name
 
 __all__ = [
     "Correction",
     "MetricDifferences",
-    "check_choice",
     "compare_methods",
     "contrasts_between",
     "corrected",
@@ -43,7 +38,7 @@ little heavier than t, most so with very unequal users."""
 
 
 def compare_methods(
-    ds: xr.Dataset,
+    ds: Results,
     metric: str,
     *,
     resample: Literal["users", "examples"] = "users",
@@ -82,9 +77,9 @@ def compare_methods(
     Returns
     -------
     Dataset, dims ([model], pair)
-        Coordinates ``method_a`` and ``method_b``; variables ``estimate`` (a minus b, over the users
-        that both have), ``se``, ``df``, ``low``, ``high``, ``p_value``, ``p_adjusted``,
-        ``n_users``.
+        Coordinates ``method_a`` and ``method_b``; variables ``estimate`` (a minus b, over the
+        examples that both have), ``se``, ``df``, ``low``, ``high``, ``p_value``, ``p_adjusted``,
+        ``n_users``, and ``n_examples`` where methods have different examples.
 
     Raises
     ------
@@ -102,39 +97,29 @@ def compare_methods(
     >>> bool((found.p_adjusted >= found.p_value).all())
     True
     """
-    units = resampling_units(ds, resample)
-    found = method_metrics(ds, [metric], units=units, options=options or MetricOptions())
-    return contrasts_between(
-        found[metric],
-        correction=correction,
+    study = study_of_call(
+        ds,
+        [metric],
+        options,
+        resample=resample,
         n_resamples=n_resamples,
         seed=seed,
-        dataset=dataset_name(ds),
         level=level,
         include_seeds=include_seeds,
     )
+    return contrasts_between(study, metric, correction=correction)
 
 
 def contrasts_between(
-    metric: MethodMetric,
-    *,
-    correction: Correction = "max-t",
-    n_resamples: int = 10_000,
-    seed: int = 0,
-    dataset: str = "",
-    level: float = 0.95,
-    include_seeds: bool = True,
+    study: ResampledStudy, metric: str, *, correction: Correction = "max-t"
 ) -> xr.Dataset:
-    """Compare all methods in a metric that has been summed by user; see :func:`compare_methods`.
+    """Compare all methods of a study in a metric; see :func:`compare_methods`.
 
     Parameters
     ----------
-    metric : MethodMetric
-        With sums; draws are not needed.
-    correction, n_resamples, seed, level, include_seeds
-        As for :func:`compare_methods`.
-    dataset : str
-        Name of the dataset; each has random streams of its own.
+    study : ResampledStudy
+    metric : str
+    correction : {"max-t", "holm", "none"}
 
     Returns
     -------
@@ -143,26 +128,27 @@ def contrasts_between(
     Raises
     ------
     InputError
-        If the metric is known only per method, or an option is unknown.
+        If the metric is known only per method, or the correction is unknown.
     """
-    check_choice("correction", correction, get_args(Correction))
-    check_level(level)
-    differences = metric_differences(metric, include_seeds=include_seeds)
+    check_choice("correction", correction, Correction)
+    asked, summed = study.settings, study.summed[metric]
+    differences = metric_differences(summed, include_seeds=asked.include_seeds)
     rows = [
         corrected(
             found,
             correction=correction,
-            level=level,
-            n_draws=n_resamples,
-            rng=np.random.default_rng(stream(seed, dataset, "pairs", metric.info.name, model)),
+            level=asked.level,
+            n_draws=asked.resamples,
+            rng=np.random.default_rng(stream(asked.seed, study.name, "pairs", metric, model)),
         )
         for model, found in differences.by_model.items()
     ]
+    seeds = asked.include_seeds and bool((summed.n_seeds > 1).any())
     return differences.dataset(rows).assign_attrs(
-        metric=metric.info.name,
+        metric=metric,
         correction=correction,
-        level=level,
-        seeds="included" if include_seeds and bool((metric.n_seeds > 1).any()) else "not included",
+        level=asked.level,
+        seeds="included" if seeds else "not included",
     )
 
 
@@ -239,12 +225,20 @@ def metric_differences(
     if "seed" not in ordered.dims:
         ordered = ordered.expand_dims("seed")
     models = ordered["model"] if "model" in ordered.dims else None
-    selections = [{}] if models is None else [{"model": m} for m in models.values]
+    selections = [{}] if models is None else [{"model": m} for m in models.values.tolist()]
     by_model = {}
     for at in selections:
         one = ordered.sel(at).transpose("unit", "method", "seed")
+        overlap = None
+        if (shared := metric.sums.overlaps.get(at.get("model"))) is not None:
+            seeds = one["seed"].values.tolist() if "seed" in one.coords else [None]
+            overlap = shared.take(one["method"].values.tolist(), seeds)
         by_model[str(at.get("model", ""))] = paired_differences(
-            one["sums"].values, one["counts"].values, include_seeds=include_seeds
+            one["sums"].values,
+            one["counts"].values,
+            include_seeds=include_seeds,
+            bounded=metric.info.values != "free",
+            overlap=overlap,
         )
     return MetricDifferences([str(m) for m in ordered["method"].values], models, by_model)
 
@@ -274,7 +268,7 @@ def corrected(
     dict of str to ndarray, shape (pair,)
     """
     found = differences
-    p_value = minimum_effect_test(found.estimate, found.se, found.df, margin=0)
+    p_value = found.beyond(0.0)
     alone = -float(special.ndtri((1 - level) / 2))
     if correction == "max-t":
         maxima = found.null_maxima(rng, n_draws)
@@ -289,21 +283,14 @@ def corrected(
         critical = -float(special.ndtri((1 - level) / 2 / n_pairs))
     else:
         p_adjusted, critical = p_value, alone
-    half = found.half_widths(critical)
+    low, high = found.limits(critical)
     return {
         "estimate": found.estimate,
-        "low": found.estimate - half,
-        "high": found.estimate + half,
+        "low": low,
+        "high": high,
         "p_value": p_value,
         "p_adjusted": p_adjusted,
         "se": found.se,
         "df": found.df,
         "n_users": found.n_users,
-    }
-
-
-def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Refuse an option that is none of those allowed."""
-    if value not in allowed:
-        mend = f"choose one of {', '.join(allowed)}"
-        raise InputError(Problem(f"is {value!r}", mend, variable=name))
+    } | ({} if found.n_examples is None else {"n_examples": found.n_examples})

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from preflamp_stats.choices import check_choice
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.checks import check_level
-from preflamp_stats.inference.contrasts import (
-    MetricDifferences,
-    check_choice,
-    corrected,
-    metric_differences,
-)
-from preflamp_stats.inference.method_metrics import MethodMetric, method_metrics, resampling_units
+from preflamp_stats.inference.contrasts import MetricDifferences, corrected, metric_differences
+from preflamp_stats.inference.method_metrics import MethodMetric
+from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
-from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_test
+from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.multiplicity import holm
 from preflamp_stats.kernels.paired import PairedDifferences
 from preflamp_stats.metrics.options import MetricOptions
-from preflamp_stats.schema import dataset_name
 
 __all__ = ["PairCorrection", "decoupling_between", "decoupling_test", "judge_pairs"]
 
@@ -34,7 +29,7 @@ _P_VALUES = ("upstream_p_adjusted", "downstream_p_adjusted", *(f"p_{v}" for v in
 
 
 def decoupling_test(
-    ds: xr.Dataset,
+    ds: Results,
     upstream: str = "rm_accuracy",
     downstream: str = "rouge1",
     *,
@@ -59,6 +54,9 @@ def decoupling_test(
         Both differ by more than their margins, for the better in both or in one of them.
     ``inconclusive``
         None of these is shown. It is no evidence of anything.
+    ``direction unknown``
+        The pair is not shown to be decoupled, and the file does not say which values of a metric
+        are better, so that ``coupled`` and ``reversed`` cannot be told apart.
 
     The p-value of a conjunction is the larger of its parts' (intersection-union), and for each
     verdict those of all pairs, over all models, are corrected by Holm: in at most α of studies is
@@ -111,42 +109,45 @@ def decoupling_test(
     >>> found.verdict.values.tolist()
     [['inconclusive', 'decoupled', 'decoupled']]
     """
-    units = resampling_units(ds, resample)
-    names = list(dict.fromkeys([upstream, downstream]))
-    metrics = method_metrics(ds, names, units=units, options=options or MetricOptions())
-    name = dataset_name(ds)
-    return decoupling_between(
-        {name: (metrics[upstream], metrics[downstream])},
-        margin=margin,
-        discrimination_margin=discrimination_margin,
-        correction=correction,
+    study = study_of_call(
+        ds,
+        [upstream, downstream],
+        options,
+        resample=resample,
         n_resamples=n_resamples,
         seed=seed,
         level=level,
         include_seeds=include_seeds,
-    )[name]
+    )
+    (found,) = decoupling_between(
+        [study],
+        upstream,
+        downstream,
+        margin=margin,
+        discrimination_margin=discrimination_margin,
+        correction=correction,
+    ).values()
+    return found
 
 
 def decoupling_between(
-    pairs: Mapping[str, tuple[MethodMetric, MethodMetric]],
+    studies: Sequence[ResampledStudy],
+    upstream: str,
+    downstream: str,
     *,
     margin: float = 0.01,
     discrimination_margin: float = 0.05,
     correction: PairCorrection = "holm",
-    n_resamples: int = 10_000,
-    seed: int = 0,
-    level: float = 0.95,
-    include_seeds: bool = True,
 ) -> dict[str, xr.Dataset]:
-    """Judge pairs of methods in two metrics summed by user; see :func:`decoupling_test`.
+    """Judge pairs of methods in two metrics of several datasets; see :func:`decoupling_test`.
 
     Parameters
     ----------
-    pairs : mapping of str to (MethodMetric, MethodMetric)
-        Of each dataset, by its name, the upstream and the downstream metric, with sums; draws are
-        not needed. Methods that only one of them has are left out; a metric without models stands
-        for every model of the other. Each dataset has random streams of its own.
-    margin, discrimination_margin, correction, n_resamples, seed, level, include_seeds
+    studies : sequence of ResampledStudy
+        Datasets that have both metrics. Methods that only one of them has are left out; a metric
+        without models stands for every model of the other.
+    upstream, downstream : str
+    margin, discrimination_margin, correction
         As for :func:`decoupling_test`. The correction is for all pairs of all datasets.
 
     Returns
@@ -154,56 +155,55 @@ def decoupling_between(
     dict of str to Dataset, dims ([model], pair)
         By dataset.
     """
-    check_choice("correction", correction, get_args(PairCorrection))
-    check_level(level)
+    check_choice("correction", correction, PairCorrection)
     for name, value in (("margin", margin), ("discrimination_margin", discrimination_margin)):
         if not 0 < value < np.inf:
             mend = "take a positive number in the metric's units"
             raise InputError(Problem(f"is {value!r}", mend, variable=name))
     found = {}
-    for dataset, (x, y) in pairs.items():
+    for study in studies:
+        asked, x, y = study.settings, study.summed[upstream], study.summed[downstream]
         shared = _shared_methods(x, y)
         above, below = (
-            metric_differences(metric, methods=shared, include_seeds=include_seeds)
+            metric_differences(metric, methods=shared, include_seeds=asked.include_seeds)
             for metric in (x, y)
         )
         rows = []
         for model, dx, dy in _by_model(above, below):
             row: dict[str, NDArray[Any]] = {}
             for side, metric, differences in (("upstream", x, dx), ("downstream", y, dy)):
-                rng = np.random.default_rng(stream(seed, dataset, "pairs", metric.info.name, model))
+                key = (study.name, "pairs", metric.info.name, model)
                 columns = corrected(
                     differences,
                     correction="none" if correction == "none" else "max-t",
-                    level=level,
-                    n_draws=n_resamples,
-                    rng=rng,
+                    level=asked.level,
+                    n_draws=asked.resamples,
+                    rng=np.random.default_rng(stream(asked.seed, *key)),
                 )
                 row[f"{side}_difference"] = columns["estimate"]
                 row[f"{side}_low"], row[f"{side}_high"] = columns["low"], columns["high"]
-            row |= _p_values(
-                dx, dy, margin, discrimination_margin, (x.info.sign or 1) * (y.info.sign or 1)
-            )
+            row |= _p_values(dx, dy, margin, discrimination_margin, x.info.sign * y.info.sign)
             row["n_users"] = np.minimum(dx.n_users, dy.n_users)
             rows.append(row)
         labelled = above if below.models is None else below
-        found[dataset] = labelled.dataset(rows).assign_attrs(
-            upstream=x.info.name,
-            downstream=y.info.name,
+        found[study.name] = labelled.dataset(rows).assign_attrs(
+            upstream=upstream,
+            downstream=downstream,
             margin=margin,
             discrimination_margin=discrimination_margin,
             correction=correction,
-            level=level,
+            level=asked.level,
         )
-    return _judged_together(found, correction, level)
+    return _judged_together(found, correction)
 
 
 def _judged_together(
-    found: dict[str, xr.Dataset], correction: PairCorrection, level: float
+    found: dict[str, xr.Dataset], correction: PairCorrection
 ) -> dict[str, xr.Dataset]:
     """Put adjusted p-values and verdicts in the place of each pair's own p-values."""
     if not found:
         return {}
+    (level,) = {ds.attrs["level"] for ds in found.values()}
     sizes = [ds[_P_VALUES[0]].size for ds in found.values()]
     single = {
         name: np.concatenate([ds[name].values.ravel() for ds in found.values()])
@@ -259,11 +259,11 @@ def _p_values(
 ) -> dict[str, NDArray[Any]]:
     """p-values of each pair by itself; NaN where it lacks a metric.
 
-    ``agreement`` is −1 where higher is better in one of the metrics and worse in the other.
+    ``agreement`` is −1 where higher is better in one of the metrics and worse in the other, and 0
+    where that is not known of one: no pair is then coupled or reversed.
     """
-    x_beyond = minimum_effect_test(dx.estimate, dx.se, dx.df, margin=discrimination_margin)
-    y_beyond = minimum_effect_test(dy.estimate, dy.se, dy.df, margin=margin)
-    y_within = equivalence_test(dy.estimate, dy.se, dy.df, margin=margin)
+    x_beyond, y_beyond = dx.beyond(discrimination_margin), dy.beyond(margin)
+    y_within = dy.within(margin)
     direction = agreement * np.sign(dx.estimate) * np.sign(dy.estimate)
     both_beyond = np.maximum(x_beyond, y_beyond)
     parts = (
@@ -274,7 +274,9 @@ def _p_values(
         np.where(direction < 0, both_beyond, 1.0),
     )
     known = ~np.isnan(both_beyond)
-    return {n: np.where(known, p, np.nan) for n, p in zip(_P_VALUES, parts, strict=True)}
+    found = {n: np.where(known, p, np.nan) for n, p in zip(_P_VALUES, parts, strict=True)}
+    unknown = dict.fromkeys(("p_coupled", "p_reversed"), np.full(known.shape, np.nan))
+    return found if agreement else found | unknown
 
 
 def _adjusted(
@@ -283,6 +285,8 @@ def _adjusted(
     """Correct for all pairs there are and read off the verdicts; arrays of shape (pair,)."""
     found = {name: holm(p) if correction == "holm" else p for name, p in single.items()}
     verdict = np.full(found[_P_VALUES[0]].shape, "inconclusive", dtype=object)
+    undirected = ~np.isnan(found["p_decoupled"]) & np.isnan(found["p_coupled"])
+    verdict[undirected] = "direction unknown"
     for name in _VERDICTS:
         verdict[found[f"p_{name}"] <= 1 - level] = name
     return {**found, "verdict": verdict}

@@ -11,9 +11,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.checks import check_level
 from preflamp_stats.inference.contrasts import metric_differences
-from preflamp_stats.inference.method_metrics import method_metrics, resampling_units
+from preflamp_stats.inference.resampled import study_of_call
+from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.paired import PairedDifferences
 from preflamp_stats.kernels.power import (
     detectable_difference,
@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 
 def minimum_detectable_effect(
-    ds: xr.Dataset,
+    ds: Results,
     metric: str,
     *,
     differences: Sequence[float] = (),
@@ -84,12 +84,12 @@ def minimum_detectable_effect(
     >>> found["mde"].dims, found["users_for_difference"].dims
     (('pair',), ('pair', 'difference'))
     """
-    check_level(level)
     _check(differences, margins, target)
-    units = resampling_units(ds, resample)
-    metrics = method_metrics(ds, [metric], units=units, options=options or MetricOptions())
-    with_seeds = metric_differences(metrics[metric], include_seeds=include_seeds)
-    by_users = metric_differences(metrics[metric], include_seeds=False)
+    study = study_of_call(
+        ds, [metric], options, resample=resample, level=level, include_seeds=include_seeds
+    )
+    with_seeds = metric_differences(study.summed[metric], include_seeds=include_seeds)
+    by_users = metric_differences(study.summed[metric], include_seeds=False)
     rows, needed = [], {"difference": [], "margin": []}  # type: ignore[var-annotated]
     for model, found in with_seeds.by_model.items():
         error = _ErrorByUsers.of(found, by_users.by_model[model])
@@ -109,7 +109,7 @@ def minimum_detectable_effect(
             dims = (*result["mde"].dims, name)
             result = result.assign_coords({name: list(values[name])})
             result[f"users_for_{name}"] = (dims, users)
-    return result.assign_attrs(metric=metric, level=level, target=target, resample=units.kind)
+    return result.assign_attrs(metric=metric, level=level, target=target, resample=study.units.kind)
 
 
 _Power = Callable[[Array, Array, Array], Array]

@@ -6,15 +6,19 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from preflamp_stats.choices import check_choice
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.inference.checks import check_level
+from preflamp_stats.inference.floors import NO_VARIATION
 from preflamp_stats.inference.units import Units, user_units
 from preflamp_stats.io.blocks import example_blocks, load_block
+from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.kernels.clustered import UserProducts, clustered_slope, user_products
 from preflamp_stats.metric import Metric
 from preflamp_stats.metrics.options import MetricOptions
@@ -35,7 +39,7 @@ _START = 0.1
 
 
 def example_association(
-    ds: xr.Dataset,
+    ds: Results,
     downstream: str = "rouge1",
     *,
     upstream: str = "rm_accuracy",
@@ -99,15 +103,11 @@ def example_association(
     >>> bool(found["low"] < found["estimate"] < found["high"]), found["n_users"].item()
     (True, 40)
     """
-    options = options or MetricOptions()
+    ds, options = one_dataset(ds), options or MetricOptions()
     infos = [_by_example(ds, name, options) for name in (upstream, downstream)]
-    if estimator is not None and estimator not in get_args(Estimator):
-        allowed = ", ".join(get_args(Estimator))
-        raise InputError(
-            Problem(f"is {estimator!r}", f"choose one of {allowed}", variable="estimator")
-        )
-    if not 0 < level < 1:
-        raise InputError(Problem(f"is {level!r}", "take a share in (0, 1)", variable="level"))
+    if estimator is not None:
+        check_choice("estimator", estimator, Estimator)
+    check_level(level)
     units = user_units(ds)
     results = {}
     for model, example in _read(ds, infos, units, options, estimator):
@@ -211,6 +211,8 @@ def _fit(values: _Values, estimator: Estimator | None, level: float) -> dict[str
     elif used != "within":
         ratio, used, note = _variance_ratio(values.rows, products, used)
     fit = clustered_slope(products, ratio)
+    if fit.error == 0:
+        note = NO_VARIATION
     low, high = fit.interval(level)
     return {
         "estimate": fit.slope,

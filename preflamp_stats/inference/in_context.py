@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,14 +11,14 @@ from numpy.typing import NDArray
 from scipy import special
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.checks import check_level
 from preflamp_stats.inference.contrasts import metric_differences
-from preflamp_stats.inference.method_metrics import MethodMetric, method_metrics, resampling_units
+from preflamp_stats.inference.floors import unknown_direction
+from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
+from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical
 from preflamp_stats.kernels.paired import PairedDifferences
 from preflamp_stats.metrics.options import MetricOptions
-from preflamp_stats.schema import dataset_name
 
 __all__ = ["in_context_between", "in_context_test", "lead_over_best"]
 
@@ -27,7 +26,7 @@ _GUIDED = "reward-guided"
 
 
 def in_context_test(
-    ds: xr.Dataset,
+    ds: Results,
     metric: str = "rouge1",
     *,
     resample: Literal["users", "examples"] = "users",
@@ -42,8 +41,8 @@ def in_context_test(
     The best of several estimates owes part of its lead to luck, so the difference from the method
     that *looks* best is biased against the contender and its usual interval is wrong. The target
     here is δ = contender − max over guided methods of their true values, whichever is best. Where
-    the file says that lower values are better (``higher_is_better = 0``) δ has the other sign, so
-    that a positive one is always a lead.
+    lower values are better δ has the other sign, so that a positive one is always a lead; where the
+    file does not say which are, nothing leads: NaN, and ``note`` says so.
 
     Parameters
     ----------
@@ -87,7 +86,23 @@ def in_context_test(
     >>> found.dominates.values.tolist(), found.dominates_from.values.tolist()
     ([[False], [True]], ['30B'])
     """
-    if "method_family" not in ds.coords:
+    study = study_of_call(
+        ds,
+        [metric],
+        options,
+        resample=resample,
+        n_resamples=n_resamples,
+        seed=seed,
+        level=level,
+        include_seeds=include_seeds,
+    )
+    return in_context_between(study, metric)
+
+
+def in_context_between(study: ResampledStudy, metric: str) -> xr.Dataset:
+    """Compare with the best guided method of a study in a metric; see :func:`in_context_test`."""
+    asked, summed, family = study.settings, study.summed[metric], study.ds.get("method_family")
+    if family is None:
         raise InputError(
             Problem(
                 "is not in the file",
@@ -95,50 +110,8 @@ def in_context_test(
                 variable="method_family",
             )
         )
-    units = resampling_units(ds, resample)
-    found = method_metrics(ds, [metric], units=units, options=options or MetricOptions())
-    family = ds["method_family"]
     families = dict(zip(map(str, family["method"].values), map(str, family.values), strict=True))
-    return in_context_between(
-        found[metric],
-        families,
-        n_resamples=n_resamples,
-        seed=seed,
-        dataset=dataset_name(ds),
-        level=level,
-        include_seeds=include_seeds,
-    )
-
-
-def in_context_between(
-    metric: MethodMetric,
-    families: Mapping[str, str],
-    *,
-    n_resamples: int = 10_000,
-    seed: int = 0,
-    dataset: str = "",
-    level: float = 0.95,
-    include_seeds: bool = True,
-) -> xr.Dataset:
-    """Compare with the best guided method in a metric summed by user; see `in_context_test`.
-
-    Parameters
-    ----------
-    metric : MethodMetric
-        With sums; draws are not needed.
-    families : mapping of str to str
-        Family of each method.
-    n_resamples, seed, level, include_seeds
-        As for :func:`in_context_test`.
-    dataset : str
-        Name of the dataset; each has random streams of its own.
-
-    Returns
-    -------
-    Dataset, dims ([model], method)
-    """
-    check_level(level)
-    differences = metric_differences(metric, include_seeds=include_seeds)
+    differences = metric_differences(summed, include_seeds=asked.include_seeds)
     methods = differences.methods
     guided = [i for i, name in enumerate(methods) if families[name] == _GUIDED]
     contenders = [i for i, name in enumerate(methods) if families[name] != _GUIDED]
@@ -152,10 +125,13 @@ def in_context_between(
         )
     rows = []
     for model, as_measured in differences.by_model.items():
-        pairs = replace(as_measured, estimate=(metric.info.sign or 1) * as_measured.estimate)
-        rng = np.random.default_rng(stream(seed, dataset, "best guided", metric.info.name, model))
+        every = np.arange(len(as_measured.estimate))
+        # Without a direction nobody leads.
+        sign = np.where(summed.info.sign, float(summed.info.sign), np.nan)
+        pairs = as_measured.oriented(every, np.broadcast_to(sign, every.shape))
+        rng = np.random.default_rng(stream(asked.seed, study.name, "best guided", metric, model))
         found = [
-            lead_over_best(pairs, i, guided, level=level, n_draws=n_resamples, rng=rng)
+            lead_over_best(pairs, i, guided, level=asked.level, n_draws=asked.resamples, rng=rng)
             for i in contenders
         ]
         rows.append({name: np.array([one[name] for one in found]) for name in found[0]})
@@ -169,7 +145,9 @@ def in_context_between(
         result = result.isel(model=0)
     else:
         result = result.assign_coords(model=differences.models)
-    return _with_dominance(result, level).assign_attrs(metric=metric.info.name, level=level)
+    if undirected := unknown_direction(summed.info):
+        result["note"] = xr.full_like(result["best_guided"], undirected)
+    return _with_dominance(result, asked.level).assign_attrs(metric=metric, level=asked.level)
 
 
 def lead_over_best(
@@ -205,52 +183,45 @@ def lead_over_best(
         ``n_guided, n_users``.
     """
     where, sign = _pairs_with(pairs, contender, guided)
-    there = pairs.se[where] >= 0
+    there = ~np.isnan(pairs.estimate[where]) & (pairs.n_users[where] > 1)
     where, sign = where[there], sign[there]
+    found: dict[str, Any] = dict.fromkeys(
+        ("estimate", "low", "high", "naive_estimate", "p_value"), np.nan
+    )
     if not len(where):
-        nothing = dict.fromkeys(("estimate", "low", "high", "naive_estimate", "p_value"), np.nan)
-        return {**nothing, "best_guided": -1, "n_guided": 0, "n_users": 0}
-    lead = sign * pairs.estimate[where]
-    apparent = int(np.argmin(lead))
+        return {**found, "best_guided": -1, "n_guided": 0, "n_users": 0}
+    leads = pairs.oriented(where, sign)
+    apparent = int(np.argmin(leads.estimate))
     best = where[apparent]
-    tail = (1 - level) / 2
-
-    def widths(critical: float) -> NDArray[np.float64]:
-        return pairs.half_widths(critical)[where]
-
-    # The lead over the best is the smallest lead; a lower limit of every single one will do for it.
-    low = float(np.min(lead - widths(-float(special.ndtri(tail)))))
-    # From above, the smallest limit counts, so all must hold together: but only for those methods
-    # that can be the best.
-    n_users = int(pairs.n_users[where].min())
-    maxima = pairs.null_maxima(rng, n_draws, pairs=where, signs=sign)
-    sure = max_t_critical(maxima, level=1 - 0.1 / np.log(max(n_users, 3)))
-    possible = lead <= np.min(lead + widths(sure)) + 2 * widths(sure)
-    chosen = where[possible]
-    maxima = pairs.null_maxima(rng, n_draws, pairs=chosen, signs=sign[possible])
-
-    def upper(share: float) -> float:
-        alone = float(special.ndtri(share))
-        critical = max(alone, max_t_critical(maxima, level=share))
-        return float(np.min((lead + widths(critical))[possible]))
-
-    single = PairedDifferences(
-        pairs.first[where],
-        pairs.second[where],
-        lead,
-        pairs.se[where],
-        pairs.df[where],
-        pairs.n_users[where],
-    ).statistic
-    return {
-        "estimate": upper(0.5),
-        "low": low,
-        "high": upper(1 - tail),
-        "naive_estimate": float(lead[apparent]),
-        "p_value": float(min(1.0, 2 * special.ndtr(-single.min()))),
+    n_users = int(leads.n_users.min())
+    found |= {
+        "naive_estimate": float(leads.estimate[apparent]),
         "best_guided": int(pairs.second[best] if sign[apparent] > 0 else pairs.first[best]),
         "n_guided": len(where),
         "n_users": n_users,
+    }
+    if np.isnan(leads.se).any():  # whoever is truly best may be one of those
+        return found
+    tail = (1 - level) / 2
+    # The lead over the best is the smallest lead; a lower limit of every single one will do for it.
+    low = float(np.min(leads.limits(-float(special.ndtri(tail)))[0]))
+    # From above, the smallest limit counts, so all must hold together: but only for those methods
+    # that can be the best.
+    maxima = pairs.null_maxima(rng, n_draws, pairs=where, signs=sign)
+    sure = max_t_critical(maxima, level=1 - 0.1 / np.log(max(n_users, 3)))
+    above = leads.limits(sure)[1]
+    possible = leads.estimate <= np.min(above) + 2 * (above - leads.estimate)
+    maxima = pairs.null_maxima(rng, n_draws, pairs=where[possible], signs=sign[possible])
+
+    def critical(share: float) -> float:
+        return max(float(special.ndtri(share)), max_t_critical(maxima, level=share))
+
+    middle = leads.estimate + leads.half_widths(critical(0.5))
+    return found | {
+        "estimate": float(np.min(middle[possible])),
+        "low": low,
+        "high": float(np.min(leads.limits(critical(1 - tail))[1][possible])),
+        "p_value": float(min(1.0, 2 * special.ndtr(-leads.statistic.min()))),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -10,24 +10,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats.choices import Resample, choice_problems
-from preflamp_stats.errors import InputError
-from preflamp_stats.inference.checks import check_resampling
 from preflamp_stats.inference.streams import stream
-from preflamp_stats.inference.sums import ExampleValues, UserSums, collect_sums, draw_ratios
-from preflamp_stats.inference.units import Units, example_units, user_units
+from preflamp_stats.inference.sums import UserSums, draw_ratios, on_common_examples
 from preflamp_stats.metric import Metric
-from preflamp_stats.metrics.options import MetricOptions
-from preflamp_stats.metrics.values import example_values, metric_info
+from preflamp_stats.settings import Settings
 
-__all__ = [
-    "MethodMetric",
-    "as_method_metric",
-    "draw_metrics",
-    "method_metrics",
-    "metric_quantities",
-    "resampling_units",
-]
+__all__ = ["MethodMetric", "as_method_metric", "draw_metrics", "mean_over_seeds"]
 
 
 @dataclass(frozen=True)
@@ -45,12 +33,23 @@ class MethodMetric:
         method, for which no sampling error is claimed.
     draws : DataArray or None, dims (resample, [model], method)
         Bootstrap draws, paired across metrics; None until drawn.
+    common : MethodMetric or None
+        The same over the examples that all methods have, where methods have different ones.
+    ranking_note : DataArray or None, dims ([model])
+        On which examples methods are ranked, where they have different ones.
     """
 
     info: Metric
     estimate: xr.DataArray
     sums: UserSums | None = None
     draws: xr.DataArray | None = field(default=None, repr=False)
+    common: MethodMetric | None = field(default=None, repr=False)
+    ranking_note: xr.DataArray | None = field(default=None, repr=False)
+
+    @property
+    def ranked(self) -> MethodMetric:
+        """The metric as methods are ranked by it: on the examples that all of them have."""
+        return self.common or self
 
     @property
     def n_examples(self) -> xr.DataArray:
@@ -75,73 +74,6 @@ class MethodMetric:
         return (size.max("seed") if "seed" in size.dims else size).astype(np.int64)
 
 
-def resampling_units(ds: xr.Dataset, resample: Resample) -> Units:
-    """Units that a way of resampling draws; ``methods`` keeps users for what is not ranked.
-
-    Raises
-    ------
-    InputError
-        For an unknown way of resampling, or if some examples lack a user.
-    """
-    if problems := choice_problems(resample=resample):
-        raise InputError(problems)
-    return example_units(ds) if resample == "examples" else user_units(ds)
-
-
-def method_metrics(
-    ds: xr.Dataset,
-    names: Sequence[str],
-    *,
-    units: Units,
-    options: MetricOptions,
-    progress: Callable[[int], None] | None = None,
-) -> dict[str, MethodMetric]:
-    """Estimate metrics by name, reading the dataset once for all of them.
-
-    Parameters
-    ----------
-    ds : Dataset
-        One benchmark dataset.
-    names : sequence of str
-        Metrics of the dataset.
-    units : Units
-        Unit of resampling.
-    options : MetricOptions
-        How the metrics are computed.
-    progress : callable, optional
-        Told the number of examples read after each block.
-
-    Returns
-    -------
-    dict of str to MethodMetric
-        Without draws.
-
-    Raises
-    ------
-    InputError
-        If the dataset lacks a metric.
-    """
-    infos = {name: metric_info(ds, name, options) for name in names}
-    quantities = metric_quantities(ds, infos.values(), options)
-    sums = collect_sums(ds, quantities, units, average=options.average, progress=progress)
-    return {name: as_method_metric(ds, info, sums.get(name)) for name, info in infos.items()}
-
-
-def metric_quantities(
-    ds: xr.Dataset, infos: Iterable[Metric], options: MetricOptions
-) -> dict[str, ExampleValues]:
-    """Quantities to be summed for metrics; those known only per method need none."""
-    return {
-        info.name: ExampleValues(
-            info.needs,
-            partial(example_values, metric=info, options=options),
-            info.values,
-        )
-        for info in infos
-        if info.kind != "method"
-    }
-
-
 def as_method_metric(ds: xr.Dataset, info: Metric, sums: UserSums | None) -> MethodMetric:
     """Estimate of a metric from its sums, or from the file where it is known only per method."""
     if sums is None:
@@ -155,16 +87,15 @@ def as_method_metric(ds: xr.Dataset, info: Metric, sums: UserSums | None) -> Met
         )
         values = sums.ratio()
     estimate = values.mean("seed", skipna=True) if "seed" in values.dims else values
-    return MethodMetric(info, estimate.transpose(..., "method"), sums)
+    found = MethodMetric(info, estimate.transpose(..., "method"), sums)
+    if sums is not None and sums.overlaps:
+        shared, note = on_common_examples(sums)
+        found = replace(found, common=as_method_metric(ds, info, shared), ranking_note=note)
+    return found
 
 
 def draw_metrics(
-    metrics: Mapping[str, MethodMetric],
-    *,
-    n_resamples: int,
-    seed: int,
-    dataset: str = "",
-    include_seeds: bool = True,
+    metrics: Mapping[str, MethodMetric], settings: Settings, dataset: str
 ) -> dict[str, MethodMetric]:
     """Draw every metric on the same resamples of units and of training seeds.
 
@@ -172,37 +103,36 @@ def draw_metrics(
     ----------
     metrics : mapping of str to MethodMetric
         All over the same units.
-    n_resamples : int
-        Resamples.
-    seed : int
-        Seed of the random numbers.
+    settings : Settings
+        How often, with which seed, and whether training seeds are resampled too, where a method
+        has at least two: intervals then include the variance between trainings.
     dataset : str
         Name of the dataset; each has a stream of its own.
-    include_seeds : bool
-        Resample training seeds too, where a method has at least two, so that intervals include
-        the variance between trainings. With False they hold for the trained models at hand.
 
     Returns
     -------
     dict of str to MethodMetric
         With ``draws``; those of a number known only per method do not vary.
     """
-    check_resampling(n_resamples, seed)
-    sums = {name: m.sums for name, m in metrics.items() if m.sums is not None}
-    drawn = draw_ratios(sums, n_resamples, stream(seed, dataset, "units"))
+    shared = {_on_common(name): m.common for name, m in metrics.items() if m.common is not None}
+    every = {**metrics, **shared}
+    sums = {name: m.sums for name, m in every.items() if m.sums is not None}
+    drawn = draw_ratios(sums, settings.resamples, stream(settings.seed, dataset, "units"))
+    streams = partial(stream, settings.seed, dataset, "training seeds")
     found = {}
-    for name, metric in metrics.items():
+    for name, metric in every.items():
         if name in drawn:
             draws = drawn[name]
             if "seed" in draws.dims:
-                streams = partial(stream, seed, dataset, "training seeds")
-                draws = mean_over_seeds(draws, streams if include_seeds else None)
+                draws = mean_over_seeds(draws, streams if settings.include_seeds else None)
         else:
-            draws = metric.estimate.expand_dims(resample=n_resamples)
-        found[name] = MethodMetric(
-            metric.info, metric.estimate, metric.sums, draws.transpose("resample", ..., "method")
-        )
-    return found
+            draws = metric.estimate.expand_dims(resample=settings.resamples)
+        found[name] = replace(metric, draws=draws.transpose("resample", ..., "method"))
+    return {name: replace(found[name], common=found.get(_on_common(name))) for name in metrics}
+
+
+def _on_common(name: str) -> str:
+    return f"{name} on common examples"
 
 
 def mean_over_seeds(

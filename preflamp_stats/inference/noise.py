@@ -7,6 +7,7 @@ from typing import Any
 import xarray as xr
 
 from preflamp_stats.inference.tau import tau_test
+from preflamp_stats.io.select import Results
 
 __all__ = ["noise_ceiling"]
 
@@ -24,7 +25,7 @@ _TOLD = (
 
 
 def noise_ceiling(
-    ds: xr.Dataset,
+    ds: Results,
     upstream: str = "rm_accuracy",
     downstream: str = "policy_accuracy",
     **choices: Any,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import xarray as xr
@@ -10,18 +10,15 @@ from numpy.typing import NDArray
 
 from preflamp_stats.choices import Variant
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.alignment import align_metrics, each_model
-from preflamp_stats.inference.method_metrics import (
-    MethodMetric,
-    method_metrics,
-    resampling_units,
-)
+from preflamp_stats.inference.alignment import align_metrics, over_models
+from preflamp_stats.inference.method_metrics import MethodMetric
+from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
+from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.permutation import Alternative, tau_permutation_test
 from preflamp_stats.kernels.swaps import Cells, SwapScheme, common_scale, swap_test
 from preflamp_stats.metrics.options import MetricOptions
-from preflamp_stats.schema import dataset_name
 
 __all__ = ["Scheme", "permutation_between", "permutation_test"]
 
@@ -29,7 +26,7 @@ Scheme = Literal["methods", "perm-inputs", "perm-systems", "perm-both-rows", "pe
 
 
 def permutation_test(
-    ds: xr.Dataset,
+    ds: Results,
     upstream: str = "rm_accuracy",
     downstream: str = "policy_accuracy",
     *,
@@ -53,7 +50,8 @@ def permutation_test(
     ds : Dataset
         One benchmark dataset of a results file.
     upstream, downstream : str
-        Metrics that predict and that are to be predicted.
+        Metrics that predict and that are to be predicted; turned round where lower is better, as
+        for :func:`preflamp_stats.tau_test`.
     other : str, optional
         A second metric that predicts.
     scheme : str, optional
@@ -107,163 +105,114 @@ def permutation_test(
     >>> found["n_methods"].item(), bool(0 < found["p_value"] <= 1)
     (8, True)
     """
-    names = list(dict.fromkeys([upstream, downstream, *([other] if other else [])]))
-    metrics = method_metrics(
-        ds, names, units=resampling_units(ds, resample), options=options or MetricOptions()
-    )
-    return permutation_between(
-        metrics[upstream],
-        metrics[downstream],
-        other=metrics[other] if other else None,
-        scheme=scheme,
+    study = study_of_call(
+        ds,
+        [upstream, downstream, *([other] if other else [])],
+        options,
+        resample=resample,
         n_resamples=n_resamples,
         seed=seed,
-        dataset=dataset_name(ds),
-        alternative=alternative,
         variant=variant,
+    )
+    return permutation_between(
+        study, upstream, downstream, other=other, scheme=scheme, alternative=alternative
     )
 
 
 def permutation_between(
-    x: MethodMetric,
-    y: MethodMetric,
+    study: ResampledStudy,
+    upstream: str,
+    downstream: str,
     *,
-    other: MethodMetric | None = None,
+    other: str | None = None,
     scheme: Scheme | None = None,
-    n_resamples: int = 10_000,
-    seed: int = 0,
-    dataset: str = "",
     alternative: Alternative = "two-sided",
-    variant: Variant = "b",
 ) -> xr.Dataset:
-    """Permutation test between metrics at hand; see :func:`permutation_test`.
-
-    Parameters
-    ----------
-    x, y : MethodMetric
-        Upstream and downstream metric.
-    other : MethodMetric, optional
-        Second upstream metric, over the same units as x.
-    scheme, n_resamples, alternative, variant
-        As for :func:`permutation_test`.
-    seed, dataset
-        Name the random stream.
-
-    Returns
-    -------
-    Dataset, dims ([model])
-    """
+    """Permutation test between metrics of a study; see :func:`permutation_test`."""
     used: Scheme = scheme or ("perm-systems" if other else "methods")
-    _check(x, other, used, n_resamples, alternative)
-    metrics = {"x": x, "y": y} | ({"other": other} if other else {})
+    names = {"x": upstream, "y": downstream} | ({"other": other} if other else {})
+    metrics = {place: study.summed[name] for place, name in names.items()}
+    predictors = [metrics[place] for place in ("x", "other") if place in metrics]
+    _check(predictors, used, alternative)
     aligned = align_metrics(metrics)
-    found = _empty_result(aligned)
-    if other:
-        found = found.assign({name: xr.full_like(found["estimate"], np.nan) for name in _TAUS})
-        cells = [_by_unit(m, used) for m in (x, other)]
-    for at in each_model(aligned):
-        here = aligned.isel(at)
-        methods = here["method"].values[
-            np.logical_and.reduce([here[name].notnull().values for name in metrics])
-        ]
-        values = {name: here[name].sel({"method": methods}).values for name in metrics}
-        labels = [str(aligned[dim].values[place]) for dim, place in at.items()]
-        rng = np.random.default_rng(stream(seed, dataset, "permutation", used, *labels))
+    cells = [_by_unit(metric, used) for metric in predictors]
+    asked = study.settings
+    how: dict[str, Any] = {
+        "n_resamples": asked.resamples,
+        "alternative": alternative,
+        "variant": asked.variant,
+    }
+
+    def row(here: xr.Dataset) -> dict[str, Any]:
+        there = np.logical_and.reduce([here[place].notnull().values for place in metrics])
+        methods = here["method"].values[there]
+        values = {
+            place: (metric.info.sign or 1) * here[place].values[there]
+            for place, metric in metrics.items()
+        }
+        labels = [str(here["model"].item())] if "model" in here.coords else []
+        rng = np.random.default_rng(stream(asked.seed, study.name, "permutation", used, *labels))
+        told = {}
         if other is None:
-            test = tau_permutation_test(
-                values["x"],
-                values["y"],
-                n_resamples=n_resamples,
-                rng=rng,
-                alternative=alternative,
-                variant=variant,
-            )
+            test = tau_permutation_test(values["x"], values["y"], rng=rng, **how)
         else:
             for name, predictor in zip(_TAUS, ("x", "other"), strict=True):
-                found[name][at] = kendall_tau(values[predictor], values["y"], variant=variant)
-            pair = (_cells(*cells[0], methods, here), _cells(*cells[1], methods, here))
+                told[name] = kendall_tau(values[predictor], values["y"], variant=asked.variant)
+            pair = [_cells(*parts, methods, here) for parts in cells]
             first, second = common_scale(*pair) if len(methods) else pair
-            test = swap_test(
-                first,
-                second,
-                values["y"],
-                scheme=cast("SwapScheme", used),
-                n_resamples=n_resamples,
-                rng=rng,
-                alternative=alternative,
-                variant=variant,
-            )
-        found["estimate"][at] = test.statistic
-        found["p_value"][at] = test.p_value
-        found["n_methods"][at] = len(methods)
-        found["n_permutations"][at] = test.n_permutations
-        found["null"][at] = test.null
-        found["note"][at] = _note(test.statistic, len(methods))
-    return found.assign_attrs(
-        upstream=x.info.name,
-        downstream=y.info.name,
-        other=other.info.name if other else "",
+            chosen = cast("SwapScheme", used)
+            test = swap_test(first, second, values["y"], scheme=chosen, rng=rng, **how)
+        return told | {
+            "estimate": test.statistic,
+            "p_value": test.p_value,
+            "n_methods": len(methods),
+            "n_permutations": test.n_permutations,
+            "null": test.null,
+            "note": _note(test.statistic, len(methods)),
+        }
+
+    taus = dict.fromkeys(_TAUS if other else (), np.nan)
+    return over_models(aligned, {**_COLUMNS, **taus}, row).assign_attrs(
+        upstream=upstream,
+        downstream=downstream,
+        other=other or "",
         scheme=used,
         alternative=alternative,
-        variant=variant,
+        variant=asked.variant,
     )
 
 
 _TAUS = ("tau", "tau_other")
+_COLUMNS: dict[str, object] = {
+    "estimate": np.nan,
+    "p_value": np.nan,
+    "n_methods": 0,
+    "n_permutations": 0,
+    "null": "",
+    "note": "",
+}
 
 
-def _empty_result(aligned: xr.Dataset) -> xr.Dataset:
-    like = aligned["n_users"]
-    return xr.Dataset(
-        {
-            "estimate": xr.full_like(like, np.nan, dtype=np.float64),
-            "p_value": xr.full_like(like, np.nan, dtype=np.float64),
-            "n_methods": xr.zeros_like(like),
-            "n_examples": aligned["n_examples"],
-            "n_users": aligned["n_users"],
-            "n_permutations": xr.zeros_like(like),
-            "null": xr.full_like(like, "", dtype=object),
-            "note": xr.full_like(like, "", dtype=object),
-        }
-    )
-
-
-def _check(
-    x: MethodMetric,
-    other: MethodMetric | None,
-    scheme: Scheme,
-    n_resamples: int,
-    alternative: Alternative,
-) -> None:
-    allowed = [s for s in get_args(Scheme) if (s == "methods") == (other is None)]
+def _check(predictors: list[MethodMetric], scheme: Scheme, alternative: Alternative) -> None:
+    several = len(predictors) > 1
     problems = []
+    allowed = [s for s in get_args(Scheme) if (s == "methods") != several]
     if scheme not in allowed:
-        case = "one metric predicts" if other is None else "two metrics are compared"
-        problems.append(
-            Problem(
-                f"is {scheme!r} where {case}",
-                f"choose one of {', '.join(allowed)}",
-                variable="scheme",
-            )
-        )
+        case = "two metrics are compared" if several else "one metric predicts"
+        what = f"is {scheme!r} where {case}"
+        mend = f"choose one of {', '.join(allowed)}"
+        problems.append(Problem(what, mend, variable="scheme"))
     if alternative not in get_args(Alternative):
-        problems.append(
-            Problem(
-                f"is {alternative!r}",
-                f"choose one of {', '.join(get_args(Alternative))}",
-                variable="alternative",
-            )
-        )
-    if n_resamples < 1:
-        problems.append(Problem(f"is {n_resamples}", "take at least 1", variable="n_resamples"))
-    if other is not None and scheme != "perm-systems":
+        mend = f"choose one of {', '.join(get_args(Alternative))}"
+        problems.append(Problem(f"is {alternative!r}", mend, variable="alternative"))
+    if several and scheme != "perm-systems":
         problems += [
             Problem(
                 "is known only per method, so that there is nothing to swap by unit",
                 "choose the scheme perm-systems",
                 variable=metric.info.name,
             )
-            for metric in (x, other)
+            for metric in predictors
             if metric.sums is None
         ]
     if problems:
@@ -276,16 +225,17 @@ def _by_unit(metric: MethodMetric, scheme: Scheme) -> tuple[xr.DataArray, xr.Dat
     Where whole methods are swapped, a method is a single unit: the scale that makes methods
     comparable is then that of their estimates.
     """
+    sign, metric = metric.info.sign or 1, metric.ranked
     if scheme == "perm-systems" or metric.sums is None:
         values = metric.estimate.expand_dims("unit")
-        return values.fillna(0.0), values.notnull().astype(np.float64)
+        return sign * values.fillna(0.0), values.notnull().astype(np.float64)
     sums, counts = metric.sums.sums, metric.sums.counts
     if "seed" in sums.dims:
         # Each training seed weighs the same in the estimate, however many examples it has.
         total = counts.sum("unit")
         weight = (total.max("seed") / total.where(total > 0)).fillna(0.0)
         sums, counts = (sums * weight).sum("seed"), (counts * weight).sum("seed")
-    return sums, counts
+    return sign * sums, counts
 
 
 def _cells(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -10,15 +11,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from preflamp_stats.choices import Resample
-from preflamp_stats.inference.alignment import align_metrics, each_model
-from preflamp_stats.inference.method_metrics import (
-    MethodMetric,
-    draw_metrics,
-    method_metrics,
-    resampling_units,
-)
+from preflamp_stats.inference.alignment import align_metrics, over_models
+from preflamp_stats.inference.floors import unknown_direction
+from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
+from preflamp_stats.io.select import Results
 from preflamp_stats.metrics.options import MetricOptions
-from preflamp_stats.schema import dataset_name
 
 __all__ = ["Regret", "choice_regret", "regret_between", "selection_regret"]
 
@@ -29,7 +26,7 @@ _PLAUSIBLE = 0.01
 
 
 def selection_regret(
-    ds: xr.Dataset,
+    ds: Results,
     upstream: str = "rm_accuracy",
     downstream: str = "rouge1",
     *,
@@ -44,8 +41,9 @@ def selection_regret(
 
     The target is the regret of the choice made here: the best method's true downstream value less
     that of the method chosen. The interval holds although the choice was made on the same data,
-    and although which method is best is unknown. Higher values are taken as better in both
-    metrics, unless the file says otherwise by the attribute ``higher_is_better = 0``.
+    and although which method is best is unknown. The file must say of its own metrics whether
+    higher or lower values are better (attribute ``direction``); where it does not, nothing is
+    chosen, and ``note`` says so.
 
     Parameters
     ----------
@@ -92,72 +90,59 @@ def selection_regret(
     >>> bool(0 <= found["low"] <= found["estimate"] <= found["high"])
     True
     """
-    names = list(dict.fromkeys([upstream, downstream]))
-    estimated = method_metrics(
-        ds, names, units=resampling_units(ds, resample), options=options or MetricOptions()
-    )
-    drawn = draw_metrics(
-        estimated,
+    study = study_of_call(
+        ds,
+        [upstream, downstream],
+        options,
+        resample=resample,
         n_resamples=n_resamples,
         seed=seed,
-        dataset=dataset_name(ds),
+        level=level,
         include_seeds=include_seeds,
     )
-    return regret_between(drawn[upstream], drawn[downstream], level=level)
+    return regret_between(study, upstream, downstream)
 
 
-def regret_between(x: MethodMetric, y: MethodMetric, *, level: float = 0.95) -> xr.Dataset:
-    """Regret of choosing by a metric at hand; see :func:`selection_regret`.
+def regret_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.Dataset:
+    """Regret of choosing by a metric of a study; see :func:`selection_regret`."""
+    x, y = study.drawn[upstream], study.drawn[downstream]
+    undirected = unknown_direction(x.info, y.info)
 
-    Parameters
-    ----------
-    x, y : MethodMetric
-        Upstream and downstream metric, drawn on the same resamples.
-    level : float
-        Confidence level.
-
-    Returns
-    -------
-    Dataset, dims ([model])
-    """
-    if x.draws is None or y.draws is None:
-        raise ValueError("draw the metrics first (draw_metrics)")
-    aligned = align_metrics({"x": x, "y": y})
-    like = aligned["n_users"]
-    numbers = {name: xr.full_like(like, np.nan, dtype=np.float64) for name in _NUMBERS}
-    texts = {name: xr.full_like(like, "", dtype=object) for name in ("chosen", "best", "note")}
-    found = xr.Dataset({**texts, **numbers, "n_methods": xr.zeros_like(like)})
-    for at in each_model(aligned):
-        here = aligned.isel(at)
+    def row(here: xr.Dataset) -> dict[str, Any]:
         there = (here["x"].notnull() & here["y"].notnull()).values
-        found["n_methods"][at] = there.sum()
         if not there.any():
-            found["note"][at] = "no method has both metrics"
-            continue
+            return {"note": "no method has both metrics"}
+        if undirected:
+            return {"note": undirected, "n_methods": there.sum()}
         methods = here["method"].values[there]
         regret = choice_regret(
-            (x.info.sign or 1) * here["x"].values[there],
-            (y.info.sign or 1) * here["y"].values[there],
-            (x.info.sign or 1) * here["x_draws"].values[:, there],
-            (y.info.sign or 1) * here["y_draws"].values[:, there],
+            x.info.sign * here["x"].values[there],
+            y.info.sign * here["y"].values[there],
+            x.info.sign * here["x_draws"].values[:, there],
+            y.info.sign * here["y_draws"].values[:, there],
             n_units=int(here["n_users"]),
-            level=level,
+            level=study.settings.level,
         )
-        found["chosen"][at] = ", ".join(methods[regret.chosen > 0].tolist())
-        found["best"][at] = ", ".join(methods[regret.best > 0].tolist())
-        for name in _NUMBERS:
-            found[name][at] = getattr(regret, name)
-        if np.isnan(regret.low):
-            found["note"][at] = "no interval: nothing tells how far off the downstream values are"
-    return found.assign(n_examples=aligned["n_examples"], n_users=aligned["n_users"]).assign_attrs(
-        upstream=x.info.name,
-        downstream=y.info.name,
-        level=level,
+        return {
+            "chosen": ", ".join(methods[regret.chosen > 0].tolist()),
+            "best": ", ".join(methods[regret.best > 0].tolist()),
+            "note": _NO_INTERVAL if np.isnan(regret.low) else "",
+            **{name: getattr(regret, name) for name in _NUMBERS},
+            "n_methods": there.sum(),
+        }
+
+    texts, numbers = dict.fromkeys(("chosen", "best", "note"), ""), dict.fromkeys(_NUMBERS, np.nan)
+    columns = {**texts, **numbers, "n_methods": 0}
+    return over_models(align_metrics({"x": x, "y": y}), columns, row).assign_attrs(
+        upstream=upstream,
+        downstream=downstream,
+        level=study.settings.level,
         target="regret of this choice among these methods",
         interval="simultaneous, choice redrawn",
     )
 
 
+_NO_INTERVAL = "no interval: nothing tells how far off the downstream values are"
 _NUMBERS = (
     "estimate",
     "low",

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats.inference.alignment import align_metrics, each_model
-from preflamp_stats.inference.method_metrics import MethodMetric
+from preflamp_stats.choices import Resample
+from preflamp_stats.inference.alignment import align_metrics, over_models
+from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
+from preflamp_stats.io.select import Results
+from preflamp_stats.metrics.options import MetricOptions
 
-__all__ = ["slope_between", "slope_draws"]
+__all__ = ["slope_between", "slope_draws", "slope_test"]
 
 Array = NDArray[np.float64]
 
@@ -29,29 +35,34 @@ def slope_draws(evidence: TauEvidence) -> Array:
     return slope
 
 
-def slope_between(
-    x: MethodMetric,
-    y: MethodMetric,
+def slope_test(
+    ds: Results,
+    upstream: str = "rm_accuracy",
+    downstream: str = "rouge1",
     *,
     step: float = 0.2,
     margin: float = 0.01,
+    resample: Resample = "users",
+    n_resamples: int = 10_000,
     seed: int = 0,
-    dataset: str = "",
     level: float = 0.95,
+    options: MetricOptions | None = None,
     include_seeds: bool = True,
 ) -> xr.Dataset:
     """Difference downstream that goes with a step upstream, over these methods.
 
     Parameters
     ----------
-    x, y : MethodMetric
-        Upstream and downstream metric, drawn on the same resamples.
+    ds : Dataset
+        One benchmark dataset of a results file.
+    upstream, downstream : str
+        Metrics that predict and that are to be predicted.
     step : float
         Difference upstream; 0.2 is twenty points of accuracy.
     margin : float
         Difference downstream within which the step makes no difference.
-    seed, dataset, level, include_seeds
-        As for :func:`preflamp_stats.tau_test`.
+    resample, n_resamples, seed, level, options, include_seeds
+        As for :func:`preflamp_stats.tau_test`; methods are never drawn.
 
     Returns
     -------
@@ -61,39 +72,61 @@ def slope_between(
         1 − level for a claim that the step buys less than the margin); ``n_methods``, ``n_users``
         and ``note``.
 
+    Raises
+    ------
+    InputError
+        If the dataset lacks a metric or an option is out of range.
+
     Notes
     -----
     An errors-in-variables regression by the structural model of
     :mod:`preflamp_stats.kernels.latent_normal`; see Fuller (1987), Measurement Error Models.
+
+    Examples
+    --------
+    >>> import preflamp_stats as pls
+    >>> ds = pls.simulate(n_users=40, n_examples=5, seed=1).to_dataset()
+    >>> found = slope_test(ds, n_resamples=100)
+    >>> bool(found.low <= found.estimate <= found.high)
+    True
     """
-    pair = align_metrics({"x": x, "y": y})
-    like = pair["n_users"]
-    found = xr.Dataset(
-        {
-            name: xr.full_like(like, np.nan, dtype=np.float64)
-            for name in ("estimate", "low", "high", "p_equivalence")
-        }
-    ).assign(n_methods=xr.zeros_like(like), note=xr.full_like(like, "", dtype=object))
-    for at in each_model(pair):
-        evidence = model_evidence(
-            pair.isel(at),
-            x,
-            y,
-            resample="users",
-            level=level,
-            variant="b",
-            include_seeds=include_seeds,
-            seed=seed,
-            dataset=dataset,
-        )
-        found["n_methods"][at] = evidence.compared.sum()
-        found["note"][at] = evidence.obstacle
-        if not evidence.obstacle:
-            bought = step * slope_draws(evidence)
-            found["estimate"][at] = np.nanmedian(bought)
-            found["low"][at], found["high"][at] = evidence.limits(bought)
-            beyond = np.mean(bought >= margin), np.mean(bought <= -margin)
-            found["p_equivalence"][at] = max(beyond)
-    return found.assign(n_users=pair["n_users"], n_examples=pair["n_examples"]).assign_attrs(
-        upstream=x.info.name, downstream=y.info.name, step=step, margin=margin, level=level
+    study = study_of_call(
+        ds,
+        [upstream, downstream],
+        options,
+        resample=resample,
+        n_resamples=n_resamples,
+        seed=seed,
+        level=level,
+        margin=margin,
+        include_seeds=include_seeds,
     )
+    return slope_between(study, upstream, downstream, step=step)
+
+
+def slope_between(
+    study: ResampledStudy, upstream: str, downstream: str, *, step: float = 0.2
+) -> xr.Dataset:
+    """Difference downstream that goes with a step upstream; see :func:`slope_test`."""
+    x, y = study.drawn[upstream], study.drawn[downstream]
+    margin = study.settings.margin
+    asked = replace(study.settings, resample="users", variant="b")
+
+    def row(here: xr.Dataset) -> dict[str, Any]:
+        evidence = model_evidence(here, x, y, asked, study.name, oriented=False)
+        told = {"n_methods": evidence.compared.sum(), "note": evidence.obstacle}
+        if evidence.obstacle:
+            return told
+        bought = step * slope_draws(evidence)
+        low, high = evidence.limits(bought)
+        beyond = np.mean(bought >= margin), np.mean(bought <= -margin)
+        numbers = (np.nanmedian(bought), low, high, max(*beyond, 1 / (len(bought) + 1)))
+        return told | dict(zip(_NUMBERS, numbers, strict=True))
+
+    columns = {**dict.fromkeys(_NUMBERS, np.nan), "n_methods": 0, "note": ""}
+    return over_models(align_metrics({"x": x, "y": y}), columns, row).assign_attrs(
+        upstream=upstream, downstream=downstream, step=step, margin=margin, level=asked.level
+    )
+
+
+_NUMBERS = ("estimate", "low", "high", "p_equivalence")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,13 +12,27 @@ from numpy.typing import NDArray
 
 from preflamp_stats.choices import Average, Values
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.inference.floors import enough_users
 from preflamp_stats.inference.units import Units
 from preflamp_stats.io.blocks import example_blocks, load_block
+from preflamp_stats.kernels.overlap import Overlap, OverlapSums
 from preflamp_stats.kernels.resampling import resampled_ratios
-from preflamp_stats.kernels.user_sums import exact_step, round_to_step, sum_by_user
+from preflamp_stats.kernels.user_sums import (
+    averaged_sums,
+    exact_step,
+    ratio,
+    round_to_step,
+    sum_by_user,
+)
 
-__all__ = ["ExampleValues", "UserSums", "collect_sums", "draw_ratios"]
-
+__all__ = [
+    "ExampleValues",
+    "SharedExamples",
+    "UserSums",
+    "collect_sums",
+    "draw_ratios",
+    "on_common_examples",
+]
 
 _RESOLUTION = 2.0**10
 """Steps of the grid of sums within which two ratios are equal."""
@@ -38,6 +53,10 @@ class UserSums:
     resolution : float
         Ratios are rounded to multiples of it; 0 leaves them as they are. It is far coarser than the
         grid of the sums, so that values which are equal but for that grid are ties again.
+    overlaps : dict of (label or None) to SharedExamples
+        By model (None where there is no such dim), where methods have different examples.
+    kind : {"users", "examples"}
+        What a unit is.
 
     Examples
     --------
@@ -51,6 +70,8 @@ class UserSums:
     counts: xr.DataArray
     n_examples: xr.DataArray
     resolution: float = 0.0
+    overlaps: Mapping[Any, SharedExamples] = field(default_factory=dict)
+    kind: str = "users"
 
     @property
     def n_users(self) -> xr.DataArray:
@@ -66,6 +87,69 @@ class UserSums:
     def rounded(self, ratios: NDArray[np.float64]) -> NDArray[np.float64]:
         """Ratios on the grid of the resolution."""
         return round_to_step(ratios, self.resolution) if self.resolution else ratios
+
+
+@dataclass(frozen=True)
+class SharedExamples:
+    """What the methods of one model have in common, where they have different examples.
+
+    Parameters
+    ----------
+    overlap : Overlap
+        In the order of ``methods`` and ``seeds``.
+    methods, seeds : list
+        Labels; one seed, None, where there is no such dim.
+    """
+
+    overlap: Overlap
+    methods: list[Any]
+    seeds: list[Any]
+
+    def take(self, methods: Sequence[Any], seeds: Sequence[Any]) -> Overlap:
+        """Overlap of some of the methods and seeds, in another order."""
+        at = np.array([self.methods.index(m) for m in methods], dtype=np.intp)
+        return self.overlap.take(at, np.array([self.seeds.index(s) for s in seeds], dtype=np.intp))
+
+
+def on_common_examples(sums: UserSums) -> tuple[UserSums, xr.DataArray]:
+    """Sums over the examples that all methods have, for ranking methods.
+
+    Methods measured on different examples are not ranked by them: one that was spared the hard
+    cases would gain. Where too few units have an example that all methods have, each method keeps
+    its own examples.
+
+    Parameters
+    ----------
+    sums : UserSums
+        With overlaps.
+
+    Returns
+    -------
+    sums : UserSums
+        The same in models whose methods all have the same examples.
+    note : DataArray of str, dims ([model])
+        What was done, by model; empty where nothing.
+    """
+    order = ("unit", "method", *(("seed",) if "seed" in sums.sums.dims else ()))
+    s, n, examples = (v.copy(deep=True) for v in (sums.sums, sums.counts, sums.n_examples))
+    note = xr.full_like(examples.isel(dict.fromkeys(order[1:], 0), drop=True), "", dtype=object)
+    for model, shared in sums.overlaps.items():
+        at = {} if model is None else {"model": model}
+        like = s.sel(at).transpose(*order)
+        labels = like["method"].values.tolist(), [None]
+        if "seed" in order:
+            labels = labels[0], like["seed"].values.tolist()
+        common_sums, common_counts, n_examples = shared.take(*labels).common()
+        if not enough_users((common_counts > 0).any(axis=(1, 2)).sum()):
+            note.loc[at] = "methods have too few examples in common: each is ranked on its own"
+            continue
+        note.loc[at] = f"ranked on the {n_examples:,} examples that all methods have"
+        s.loc[at] = like.copy(data=common_sums.reshape(like.shape))
+        n.loc[at] = like.copy(data=common_counts.reshape(like.shape))
+        trained = (common_counts > 0).any(axis=0) * float(n_examples)
+        one = examples.sel(at).transpose(*order[1:])
+        examples.loc[at] = one.copy(data=trained.reshape(one.shape))
+    return replace(sums, sums=s, counts=n, n_examples=examples, overlaps={}), note
 
 
 def draw_ratios(
@@ -189,18 +273,23 @@ def collect_sums(
             total.add(values, units.codes[block], steps.get(name))
         if progress is not None:
             progress(block.stop - block.start)
-    return {
-        name: total.finish(units.labels, average, steps.get(name)) for name, total in totals.items()
-    }
+    return {name: total.finish(units, average, steps.get(name)) for name, total in totals.items()}
 
 
 class _Total:
-    """Running sums and counts of one quantity."""
+    """Running sums and counts of one quantity, and what methods with different examples share."""
 
     def __init__(self, like: xr.DataArray, n_units: int) -> None:
         self.like = like.isel(example=0, drop=True)
         self.sums = np.zeros((n_units, self.like.size))
         self.counts = np.zeros((n_units, self.like.size))
+        sizes = dict(self.like.sizes)
+        # Methods are compared model by model, and curves not at all.
+        self.compared = "method" in sizes and set(sizes) <= {"model", "method", "seed"}
+        self.shape = tuple(sizes.get(dim, 1) for dim in ("model", "method", "seed"))
+        self.overlaps = [
+            OverlapSums(n_units, *self.shape[1:]) for _ in range(self.shape[0] * self.compared)
+        ]
 
     def add(self, values: xr.DataArray, codes: NDArray[np.intp], step: float | None) -> None:
         columns = np.asarray(values.values, dtype=np.float64).reshape(len(codes), -1)
@@ -211,28 +300,53 @@ class _Total:
         if step is not None:  # credits are multiples of a half, exact as they are
             columns = round_to_step(columns, step)
         n_units = len(self.sums)
+        parts = (self._by_model(v) for v in (columns, ~missing, self.sums, self.counts))
+        for overlap, x, there, sums, counts in zip(self.overlaps, *parts, strict=False):
+            overlap.add(x, there, codes, sums, counts)
         self.sums += sum_by_user(columns, codes, n_units)
         self.counts[:, ~gaps] += np.bincount(codes, minlength=n_units)[:, None]
         self.counts[:, gaps] += sum_by_user(~missing[:, gaps], codes, n_units)
 
-    def finish(self, labels: Sequence[str], average: Average, step: float | None) -> UserSums:
+    def _by_model(self, columns: NDArray[Any]) -> NDArray[Any]:
+        """Columns as an array of dims (model, row, method, seed)."""
+        if not self.compared:
+            return columns[None]
+        known = (dim for dim in ("model", "method", "seed") if dim in self.like.dims)
+        axes = [self.like.dims.index(dim) + 1 for dim in known]
+        array = columns.reshape(len(columns), *self.like.shape)
+        array = array.transpose(0, *axes).reshape(len(columns), *self.shape)
+        return np.moveaxis(array, 1, 0)
+
+    def finish(self, units: Units, average: Average, step: float | None) -> UserSums:
         n_examples = self.counts.sum(axis=0)
-        sums, counts = self.sums, self.counts
+        grid = step or 0.0
         if average == "macro":
-            means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
-            largest = float(np.abs(means).max(initial=0.0))
-            step = max(exact_step(largest, len(labels)), step or 0.0)
-            sums = round_to_step(means, step)
-            counts = (counts > 0).astype(np.float64)
-        shape = (len(labels), *self.like.shape)
+            largest = float(np.abs(ratio(self.sums, self.counts)).max(initial=0.0))
+            grid = max(exact_step(largest, len(units.labels)), grid)
+        sums, counts = averaged_sums(self.sums, self.counts, average, grid)
+        shape = (len(units.labels), *self.like.shape)
         dims = ("unit", *self.like.dims)
-        coords = {**self.like.coords, "unit": np.asarray(labels)}
+        coords = {**self.like.coords, "unit": np.asarray(units.labels)}
         return UserSums(
             xr.DataArray(sums.reshape(shape), dims=dims, coords=coords),
             xr.DataArray(counts.reshape(shape), dims=dims, coords=coords),
             self.like.copy(data=n_examples.reshape(self.like.shape)),
-            resolution=0.0 if step is None else _RESOLUTION * step,
+            resolution=_RESOLUTION * grid,
+            overlaps=self._shared(average, grid),
+            kind=units.kind,
         )
+
+    def _shared(self, average: Average, step: float) -> dict[Any, SharedExamples]:
+        labels = [
+            self.like[dim].values.tolist() if dim in self.like.dims else [None]
+            for dim in ("model", "method", "seed")
+        ]
+        found = (overlap.finish(average, step) for overlap in self.overlaps)
+        return {
+            model: SharedExamples(overlap, *labels[1:])
+            for model, overlap in zip(labels[0], found, strict=False)
+            if overlap is not None
+        }
 
 
 def _largest(ds: xr.Dataset, quantity: ExampleValues, blocks: Sequence[slice]) -> float:

@@ -8,28 +8,22 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from preflamp_stats.choices import Resample, Variant
-from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.alignment import align_metrics, each_model
-from preflamp_stats.inference.checks import check_level
-from preflamp_stats.inference.method_metrics import (
-    MethodMetric,
-    draw_metrics,
-    method_metrics,
-    resampling_units,
-)
+from preflamp_stats.choices import Interval, Resample, Variant
+from preflamp_stats.inference.alignment import align_metrics, over_models
+from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.tau_evidence import model_evidence
 from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL, INTERVALS
 from preflamp_stats.inference.tau_noise import TauNoise, tau_noise
+from preflamp_stats.io.select import Results
+from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.permutation import tau_permutation_test
 from preflamp_stats.metrics.options import MetricOptions
-from preflamp_stats.schema import dataset_name
 
 __all__ = ["tau_between", "tau_test"]
 
 
 def tau_test(
-    ds: xr.Dataset,
+    ds: Results,
     upstream: str = "rm_accuracy",
     downstream: str = "policy_accuracy",
     *,
@@ -38,7 +32,7 @@ def tau_test(
     seed: int = 0,
     level: float = 0.95,
     variant: Variant = "b",
-    interval: str | None = None,
+    interval: Interval | None = None,
     options: MetricOptions | None = None,
     include_seeds: bool = True,
 ) -> xr.Dataset:
@@ -49,7 +43,9 @@ def tau_test(
     ds : Dataset
         One benchmark dataset of a results file.
     upstream, downstream : str
-        Metrics that predict and that are to be predicted.
+        Metrics that predict and that are to be predicted. Of a metric of which lower values are
+        better (attribute ``direction``) the ranks are turned round: tau is agreement on what is
+        good. One whose direction is not known is taken as it is.
     resample : {"users", "examples", "methods", "both"}
         What is drawn: users or examples for the tau of these very methods; methods, or methods and
         users, for that of the population from which they came.
@@ -86,126 +82,73 @@ def tau_test(
     >>> bool(((found.low <= found.high) & (found.high <= 1)).all())
     True
     """
-    units = resampling_units(ds, resample)
-    names = list(dict.fromkeys([upstream, downstream]))
-    metrics = method_metrics(ds, names, units=units, options=options or MetricOptions())
-    dataset = dataset_name(ds)
-    drawn = draw_metrics(
-        metrics, n_resamples=n_resamples, seed=seed, dataset=dataset, include_seeds=include_seeds
-    )
-    return tau_between(
-        drawn[upstream],
-        drawn[downstream],
+    study = study_of_call(
+        ds,
+        [upstream, downstream],
+        options,
         resample=resample,
-        unit=units.kind,
+        n_resamples=n_resamples,
         seed=seed,
-        dataset=dataset,
         level=level,
         variant=variant,
         interval=interval,
         include_seeds=include_seeds,
     )
+    return tau_between(study, upstream, downstream)
 
 
-def tau_between(
-    x: MethodMetric,
-    y: MethodMetric,
-    *,
-    resample: Resample,
-    unit: str,
-    seed: int,
-    dataset: str = "",
-    level: float = 0.95,
-    variant: Variant = "b",
-    interval: str | None = None,
-    include_seeds: bool = True,
-) -> xr.Dataset:
-    """Kendall's tau between two drawn metrics; see :func:`tau_test`.
+def tau_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.Dataset:
+    """Kendall's tau between two metrics of a study; see :func:`tau_test`."""
+    asked, x, y = study.settings, study.drawn[upstream], study.drawn[downstream]
+    kind = asked.interval or DEFAULT_INTERVAL
+    aligned = align_metrics({"x": x, "y": y})
 
-    Parameters
-    ----------
-    x, y : MethodMetric
-        Upstream and downstream metric, drawn on the same resamples.
-    resample : {"users", "examples", "methods", "both"}
-        What is drawn.
-    unit : {"users", "examples"}
-        What the draws of the metrics drew.
-    seed, dataset
-        Name the stream of the methods' draws.
-    level, variant, interval, include_seeds
-        As for :func:`tau_test`.
-
-    Returns
-    -------
-    Dataset, dims ([model])
-    """
-    check_level(level)
-    kind = interval or DEFAULT_INTERVAL
-    if kind not in INTERVALS:
-        raise InputError(
-            Problem(f"is {kind!r}", f"choose one of {', '.join(INTERVALS)}", variable="interval")
-        )
-    if x.draws is None or y.draws is None:
-        raise ValueError("draw the metrics first (draw_metrics)")
-    pair = align_metrics({"x": x, "y": y})
-    like = pair["x"].isel(method=0, drop=True) if pair.sizes["method"] else pair["n_users"]
-    found = xr.Dataset(
-        {name: xr.full_like(like, fill, dtype=dtype) for name, fill, dtype in _COLUMNS}
-    )
-    found = found.assign(n_examples=pair["n_examples"], n_users=pair["n_users"])
-    methods_drawn = resample in ("methods", "both")
-    for at in each_model(pair):
-        here = pair.isel(at)
-        evidence = model_evidence(
-            here,
-            x,
-            y,
-            resample=resample,
-            level=level,
-            variant=variant,
-            include_seeds=include_seeds,
-            seed=seed,
-            dataset=dataset,
-        )
-        row: dict[str, Any] = {
-            "estimate": evidence.tau,
-            "n_methods": int(evidence.compared.sum()),
-            "note": evidence.obstacle,
-        }
+    def row(here: xr.Dataset) -> dict[str, Any]:
+        evidence = model_evidence(here, x, y, asked, study.name)
+        told: dict[str, Any] = {"n_methods": evidence.compared.sum(), "note": evidence.obstacle}
         if not np.isnan(evidence.tau):
-            row["p_value"] = tau_permutation_test(
+            told["p_value"] = tau_permutation_test(
                 evidence.x,
                 evidence.y,
-                n_resamples=here.sizes["resample"],
+                n_resamples=asked.resamples,
                 rng=evidence.generator(3),
-                variant=variant,
+                variant=asked.variant,
             ).p_value
         if not evidence.obstacle:
-            row["low"], row["high"] = INTERVALS[kind](evidence)
-            row |= asdict(tau_noise(evidence))
-        for name, value in row.items():
-            found[name][at] = value
-    seeds = [m.n_seeds.max().item() for m in (x, y)]
-    return found.assign_attrs(
-        upstream=x.info.name,
-        downstream=y.info.name,
-        variant=variant,
-        level=level,
-        resample=resample if methods_drawn else unit,
+            low, high = INTERVALS[kind](evidence)
+            # Noise can pull the estimate beyond what it leaves likely of the true tau.
+            told["low"], told["high"] = (
+                np.minimum(low, evidence.tau),
+                np.maximum(high, evidence.tau),
+            )
+            told |= asdict(tau_noise(evidence))
+        return told
+
+    values = [(m.info.sign or 1) * aligned[name].values for name, m in (("x", x), ("y", y))]
+    tau = kendall_tau(*values, variant=asked.variant)
+    found = over_models(aligned, _COLUMNS, row)
+    methods_drawn = asked.resample in ("methods", "both")
+    seeds = max(m.n_seeds.max().item() for m in (x, y))
+    return found.assign(estimate=found["estimate"].copy(data=tau)).assign_attrs(
+        upstream=upstream,
+        downstream=downstream,
+        variant=asked.variant,
+        level=asked.level,
+        resample=asked.resample if methods_drawn else study.units.kind,
         target=POPULATION if methods_drawn else THESE_METHODS,
         interval=kind,
-        seeds="included" if include_seeds and max(seeds) > 1 else "not included",
+        seeds="included" if asked.include_seeds and seeds > 1 else "not included",
     )
 
 
 THESE_METHODS, POPULATION = "these methods", "population of methods"
 
-_COLUMNS: tuple[tuple[str, object, type], ...] = (
-    ("estimate", np.nan, float),
-    ("low", np.nan, float),
-    ("high", np.nan, float),
-    ("n_methods", 0, int),
-    ("p_value", np.nan, float),
-    *((field.name, np.nan, float) for field in fields(TauNoise)),
-    ("note", "", object),
-)
+_COLUMNS: dict[str, object] = {
+    "estimate": np.nan,
+    "low": np.nan,
+    "high": np.nan,
+    "n_methods": 0,
+    "p_value": np.nan,
+    **{field.name: np.nan for field in fields(TauNoise)},
+    "note": "",
+}

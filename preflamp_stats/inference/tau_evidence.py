@@ -9,13 +9,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats.choices import Resample, Variant
+from preflamp_stats.choices import Variant
+from preflamp_stats.inference.floors import NO_VARIATION
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.sampling_error import SamplingError, sampling_error
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.latent_normal import LatentDraws, latent_draws
 from preflamp_stats.kernels.posterior_limits import central_limits
+from preflamp_stats.settings import Settings
 
 __all__ = ["TauEvidence", "model_evidence"]
 
@@ -92,6 +94,8 @@ class TauEvidence:
             return "no interval: no sampling error is known for either metric; resample methods"
         if self.picks is None and self.n_units == 1:
             return "no interval: a single unit to resample"
+        if self.picks is None and self.error is not None and not self.covariance.any():
+            return NO_VARIATION
         return ""
 
     @cached_property
@@ -151,13 +155,10 @@ def model_evidence(
     here: xr.Dataset,
     x: MethodMetric,
     y: MethodMetric,
-    *,
-    resample: Resample,
-    level: float,
-    variant: Variant,
-    include_seeds: bool,
-    seed: int,
+    settings: Settings,
     dataset: str,
+    *,
+    oriented: bool = True,
 ) -> TauEvidence:
     """Gather what is known of two metrics for one model.
 
@@ -167,42 +168,45 @@ def model_evidence(
         One model of :func:`~preflamp_stats.inference.alignment.align_metrics` of ``x`` and ``y``.
     x, y : MethodMetric
         Upstream and downstream metric, drawn.
-    resample : {"users", "examples", "methods", "both"}
-        What is drawn.
-    level, variant, include_seeds
-        As for :func:`preflamp_stats.tau_test`.
-    seed, dataset
-        Name the random streams.
+    settings : Settings
+        What is drawn, the variant of tau, the level and the seed.
+    dataset : str
+        Names the random streams.
+    oriented : bool
+        Turn a metric of which lower values are better round, so that tau is of what is good. One
+        whose direction is not known stays as it is.
 
     Returns
     -------
     TauEvidence
     """
-    x_hat, y_hat = here["x"].values, here["y"].values
-    x_draws, y_draws = here["x_draws"].values, here["y_draws"].values
+    signs = [(m.info.sign or 1) if oriented else 1 for m in (x, y)]
+    x_hat, y_hat = signs[0] * here["x"].values, signs[1] * here["y"].values
+    x_draws, y_draws = signs[0] * here["x_draws"].values, signs[1] * here["y_draws"].values
     there = ~(np.isnan(x_hat) | np.isnan(y_hat))
     model = here["model"].item() if "model" in here.coords else None
-    if resample == "methods":  # the metrics stay as they are
+    if settings.resample == "methods":  # the metrics stay as they are
         x_draws = np.broadcast_to(x_hat, x_draws.shape)
         y_draws = np.broadcast_to(y_hat, y_draws.shape)
         error = None
     else:
         methods = here["method"].values[there].tolist()
-        error = sampling_error(x, y, methods, model, include_seeds=include_seeds)
+        error = sampling_error(x, y, methods, model, include_seeds=settings.include_seeds)
+        error = error and error.oriented(*signs)
     picks = None
-    if resample in ("methods", "both"):
-        picks = _picks(there, len(x_draws), stream(seed, dataset, "methods"))
+    if settings.resample in ("methods", "both"):
+        picks = _picks(there, len(x_draws), stream(settings.seed, dataset, "methods"))
     return TauEvidence(
         x_hat,
         y_hat,
         x_draws,
         y_draws,
         n_units=int(here["n_users"]),
-        level=level,
-        variant=variant,
+        level=settings.level,
+        variant=settings.variant,
         picks=picks,
         error=error,
-        seed=stream(seed, dataset, "tau", str(model), x.info.name, y.info.name),
+        seed=stream(settings.seed, dataset, "tau", str(model), x.info.name, y.info.name),
     )
 
 

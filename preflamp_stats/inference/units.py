@@ -10,10 +10,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from preflamp_stats.choices import Resample, check_choice
 from preflamp_stats.io.blocks import example_blocks, load_block
 from preflamp_stats.metrics.averages import user_codes
 
-__all__ = ["Units", "example_units", "user_units"]
+__all__ = ["Units", "example_units", "resampling_units", "user_units"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,18 @@ class Units:
     def most_drawn(self) -> int:
         """Bound on the examples of a resample: the largest unit, drawn every time."""
         return int(np.bincount(self.codes).max(initial=1)) * max(len(self.labels), 1)
+
+
+def resampling_units(ds: xr.Dataset, resample: Resample) -> Units:
+    """Units that a way of resampling draws; ``methods`` keeps users for what is not ranked.
+
+    Raises
+    ------
+    InputError
+        For an unknown way of resampling, or if some examples lack a user.
+    """
+    check_choice("resample", resample, Resample)
+    return example_units(ds) if resample == "examples" else user_units(ds)
 
 
 def user_units(ds: xr.Dataset) -> Units:

@@ -64,11 +64,14 @@ _OF_CANDIDATES = {
 }
 """Names that mean a value of a candidate where rows or columns are candidates."""
 
-_CANDIDATES = {
-    "chosen": ("chosen", "preferred", "winner", "accepted"),
-    "rejected": ("rejected", "dispreferred", "loser"),
-}
-_SIDES = {word: side for side, words in _CANDIDATES.items() for word in words}
+_CANDIDATES = ("chosen", "rejected")
+_WORDS = (
+    _CANDIDATES,
+    ("preferred", "dispreferred"),
+    ("winner", "loser"),
+    ("accepted", "rejected"),
+)
+_SIDES = {word: side for words in _WORDS for side, word in zip(_CANDIDATES, words, strict=True)}
 _WORD = "|".join(_SIDES)
 _HALF = re.compile(rf"(?:(.+?)[ _.\-/:])?({_WORD})(?:[ _.\-/:](.+))?", re.IGNORECASE)
 _FAMILIES = {_plain(name): name for name in METHOD_FAMILIES} | {
@@ -134,8 +137,12 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
     unreadable = {given.get(n, n): what for n, what in table.unreadable.items() if n not in ignore}
     cells = table.cells.drop(columns=[name for name in ignore if name in table.cells])
     cells = _without_index(cells, left_out, table.file, problems)
-    said = [f"{theirs} read as {ours}" for theirs, ours in given.items() if theirs in cells]
-    replaced = {ours for theirs, ours in given.items() if theirs in cells and ours in cells}
+    mapped = [(theirs, ours) for theirs, ours in given.items() if theirs in cells]
+    said = [f"{theirs} read as {ours}" for theirs, ours in mapped]
+    for ours in {ours for _, ours in mapped if [each for _, each in mapped].count(ours) > 1}:
+        names = " and ".join(theirs for theirs, each in mapped if each == ours)
+        problems.append(Problem(f"{names} are both mapped to {ours}", "map one", table.file))
+    replaced = {ours for theirs, ours in mapped if ours in cells and theirs != ours}
     left_out += [f"{name} (another column is mapped to it)" for name in sorted(replaced)]
     cells = cells.drop(columns=list(replaced)).rename(columns=dict(given))
     halves = {} if "candidate" in cells else _halves(cells, table.file, problems)
@@ -145,14 +152,17 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
     cells = _with_known_words(cells.rename(columns=synonyms), said)
     for name, what in unreadable.items():
         if name in _KNOWN:
-            mend = f"write text or a number, or leave it out with --ignore {name}"
+            mend = "write text or a number"
+            mend += f", or leave it out with --ignore {name}" * (name != "user")
             problems.append(Problem(f"holds {what}", mend, table.file, variable=name))
         else:
             left_out.append(f"{name} (holds {what})")
+    if not cells.columns.is_unique:
+        return Known(table, {}, [], problems)
     if not problems:
         cells = _labelled(cells, halves, table, said, problems)
         cells = _as_rows(cells, halves, said) if halves else _scored_columns(cells, said)
-    metrics = _own_columns(cells, {"reward", *halves}, table.file, said, left_out, problems)
+    metrics = _own_columns(cells, {*given.values()}, halves, table.file, left_out, problems)
     notes = [*table.notes, *(["; ".join(said)] if said else [])]
     if left_out:
         notes.append(f"left out: {', '.join(left_out)}")
@@ -176,7 +186,7 @@ def _without_index(
 
 def _synonyms(
     cells: pd.DataFrame,
-    halves: Iterable[str],
+    halves: Mapping[str, Half],
     of_candidates: bool,
     file: str,
     problems: list[Problem],
@@ -207,19 +217,20 @@ def _halves(cells: pd.DataFrame, file: str, problems: list[Problem]) -> dict[str
         if match := _HALF.fullmatch(name):
             before, word, after = match.groups()
             stem = " ".join(filter(None, (before, after)))
-            stems.setdefault(stem, {}).setdefault(_SIDES[word.lower()], name)
-    pairs = {
-        stem: (sides, _half_variable(stem, all(_numeric(cells[each]) for each in sides.values())))
-        for stem, sides in stems.items()
-        if len(sides) == 2
-    }
+            stems.setdefault(stem, {}).setdefault(word.lower(), name)
+    pairs = {}
+    for stem, held in stems.items():
+        for words in [words for words in _WORDS if {*words} <= {*held}][:1]:
+            sides = {side: held[word] for side, word in zip(_CANDIDATES, words, strict=True)}
+            numeric = all(_numeric(cells[each]) for each in sides.values())
+            pairs[stem] = (sides, _half_variable(stem, numeric))
     variables = [variable for _, variable in pairs.values()]
     for variable in {each for each in variables if each and variables.count(each) > 1}:
         names = [n for sides, each in pairs.values() if each == variable for n in sides.values()]
         what = f"{', '.join(names)}: more than one pair of columns may be the {variable}"
         problems.append(Problem(what, f"leave one out with --ignore {names[-1]}", file))
     of_methods = "method" not in cells and "reward" not in variables
-    halves = {}
+    halves: dict[str, Half] = {}
     for stem, (sides, variable) in pairs.items():
         numeric = all(_numeric(cells[each]) for each in sides.values())
         method = stem if not variable and numeric and of_methods else ""
@@ -249,8 +260,8 @@ def _as_rows(cells: pd.DataFrame, halves: Mapping[str, Half], said: list[str]) -
         part = cells[[*labels, *names]].rename(columns=names).assign(candidate=side)
         parts.append(part.assign(method=method) if method else part)
     for variable in dict.fromkeys(half.variable for half in halves.values()):
-        names = [name for name, half in halves.items() if half.variable == variable]
-        shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+        held = [name for name, half in halves.items() if half.variable == variable]
+        shown = ", ".join(held[:_SHOWN]) + (", …" if len(held) > _SHOWN else "")
         named = [method for method in methods if method]
         of = f" of {len(named)} methods: {', '.join(named)}"
         said.append(
@@ -331,9 +342,9 @@ def _with_known_words(cells: pd.DataFrame, said: list[str]) -> pd.DataFrame:
 
 def _own_columns(
     cells: pd.DataFrame,
-    candidates: set[str],
+    told: set[str],
+    halves: Mapping[str, Half],
     file: str,
-    said: list[str],
     left_out: list[str],
     problems: list[Problem],
 ) -> dict[str, VariableSpec]:
@@ -341,12 +352,14 @@ def _own_columns(
     absent = [name for name in _KNOWN if name not in cells]
     of_candidate = cells["candidate"].notna() if "candidate" in cells else None
     metrics: dict[str, VariableSpec] = {}
-    for name in [str(name) for name in cells if name not in _KNOWN and name not in candidates]:
+    for name in [str(name) for name in cells if name not in _KNOWN and name not in halves]:
         given = cells[name].notna()
         of_no_method = "method" in cells and cells.loc[given, "method"].isna().all()
-        if (close := _close(name, absent)) and not re.match(r"rouge.", name, re.IGNORECASE):
+        close = [] if name in told or name.lower().startswith("rouge") else _close(name, absent)
+        if close:
             what = f"is not a known column, but close to {close[0]!r}"
-            mend = f"write --map {name}={close[0]} if it is that, else --ignore {name}"
+            other = f"--map {name}={name}" if close[0] == "user" else f"--ignore {name}"
+            mend = f"write --map {name}={close[0]} if it is that, else {other}"
             problems.append(Problem(what, mend, file, variable=name))
         elif "user" not in cells and _may_name(cells, name) and _groups(cells, name):
             value = as_text(cells.loc[given, name].iloc[0])[:40]
@@ -356,13 +369,16 @@ def _own_columns(
                 mend += f", or --ignore {name} if it measures the example"
             problems.append(Problem(what, mend, file, variable=name))
         elif not _rates(cells, name):
-            left_out.append(f"{name} ({'names rows' if _numeric(cells[name]) else 'text'})")
+            holds = "names rows" if _numeric(cells[name]) else "text" if given.any() else "empty"
+            left_out.append(f"{name} ({holds})")
         elif _MEANS.get(_plain(name)) in (*LABEL_COLUMNS, "user"):
             left_out.append(f"{name} (another column is the {_MEANS[_plain(name)]})")
         elif of_candidate is not None and (of_candidate & given).any():
             what = "is not a known column of candidates"
             mend = f"leave candidate empty if it rates the generation, or --ignore {name}"
             problems.append(Problem(what, mend, file, variable=name))
+        elif halves and _may_name(cells, name):
+            left_out.append(f"{name} (the same for all methods)")
         elif of_no_method:
             left_out.append(f"{name} (it is of no method)")
         else:

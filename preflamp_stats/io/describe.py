@@ -75,6 +75,8 @@ def _covered(dataset: str, ds: xr.Dataset) -> pd.DataFrame:
                 n if name in _SHARES else 1
             )
         columns[name] = total.sum([dim for dim in total.dims if dim not in by])
+    if not n:
+        return pd.DataFrame({"dataset": [], "method": [], "n_examples": []})
     if not by:
         return pd.DataFrame({"dataset": [dataset], "n_examples": n, **columns})
     like = xr.Dataset(coords={dim: ds.get(dim, np.arange(ds.sizes[dim])) for dim in by})

@@ -29,7 +29,10 @@ CHUNK_BYTES = 2**20
 
 
 MISSING_TEXT = "\x1a"
-"""Stored where a text is missing, and named by the attribute ``missing_text``: "" is a text."""
+"""Stored where a text is missing, and named by the attribute ``missing_text``: "" is a text.
+
+It is written as often as it takes to be none of the texts.
+"""
 
 
 def is_text(variable: xr.Variable) -> bool:
@@ -50,7 +53,7 @@ def is_missing(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
 
 def text_width(
     values: npt.ArrayLike, *, may_miss: bool = False
-) -> tuple[int, list[tuple[str, str]]]:
+) -> tuple[int, list[tuple[str, str]], int]:
     """Bytes that the longest text takes in UTF-8, and what cannot be stored.
 
     Parameters
@@ -66,15 +69,17 @@ def text_width(
         At least 1, as a dim of the file cannot be empty.
     faults : list of (str, str)
         What is wrong and how to mend it, once for each kind of fault.
+    longest_mark : int
+        Length of the longest text that looks like the mark of a missing one; 0 as a rule.
 
     Examples
     --------
     >>> text_width(["naïve", ""])
-    (6, [])
+    (6, [], 0)
     >>> text_width([None])[1]
     [('holds NoneType at position 0', 'store text')]
     """
-    width = 1
+    width, longest_mark = 1, 0
     faults: dict[str, tuple[str, str]] = {}
     texts = np.asarray(values, dtype=object).ravel()
     missing = is_missing(texts) if may_miss else np.zeros(len(texts), dtype=bool)
@@ -86,9 +91,6 @@ def text_width(
             mend = "store text, None where it is missing" if may_miss else "store text"
             faults.setdefault("type", (what, mend))
             continue
-        if text == MISSING_TEXT:
-            what = f"has the character that marks a missing text at position {position}"
-            faults.setdefault("mark", (what, "remove it"))
         try:
             width = max(width, len(text.encode()))
         except UnicodeEncodeError:
@@ -97,10 +99,14 @@ def text_width(
         if "\0" in text:
             what = f"has a NUL character at position {position}, at which text would be cut"
             faults.setdefault("nul", (what, "remove it"))
-    return width, list(faults.values())
+        if text.startswith(MISSING_TEXT) and not text.strip(MISSING_TEXT):
+            longest_mark = max(longest_mark, len(text))
+    return width, list(faults.values()), longest_mark
 
 
-def encode_text(values: npt.ArrayLike, width: int) -> npt.NDArray[np.bytes_]:
+def encode_text(
+    values: npt.ArrayLike, width: int, mark: str = MISSING_TEXT
+) -> npt.NDArray[np.bytes_]:
     r"""Encode texts as single bytes along a new last axis of a fixed width.
 
     Parameters
@@ -109,6 +115,8 @@ def encode_text(values: npt.ArrayLike, width: int) -> npt.NDArray[np.bytes_]:
         Texts without NUL characters or lone surrogates; None or NaN where missing.
     width : int
         Bytes for each, at least that of the longest.
+    mark : str
+        What is written where a text is missing.
 
     Returns
     -------
@@ -121,7 +129,7 @@ def encode_text(values: npt.ArrayLike, width: int) -> npt.NDArray[np.bytes_]:
     [[b'\xc3', b'\xa9'], [b'a', b'']]
     """
     texts = np.asarray(values, dtype=object)
-    filled = np.where(is_missing(texts), MISSING_TEXT, texts).ravel()
+    filled = np.where(is_missing(texts), mark, texts).ravel()
     encoded = np.array([text.encode() for text in filled], dtype=f"S{width}")
     return encoded.view("S1").reshape(*texts.shape, width)
 

@@ -67,10 +67,7 @@ def open_results(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.Data
     except ValueError as error:
         if "align" not in str(error):
             raise unreadable(error, str(path)) from error
-        what = "has groups whose dims disagree with those of the root group"
-        raise InputError(
-            Problem(what, "store each dataset in a group of its own", str(path))
-        ) from error
+        raise InputError(_disagree(path)) from error
     except Exception as error:
         raise unreadable(error, str(path)) from error
     try:
@@ -86,11 +83,19 @@ def open_results(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.Data
                 for node in raw.subtree
             }
         )
-    except BaseException:
+    except BaseException as error:
         raw.close()
+        # Labels that are coordinates only once decoded.
+        if isinstance(error, ValueError) and "align" in str(error):
+            raise InputError(_disagree(path)) from error
         raise
     tree.set_close(raw.close)
     return tree
+
+
+def _disagree(path: str | os.PathLike[str]) -> Problem:
+    what = "has groups whose dims disagree with those of the root group"
+    return Problem(what, "store each dataset in a group of its own", str(path))
 
 
 def write_results(tree: xr.DataTree | xr.Dataset, path: str | os.PathLike[str]) -> None:

@@ -307,7 +307,9 @@ def _numbers(
             return values, []
         bad = [i for i, text in enumerate(cells) if not _is_number(text)]
         what = f"is {cells[bad[0]]!r}, not a number, in {rows.place(given[bad])}"
-        return values, [Problem(what, "write a number or leave it empty", variable=name)]
+        comma = ", with a point and nothing between thousands" * ("," in str(cells[bad[0]]))
+        mend = f"write a number{comma} or leave it empty"
+        return values, [Problem(what, mend, variable=name)]
     return values, []
 
 

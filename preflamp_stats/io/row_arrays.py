@@ -172,7 +172,7 @@ def _example_problems(
         for name, values in rows.values.items()
         if "example" in specs[name].dims
     ]
-    nameless = np.flatnonzero(np.logical_or.reduce(needy) & (example.codes < 0)) if needy else []
+    nameless = np.flatnonzero(np.any(needy, axis=0) & (example.codes < 0))
     if len(nameless):
         what = f"is empty in {rows.place(nameless)}"
         yield Problem(what, "name the example of every row", variable="example")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import xarray as xr
 
@@ -10,10 +10,16 @@ from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.from_tables import from_frame
 from preflamp_stats.schema import datasets
 
-__all__ = ["one_dataset"]
+if TYPE_CHECKING:
+    from narwhals.stable.v2.typing import IntoDataFrame
+
+__all__ = ["Results", "one_dataset"]
+
+Results: TypeAlias = "xr.Dataset | xr.DataTree | IntoDataFrame"
+"""What metrics and tests take: the results of one benchmark dataset."""
 
 
-def one_dataset(data: Any) -> xr.Dataset:
+def one_dataset(data: Results) -> xr.Dataset:
     """Take the benchmark dataset out of what a user may hold it in.
 
     Parameters

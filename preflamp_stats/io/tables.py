@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -260,7 +260,7 @@ def _records_of_whole(text: str, file: str) -> Iterator[dict[str, Any]]:
 
 
 def _cells(
-    values: list[Any], index: Sequence[int], row: str, file: str, name: str
+    values: list[Any], index: Iterable[int], row: str, file: str, name: str
 ) -> list[str | None] | str:
     """Cells as text, None where missing; or what they hold, where that is no text or number."""
     texts: list[str | None] = []
@@ -333,7 +333,9 @@ def frame_table(frame: Any, file: str = "table") -> Table:
             unreadable[name] = str(column.dtype)
             continue
         try:
-            cells = _cells(column.to_list(), index, "row", file, name)
+            values = column.to_list()
+            plain = column.dtype == nw.String
+            cells = values if plain else _cells(values, index, "row", file, name)
         except UnicodeDecodeError as error:
             what, mend = f"holds text that is not UTF-8 ({error})", "write text in UTF-8"
             raise InputError(Problem(what, mend, file, variable=name)) from error

@@ -27,7 +27,9 @@ METHOD_FAMILIES = ("reward-guided", "in-context", "zero-shot", "best-of-n")
 """Labels that ``method_family`` may hold."""
 
 Kind = Literal["str", "float", "int"]
-Role = Literal["label", "unit", "text", "score", "trace", "size", "generation_metric"]
+Role = Literal[
+    "label", "unit", "text", "score", "trace", "size", "generation_metric", "method_metric"
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -136,7 +136,9 @@ def _rank(name: str) -> tuple[int, str]:
 
 
 def _write_text(group: Any, name: str, variable: xr.Variable, *, may_miss: bool) -> None:
-    width = _measure_text(name, variable, may_miss=may_miss)[0]
+    width, _, longest_mark = _measure_text(name, variable, may_miss=may_miss)
+    mark = MISSING_TEXT * (1 + longest_mark) if may_miss else ""
+    width = max(width, len(mark))
     dim = f"string{width}"
     if dim not in group.dimensions:
         group.createDimension(dim, width)
@@ -145,11 +147,11 @@ def _write_text(group: Any, name: str, variable: xr.Variable, *, may_miss: bool)
         name, "S1", dims, zlib=True, complevel=1, chunksizes=chunk_sizes(dims, shape, 1)
     )
     target.set_auto_chartostring(False)
-    mark = {"missing_text": MISSING_TEXT} if may_miss else {}
-    _set_attributes(target, {**variable.attrs, **mark, "_Encoding": "utf-8"})
+    told = {"missing_text": mark} if may_miss else {}
+    _set_attributes(target, {**variable.attrs, **told, "_Encoding": "utf-8"})
     # One long text makes every cell as wide: fewer of them at a time.
     for key, block in _blocks(variable, DEFAULT_BLOCK_BYTES * 64 // (64 + width)):
-        target[key] = encode_text(_values(block, name), width)
+        target[key] = encode_text(_values(block, name), width, mark)
 
 
 def _write_numbers(group: Any, name: str, variable: xr.Variable) -> None:
@@ -189,13 +191,13 @@ def _stored_dtype(name: str, variable: xr.Variable) -> tuple[np.dtype[Any], Any]
 
 def _measure_text(
     name: str, variable: xr.Variable, *, may_miss: bool
-) -> tuple[int, list[tuple[str, str]]]:
-    width, faults = 1, dict[str, str]()
+) -> tuple[int, list[tuple[str, str]], int]:
+    width, faults, longest_mark = 1, dict[str, str](), 0
     for _, block in _blocks(variable):
-        block_width, block_faults = text_width(_values(block, name), may_miss=may_miss)
-        width = max(width, block_width)
+        block_width, block_faults, block_mark = text_width(_values(block, name), may_miss=may_miss)
+        width, longest_mark = max(width, block_width), max(longest_mark, block_mark)
         faults = {**dict(block_faults), **faults}
-    return width, list(faults.items())[:3]
+    return width, list(faults.items())[:3], longest_mark
 
 
 def _blocks(

@@ -90,7 +90,9 @@ class ClusteredFit:
     df: float = 1.0
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Limits from Student's t."""
+        """Limits from Student's t; NaN where no error is known or users do not vary."""
+        if not self.error > 0:
+            return np.nan, np.nan
         reach = stats.t.isf((1 - level) / 2, self.df) * self.error
         return float(self.slope - reach), float(self.slope + reach)
 
@@ -99,7 +101,8 @@ class ClusteredFit:
         """Two-sided, of no slope."""
         if not self.error > 0:
             return np.nan
-        return float(2 * stats.t.sf(abs(self.slope / self.error), self.df))
+        p = 2 * stats.t.sf(abs(self.slope / self.error), self.df)
+        return float(max(p, np.finfo(np.float64).tiny))
 
 
 def clustered_slope(products: UserProducts, variance_ratio: float = np.inf) -> ClusteredFit:

@@ -22,15 +22,16 @@ def equivalence_test(estimate: ArrayLike, se: ArrayLike, df: ArrayLike, *, margi
     Parameters
     ----------
     estimate, se, df : array_like, shapes that broadcast
-        Estimate of δ, its standard error (in the same units), and degrees of freedom. A standard
-        error of 0 takes the estimate for the truth; NaN gives NaN.
+        Estimate of δ, its standard error (in the same units), and degrees of freedom. NaN gives
+        NaN, and so does a standard error of 0: units that all say the same do not tell how far off
+        they are.
     margin : float
         Equivalence margin, in the units of the estimate.
 
     Returns
     -------
     ndarray of float64
-        p-values, the larger of the two one-sided ones.
+        p-values, the larger of the two one-sided ones; never 0.
 
     Raises
     ------
@@ -121,12 +122,11 @@ def t_interval(
 
 
 def _upper_tail(distance: ArrayLike, se: ArrayLike, df: ArrayLike) -> Array:
-    """P(T ≥ distance / se); without noise 0 or 1, and 1/2 at no distance."""
+    """P(T ≥ distance / se), which is never 0; NaN without noise."""
     distance, se, df = (np.asarray(value, dtype=np.float64) for value in (distance, se, df))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = np.where((distance == 0) & (se == 0), 0.0, distance / se)
+    statistic = distance / np.where(se > 0, se, np.nan)
     # The lower tail of −t keeps its digits where the upper tail of t would be 1 − 1.
-    return np.asarray(special.stdtr(df, -statistic))
+    return np.asarray(np.maximum(special.stdtr(df, -statistic), np.finfo(np.float64).tiny))
 
 
 def _check_margin(good: bool, margin: float, mend: str) -> None:

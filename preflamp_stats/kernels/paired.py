@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
+from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_test
+from preflamp_stats.kernels.few_differ import LOOKED_AT, FewDiffer, few_differ, may_agree
+
 __all__ = ["PairedDifferences", "paired_differences"]
+from preflamp_stats.kernels.overlap import Overlap
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -29,6 +33,11 @@ class PairedDifferences:
         share no user; no standard error where they share fewer than two.
     n_users : ndarray of int, shape (pair,)
         Users that both methods have.
+    few : FewDiffer, optional
+        Of pairs of which all users, or all but a few, say the same: their standard error tells
+        little or nothing.
+    n_examples : ndarray of int, shape (pair,), optional
+        Examples that both methods have, where methods have different ones.
     """
 
     first: Index
@@ -37,6 +46,20 @@ class PairedDifferences:
     se: Array
     df: Array
     n_users: NDArray[np.int64]
+    few: FewDiffer | None = None
+    n_examples: NDArray[np.int64] | None = None
+
+    def oriented(self, pairs: Index, sign: Array) -> PairedDifferences:
+        """Some of the pairs, those of sign −1 the other way round."""
+        return PairedDifferences(
+            self.first[pairs],
+            self.second[pairs],
+            sign * self.estimate[pairs],
+            self.se[pairs],
+            self.df[pairs],
+            self.n_users[pairs],
+            self.few and self.few.oriented(pairs, sign),
+        )
 
     @property
     def statistic(self) -> Array:
@@ -44,13 +67,43 @@ class PairedDifferences:
 
         There they can be compared whatever the pairs' degrees of freedom.
         """
-        distance = self.estimate
         with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.where((distance == 0) & (self.se == 0), 0.0, distance / self.se)
-        return np.asarray(np.sign(t) * -special.ndtri(special.stdtr(self.df, -np.abs(t))))
+            t = np.where((self.estimate == 0) & (self.se == 0), 0.0, self.estimate / self.se)
+        tail = special.stdtr(self.df, -np.abs(t))
+        if self.few is not None:
+            tail = np.fmax(tail, np.fmin(self.few.at_most(0.0), self.few.at_least(0.0)))
+        return np.asarray(np.sign(t) * -special.ndtri(np.minimum(tail, 0.5)))
+
+    def beyond(self, margin: float) -> Array:
+        """p-values of the minimum-effect test: does the difference lie beyond the margin?"""
+        p = minimum_effect_test(self.estimate, self.se, self.df, margin=margin)
+        if self.few is None:
+            return p
+        sides = np.where(
+            self.estimate < 0,
+            self.few.at_least(-margin) + self.few.at_least(margin),
+            self.few.at_most(margin) + self.few.at_most(-margin),
+        )
+        return np.fmax(p, np.minimum(sides, 1.0))
+
+    def within(self, margin: float) -> Array:
+        """p-values of the equivalence test (TOST): does the difference lie within the margin?"""
+        p = equivalence_test(self.estimate, self.se, self.df, margin=margin)
+        if self.few is None:
+            return p
+        return np.fmax(p, np.fmax(self.few.at_least(margin), self.few.at_most(-margin)))
+
+    def limits(self, critical: float) -> tuple[Array, Array]:
+        """Limits for a critical value on the normal scale."""
+        half = self.half_widths(critical)
+        low, high = self.estimate - half, self.estimate + half
+        if self.few is None:
+            return low, high
+        lower, upper = self.few.limits(float(special.ndtr(-critical)))
+        return np.fmin(low, lower), np.fmax(high, upper)
 
     def half_widths(self, critical: float) -> Array:
-        """Half-width of the intervals for a critical value on the normal scale."""
+        """Half-width of the t intervals for a critical value on the normal scale."""
         if np.isinf(critical):
             return np.where(np.isnan(self.se), np.nan, np.inf)
         t = -special.stdtrit(self.df, special.ndtr(-critical))
@@ -103,7 +156,7 @@ class PairedDifferences:
         -------
         ndarray, shape (n_draws,)
         """
-        where = np.flatnonzero(self.se > 0) if pairs is None else pairs
+        where = np.flatnonzero(self.se >= 0) if pairs is None else pairs
         error = np.sqrt(self.method_variances())
         i, j = self.first[where], self.second[where]
         scale = np.hypot(error[i], error[j])
@@ -121,7 +174,12 @@ class PairedDifferences:
 
 
 def paired_differences(
-    sums: ArrayLike, counts: ArrayLike, *, include_seeds: bool = True
+    sums: ArrayLike,
+    counts: ArrayLike,
+    *,
+    include_seeds: bool = True,
+    bounded: bool = False,
+    overlap: Overlap | None = None,
 ) -> PairedDifferences:
     """Differences between all methods from sums per user.
 
@@ -141,12 +199,18 @@ def paired_differences(
     include_seeds : bool
         Include the variance between training seeds, where a method has at least two. Without it
         the difference is that of the trained models at hand.
+    bounded : bool
+        Whether all values lie in [0, 1]. Where all users, or all but a few, see the same difference
+        its error is then bounded by what the others could have seen; otherwise, where all do, it is
+        unknown.
+    overlap : Overlap, optional
+        What methods have in common, where they have different examples.
 
     Returns
     -------
     PairedDifferences
-        Each pair over the users that both methods have, so that no method gains from having been
-        spared the difficult ones.
+        Each pair over the users, and examples, that both methods have, so that no method gains
+        from having been spared the difficult ones.
 
     References
     ----------
@@ -166,26 +230,59 @@ def paired_differences(
         raise ValueError(f"sums {s.shape} and counts {n.shape} must be (user, method, seed) alike")
     s = np.where(n > 0, s, 0.0)
     first, second = np.triu_indices(s.shape[1], 1)
-    there = (n > 0).any(axis=2)
-    patterns, pattern = np.unique(there, axis=1, return_inverse=True)
-    pattern = pattern.ravel()
+    if overlap is None:
+        pattern = np.unique((n > 0).any(axis=2), axis=1, return_inverse=True)[1].ravel()
+    else:
+        pattern = overlap.pattern
     groups: dict[tuple[int, int], list[int]] = {}
     for pair, key in enumerate(zip(pattern[first].tolist(), pattern[second].tolist(), strict=True)):
         groups.setdefault((min(key), max(key)), []).append(pair)
 
     estimate, se, df = np.full((3, len(first)), np.nan)
     n_users = np.zeros(len(first), dtype=np.int64)
+    few = np.full((len(fields(FewDiffer)), len(first)), np.nan)
+    n_examples = None if overlap is None else np.zeros(len(first), dtype=np.int64)
     for (one, other), members in groups.items():
-        shared = patterns[:, one] & patterns[:, other]
         pairs = np.asarray(members)
-        n_users[pairs] = shared.sum()
-        if shared.any():
-            methods, place = np.unique([first[pairs], second[pairs]], return_inverse=True)
-            a, b = place.reshape(2, -1)
-            own = _Methods.of(s[shared][:, methods], n[shared][:, methods])
+        methods, place = np.unique([first[pairs], second[pairs]], return_inverse=True)
+        a, b = place.reshape(2, -1)
+        s_pair, n_pair = s[:, methods], n[:, methods]
+        if overlap is not None and n_examples is not None:
+            s_pair, n_pair, n_examples[pairs] = overlap.between(one, other, methods)
+        users = (n_pair.max(axis=2, initial=0) > 0).all(axis=1)
+        n_users[pairs] = users.sum()
+        if users.any():
+            own = _Methods.of(s_pair[users], n_pair[users])
             estimate[pairs] = own.mean[a] - own.mean[b]
             se[pairs], df[pairs] = own.error_of_difference(a, b, include_seeds=include_seeds)
-    return PairedDifferences(first, second, estimate, se, df, n_users)
+            if bounded:
+                few[:, pairs] = _few_users_differ(*own.by_user, a, b)
+    unknown = (se == 0) & np.isnan(few[0])
+    return PairedDifferences(
+        first,
+        second,
+        estimate,
+        np.where(unknown, np.nan, se),
+        df,
+        n_users,
+        few=FewDiffer(*few) if np.isfinite(few[0]).any() else None,
+        n_examples=n_examples,
+    )
+
+
+def _few_users_differ(values: Array, weights: Array, a: Index, b: Index) -> Array:
+    """Fields of FewDiffer for the pairs a minus b, shape (field, pair)."""
+
+    def differences(users: slice, pairs: Index) -> tuple[Array, Array]:
+        one, other = a[pairs], b[pairs]
+        v, w = values[users], weights[users]
+        return v[:, one] - v[:, other], np.minimum(w[:, one], w[:, other])
+
+    found = np.full((len(fields(FewDiffer)), len(a)), np.nan)
+    some = np.flatnonzero(may_agree(*differences(slice(LOOKED_AT), np.arange(len(a)))))
+    rows = few_differ(*differences(slice(None), some), -1.0, 1.0)
+    found[:, some] = [getattr(rows, field.name) for field in fields(rows)]
+    return found
 
 
 @dataclass(frozen=True)
@@ -203,6 +300,8 @@ class _Methods:
         Variance of the mean from training seeds, and the variance between seeds over their number
         that it was estimated from, users' part included; both 0 where that explains it all.
     n_seeds : ndarray of int, shape (method,)
+    by_user : (ndarray, ndarray), shapes (user, method)
+        Each user's mean, over seeds, and weight.
     """
 
     mean: Array
@@ -211,6 +310,7 @@ class _Methods:
     seed_variance: Array
     seed_spread: Array
     n_seeds: NDArray[np.int64]
+    by_user: tuple[Array, Array]
 
     @classmethod
     def of(cls, s: Array, n: Array) -> _Methods:
@@ -234,6 +334,8 @@ class _Methods:
         own = np.where(trained, own, 0.0)
         by_users = (own**2).sum(axis=(0, 2)) / degrees * n_users / max(n_users - 1, 1)
         beyond = (n_seeds > 1) & (between > by_users)
+        some = n > 0
+        means = np.divide(s, n, out=np.zeros_like(s), where=some)
         return cls(
             mean,
             alone.sum(axis=2) / n_seeds,
@@ -241,6 +343,7 @@ class _Methods:
             np.where(beyond, between - by_users, 0.0) / n_seeds,
             np.where(beyond, between, 0.0) / n_seeds,
             n_seeds,
+            (means.sum(axis=2) / np.maximum(some.sum(axis=2), 1), n.sum(axis=2)),
         )
 
     def error_of_difference(

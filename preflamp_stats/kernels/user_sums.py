@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-__all__ = ["exact_step", "round_to_step", "sum_by_user"]
+from preflamp_stats.choices import Average
+
+__all__ = ["averaged_sums", "exact_step", "ratio", "round_to_step", "sum_by_user"]
 
 _BLOCK_ROWS = 16_384
 
@@ -88,3 +90,36 @@ def sum_by_user(
         )
         sums[first : last + 1] += indicator @ block
     return sums
+
+
+def ratio(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums over counts; 0 where there is nothing."""
+    return np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
+
+
+def averaged_sums(
+    sums: NDArray[np.float64], counts: NDArray[np.float64], average: Average, step: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sums of examples and their counts as they enter an average over users.
+
+    Parameters
+    ----------
+    sums, counts : ndarray, shape (user, ...)
+        Of a user's examples.
+    average : {"micro", "macro"}
+        Every example weighs the same, or every user.
+    step : float
+        Grid to which a user's mean is rounded in a macro average.
+
+    Returns
+    -------
+    sums, counts : ndarray, shape (user, ...)
+
+    Examples
+    --------
+    >>> averaged_sums(np.array([3.0, 0.0]), np.array([4.0, 0.0]), "macro", 2.0**-50)
+    (array([0.75, 0.  ]), array([1., 0.]))
+    """
+    if average == "micro":
+        return sums, counts
+    return round_to_step(ratio(sums, counts), step), (counts > 0).astype(np.float64)

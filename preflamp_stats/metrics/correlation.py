@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from preflamp_stats.choices import Variant, choice_problems
+from preflamp_stats.choices import Variant, check_choice
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.kernels import kendall
 
@@ -49,8 +49,7 @@ def kendall_tau(
     >>> float(kendall_tau(x, y).round(3))
     0.333
     """
-    if problems := choice_problems(variant=variant):
-        raise InputError(problems)
+    check_choice("variant", variant, Variant)
     x, y = _labelled(x, dim), _labelled(y, dim)
     for array in (x, y):
         if dim not in array.dims:

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from preflamp_stats.choices import Average, Scoring, Ties
+from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.kernels.scoring import credit_by_weight
 from preflamp_stats.kernels.traces import prefix_rewards
 from preflamp_stats.metrics.averages import example_mean
@@ -33,7 +34,7 @@ DEFAULT_SHARES: tuple[float, ...] = tuple((np.arange(1, 11) / 10).tolist())
 
 
 def weight_curve(
-    ds: xr.Dataset,
+    ds: Results,
     *,
     weights: Sequence[float] = DEFAULT_WEIGHTS,
     scoring: Scoring = "sequence",
@@ -64,6 +65,7 @@ def weight_curve(
     >>> weight_curve(ds, weights=[0, 1, float("inf")]).sizes["weight"]
     3
     """
+    ds = one_dataset(ds)
     credit = weight_credit(
         ds, weights=weights, scoring=scoring, length_normalise=length_normalise, ties=ties
     )
@@ -132,7 +134,7 @@ def prefix_credit(
 
 
 def prefix_accuracy(
-    ds: xr.Dataset,
+    ds: Results,
     *,
     shares: Sequence[float] = DEFAULT_SHARES,
     ties: Ties = "half",
@@ -172,12 +174,13 @@ def prefix_accuracy(
     >>> prefix_accuracy(xr.Dataset({"reward_trace": trace}), shares=[0.5, 1.0]).values
     array([[0., 1.]])
     """
+    ds = one_dataset(ds)
     credit = prefix_credit(ds, shares=shares, ties=ties)
     accuracy = example_mean(credit, user=ds.get("user"), average=average)
     return accuracy.rename("prefix_accuracy").assign_attrs(long_name="Accuracy of prefix rewards")
 
 
-def length_difference(ds: xr.Dataset) -> xr.DataArray:
+def length_difference(ds: Results) -> xr.DataArray:
     """Tokens of the chosen response minus those of the rejected one.
 
     Parameters
@@ -206,7 +209,7 @@ def length_difference(ds: xr.Dataset) -> xr.DataArray:
     >>> length_difference(xr.Dataset({"n_tokens": n_tokens})).values.tolist()
     [3.0, -4.0]
     """
-    tokens = require(ds, "n_tokens", "to group pairs by difference in length")
+    tokens = require(one_dataset(ds), "n_tokens", "to group pairs by difference in length")
     chosen, rejected = compared_pair(tokens.astype(np.float64))
     return (chosen - rejected).rename("length_difference").assign_attrs(units="tokens")
 

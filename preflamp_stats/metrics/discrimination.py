@@ -8,13 +8,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats.choices import Average, Scoring, Ties, choice_problems
+from preflamp_stats.choices import Average, Scoring, Ties, check_choice
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.kernels.accuracy import pair_credit
 from preflamp_stats.metrics.averages import example_mean
 from preflamp_stats.metrics.policy import policy_score, require
 
 __all__ = [
+    "best_of_accuracy",
     "compared_pair",
     "pair_accuracy",
     "policy_accuracy",
@@ -83,8 +85,7 @@ def score_credit(score: xr.DataArray, *, ties: Ties = "half") -> xr.DataArray:
     InputError
         If the score has no candidates ``chosen`` and ``rejected``, or for an unknown tie rule.
     """
-    if problems := choice_problems(ties=ties):
-        raise InputError(problems)
+    check_choice("ties", ties, Ties)
     chosen, rejected = compared_pair(score)
     credit: xr.DataArray = xr.apply_ufunc(
         pair_credit,
@@ -124,13 +125,13 @@ def pair_accuracy(
 
 
 def rm_accuracy(
-    ds: xr.Dataset | xr.DataArray, *, ties: Ties = "half", average: Average = "micro"
+    ds: Results | xr.DataArray, *, ties: Ties = "half", average: Average = "micro"
 ) -> xr.DataArray:
     """Accuracy of a reward model: how often r(chosen) > r(rejected).
 
     Parameters
     ----------
-    ds : Dataset or DataArray
+    ds : Dataset, DataArray, or DataTree or data frame of one dataset
         With variable ``reward``, dims (method, [model], [seed], example, candidate), in any order;
         or that variable itself, its ``user`` a coordinate along ``example`` for a macro average.
     ties : {"half", "strict", "drop"}
@@ -164,8 +165,63 @@ def rm_accuracy(
     return _named(accuracy, "rm_accuracy", "Reward model accuracy", ties=ties, average=average)
 
 
+def best_of_accuracy(
+    ds: Results, *, ties: Ties = "half", average: Average = "micro"
+) -> xr.DataArray:
+    """Accuracy of a reward model among several responses: how often chosen is the best of all.
+
+    Parameters
+    ----------
+    ds : Dataset, or DataTree or data frame of one dataset
+        With variable ``reward`` over any number of candidates, one of which is ``chosen``.
+    ties : {"half", "strict", "drop"}
+        Where k candidates share the highest reward and ``chosen`` is one of them, it counts 1/k
+        (for two a half), counts as wrong, or the example is left out.
+    average : {"micro", "macro"}
+        Mean over examples, or mean of the users' means.
+
+    Returns
+    -------
+    DataArray, dims (method, [model], [seed])
+        Accuracy in [0, 1], by chance 1/n among n candidates. An example of which a reward is
+        missing does not count.
+
+    Raises
+    ------
+    InputError
+        If rewards, the compared candidates, or (macro) users are missing.
+
+    References
+    ----------
+    Malik et al. (2025). RewardBench 2, arXiv 2506.01937: accuracy among four responses.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> reward = xr.DataArray(
+    ...     [[[3.0, 1.0, 2.0], [1.0, 0.0, 1.0]]],
+    ...     dims=("method", "example", "candidate"),
+    ...     coords={"method": ["rm"], "candidate": ["chosen", "rejected", "rejected2"]},
+    ... )
+    >>> best_of_accuracy(xr.Dataset({"reward": reward})).item()  # (1 + 1/2) / 2
+    0.75
+    """
+    check_choice("ties", ties, Ties)
+    ds = one_dataset(ds)
+    reward = require(ds, "reward", "for the accuracy among several")
+    chosen, _ = compared_pair(reward)
+    best = reward.max("candidate", skipna=False)
+    at_top = (reward == best).sum("candidate")
+    credit = (1 / at_top).where(chosen == best, 0.0).where(best.notnull())
+    if ties != "half":
+        shared = (chosen == best) & (at_top > 1)
+        credit = credit.where(~shared, 0.0 if ties == "strict" else np.nan)
+    accuracy = example_mean(credit, user=ds.get("user"), average=average)
+    return _named(accuracy, "best_of_accuracy", "Accuracy among all", ties=ties, average=average)
+
+
 def policy_accuracy(
-    ds: xr.Dataset,
+    ds: Results,
     *,
     weight: float | Sequence[float] | NDArray[np.float64] = 1.0,
     scoring: Scoring = "sequence",
@@ -208,6 +264,7 @@ def policy_accuracy(
     >>> bool((policy_accuracy(ds, weight=float("inf")) == rm_accuracy(ds)).any())
     True
     """
+    ds = one_dataset(ds)
     score = policy_score(ds, weight=weight, scoring=scoring, length_normalise=length_normalise)
     accuracy = pair_accuracy(score, user=ds.get("user"), ties=ties, average=average)
     return _named(
@@ -216,10 +273,11 @@ def policy_accuracy(
 
 
 def _variable_and_user(
-    ds: xr.Dataset | xr.DataArray, name: str
+    ds: Results | xr.DataArray, name: str
 ) -> tuple[xr.DataArray, xr.DataArray | None]:
     if isinstance(ds, xr.DataArray):
         return ds, ds.coords.get("user")
+    ds = one_dataset(ds)
     return require(ds, name, "for RM accuracy"), ds.get("user")
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from preflamp_stats.choices import Scoring
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.io.variables import pairwise_methods
 from preflamp_stats.kernels.scoring import token_totals, weighted_score
 
@@ -17,7 +18,7 @@ __all__ = ["policy_score", "require", "score_parts"]
 
 
 def policy_score(
-    ds: xr.Dataset,
+    ds: Results,
     *,
     weight: float | Sequence[float] | NDArray[np.float64] = 1.0,
     scoring: Scoring = "sequence",
@@ -36,7 +37,7 @@ def policy_score(
 
     Parameters
     ----------
-    ds : Dataset
+    ds : Dataset, or DataTree or data frame of one dataset
         With ``logprob`` and ``reward`` (sequence), ``token_logprob`` and ``reward_trace``
         (accumulated), or ``policy_score`` (renormalised, stored).
     weight : float or sequence of float
@@ -66,6 +67,7 @@ def policy_score(
     >>> policy_score(ds, weight=2.0).sizes["candidate"]
     2
     """
+    ds = one_dataset(ds)
     weights = np.asarray(weight, dtype=np.float64)
     if np.isnan(weights).any() or (weights < 0).any():
         raise InputError(Problem(f"is {weight}", "take 0 or more", variable="weight"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
 from preflamp_stats import schema
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.kernels.rouge import ROUGE_METRICS
-from preflamp_stats.metric import POINTS, Metric
+from preflamp_stats.metric import POINTS, Direction, Metric
 from preflamp_stats.metrics.discrimination import score_credit
 from preflamp_stats.metrics.generation import generation_metrics, generation_quality
 from preflamp_stats.metrics.options import MetricOptions
@@ -18,16 +21,28 @@ __all__ = [
     "available_metrics",
     "example_values",
     "metric_info",
+    "metric_words",
     "policy_variables",
 ]
 
 DISCRIMINATION = ("rm_accuracy", "policy_accuracy")
 
 
-_ROUGE_WORDS = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+_WORDS = {
+    "rm_accuracy": "RM accuracy",
+    "policy_accuracy": "policy accuracy",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+}
 
 
-def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> list[Metric]:
+def metric_words(name: str) -> str:
+    """What a metric of ours is called in a sentence; another one by its name."""
+    return _WORDS.get(name, name)
+
+
+def available_metrics(ds: Results, options: MetricOptions | None = None) -> list[Metric]:
     """Metrics that a dataset can give, discrimination first.
 
     Parameters
@@ -48,26 +63,42 @@ def available_metrics(ds: xr.Dataset, options: MetricOptions | None = None) -> l
     >>> [metric.name for metric in available_metrics(ds)][:3]
     ['rm_accuracy', 'policy_accuracy', 'rouge1']
     """
-    options = options or MetricOptions()
-    found = [_discrimination("rm_accuracy", "RM accuracy", ("reward",))] * ("reward" in ds)
+    ds, options = one_dataset(ds), options or MetricOptions()
+    found = [_discrimination("rm_accuracy", ("reward",))] * ("reward" in ds)
     policy_needs = policy_variables(options)
     if set(policy_needs) <= set(ds):
-        found.append(_discrimination("policy_accuracy", "policy accuracy", policy_needs))
+        found.append(_discrimination("policy_accuracy", policy_needs))
     for name in generation_metrics(ds):
         if name in ROUGE_METRICS:
             needs = (name,) if name in ds else ("generation", "reference")
-            words = _ROUGE_WORDS[name]
-            found.append(Metric(name, "generation", needs, "share", words, POINTS, "higher"))
+            found.append(Metric(name, "generation", needs, "share", _WORDS[name], POINTS, "higher"))
         else:
             found.append(Metric.of_file(name, "generation", ds[name].attrs))
-    found += [
-        Metric.of_file(name, "method", ds[name].attrs) for name in schema.method_metrics(ds)
-    ]
-    return found
+    found += [Metric.of_file(name, "method", ds[name].attrs) for name in schema.method_metrics(ds)]
+    return [_directed(metric, options) for metric in found]
 
 
-def _discrimination(name: str, words: str, needs: tuple[str, ...]) -> Metric:
-    return Metric(name, "discrimination", needs, "credit", words, POINTS, "higher")
+def _directed(metric: Metric, options: MetricOptions) -> Metric:
+    """The metric with the direction that the options give it, where the file gives it none."""
+    given: dict[Direction, tuple[str, ...]] = {
+        "lower": options.lower_is_better,
+        "higher": options.higher_is_better,
+    }
+    for direction, names in given.items():
+        if metric.name in names and metric.direction != direction:
+            if metric.direction != "unknown":
+                known = "the file says" if metric.source == "file" else "is known to be"
+                what = (
+                    f"is named as {direction} is better, and {known} {metric.direction} is better"
+                )
+                mend = "leave it out of the option, or mend the attribute direction in the file"
+                raise InputError(Problem(what, mend, variable=metric.name))
+            return replace(metric, direction=direction)
+    return metric
+
+
+def _discrimination(name: str, needs: tuple[str, ...]) -> Metric:
+    return Metric(name, "discrimination", needs, "credit", _WORDS[name], POINTS, "higher")
 
 
 def metric_info(ds: xr.Dataset, name: str, options: MetricOptions | None = None) -> Metric:

@@ -1,4 +1,4 @@
-"""Words and numbers as people read them: labels, points, intervals, p-values."""
+"""Numbers and texts as people read them: intervals, p-values, counts, one printable line."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from preflamp_stats.quantities import COEFFICIENT, Scale, number, quantities
-from preflamp_stats.results import ResultTable
+from preflamp_stats.metric import Scale, number
 
 __all__ = [
+    "MISSING",
     "count",
     "interval",
-    "label",
-    "metric_of",
     "one_line",
     "p_value",
-    "row_scales",
     "sample_sizes",
     "sentence",
     "value_text",
@@ -28,36 +25,6 @@ __all__ = [
 MISSING = "–"
 """Stands where there is no estimate."""
 
-
-_LABELS = {
-    "rm_accuracy": "RM accuracy",
-    "policy_accuracy": "Policy accuracy",
-    "rouge1": "ROUGE-1",
-    "rouge2": "ROUGE-2",
-    "rougeL": "ROUGE-L",
-    "method_family": "Family",
-    "method_a": "Method A",
-    "method_b": "Method B",
-    "estimate": "Estimate",
-    "n_examples": "Examples",
-    "n_users": "Users",
-    "n_methods": "Methods",
-    "p_value": "p",
-    "p_adjusted": "Adj. p",
-    "tau": "Tau",
-    "tau_corrected": "Corrected",
-    "ceiling": "Ceiling",
-    "reliability_upstream": "Rel. up",
-    "reliability_downstream": "Rel. down",
-    "population_tau": "Population",
-    "users_needed": "Users needed",
-    "best_guided": "Best guided",
-    "random": "At random",
-    "p_equivalence": "p, equivalence",
-    "weight": "Weight w",
-    "share": "Share of the response read",
-    "bin": "Tokens, chosen − rejected",
-}
 
 # Bidirectional overrides reorder the text around them: a label must not rewrite its neighbours.
 _REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -97,17 +64,6 @@ def sentence(text: str) -> str:
     return stripped if not stripped or stripped.endswith((".", "?", "!", ":")) else f"{stripped}."
 
 
-def label(name: str) -> str:
-    """Name of a metric or column as a heading; a name that is not ours stays as it is.
-
-    Examples
-    --------
-    >>> label("rouge1"), label("n_users"), label("my_metric")
-    ('ROUGE-1', 'Users', 'my_metric')
-    """
-    return _LABELS.get(name, one_line(name))
-
-
 def interval(low: float, high: float, scale: Scale) -> str:
     """Print an interval in brackets; empty where no interval is claimed.
 
@@ -139,10 +95,10 @@ def count(value: float) -> str:
 
     Examples
     --------
-    >>> count(12000)
-    '12,000'
+    >>> count(12000), count(float("inf"))
+    ('12,000', '∞')
     """
-    return "" if math.isnan(value) else f"{value:,.0f}"
+    return number(value, Scale(1.0, 0)) if not abs(value) < math.inf else f"{value:,.0f}"
 
 
 def value_text(value: object) -> str:
@@ -166,49 +122,6 @@ def value_text(value: object) -> str:
     if math.isinf(as_float):
         return "∞" if as_float > 0 else "-∞"
     return "" if math.isnan(as_float) else f"{as_float:.4g}"
-
-
-_IN_UNITS_OF_DOWNSTREAM = {"example_level", "regret", "slope"}
-_METRIC_OF_TABLE = {
-    "weight_curve": "policy_accuracy",
-    "prefix_accuracy": "rm_accuracy",
-    "length_difference": "rm_accuracy",
-    "pooled_tau": "tau",
-}
-
-
-def metric_of(table: str) -> str:
-    """Metric that the estimates of a table are of, where its rows do not say.
-
-    Examples
-    --------
-    >>> metric_of("weight_curve"), metric_of("rm_accuracy")
-    ('policy_accuracy', 'rm_accuracy')
-    """
-    return _METRIC_OF_TABLE.get(table, table)
-
-
-def row_scales(table: ResultTable) -> list[Scale]:
-    """Scale of every row of a table, one a metric.
-
-    Parameters
-    ----------
-    table : ResultTable
-        Rows are told apart by ``metric``, or by ``downstream`` where an estimate is in the units of
-        the downstream metric; tau is a coefficient.
-
-    Returns
-    -------
-    list of Scale
-    """
-    frame, fallback = table.frame, metric_of(table.name)
-    if fallback == "tau":
-        return [COEFFICIENT] * len(frame)
-    if table.name in _IN_UNITS_OF_DOWNSTREAM and "downstream" in frame:
-        frame = frame.assign(metric=frame["downstream"])
-    found = quantities(frame, fallback)
-    names = frame["metric"].fillna(fallback) if "metric" in frame else [fallback] * len(frame)
-    return [found[str(name)].scale for name in names]
 
 
 def sample_sizes(frame: pd.DataFrame) -> str:

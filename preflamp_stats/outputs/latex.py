@@ -2,59 +2,86 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from preflamp_stats.outputs.formatting import sentence
-from preflamp_stats.outputs.grid import Block, Cell, Grid, Row
 from preflamp_stats.outputs.latex_text import escape_latex
-from preflamp_stats.outputs.layout import lay_out
+from preflamp_stats.outputs.layout import Block, Cell, Grid, Row, lay_out
 from preflamp_stats.results import ResultTable
 
-__all__ = ["to_latex"]
+__all__ = ["Fit", "parts", "to_latex", "width"]
 
 _COLUMN_PT = 214.0
 _PAGE_PT = 390.0
 """Widths of a float: a column of ACL's style, and the page of NeurIPS's, narrower than ACL's."""
-_NARROWEST_PT = 36.0
-"""A wrapped label column is no narrower than this, whatever the values take."""
+_NARROWEST_PT = 72.0
+"""A column of text is wrapped to no less than this, whatever the values take."""
 _LINES = 42
-"""Lines of a float, so that it and its caption stay on a page."""
+_NOTE_LINES = 9
+"""Lines of a float, and of the text below it, so that it and its caption stay on a page."""
 _FLOATS_BEFORE_CLEARING = 8
 """LaTeX stops when too many floats wait for a page."""
-_TABCOLSEP = 4.0
+_RANGE_POINTS = 8.0
 
 
 @dataclass(frozen=True)
-class _Fit:
-    """How a grid is set: environment, font, intervals beside or below, width of wrapped labels."""
+class Fit:
+    """How a grid is set: environment, font, intervals beside or below, columns how far apart."""
 
     environment: str
     font: str
     points: float
     stacked: bool
+    apart: float = 8.0
     wrap: bool = False
+
+    @property
+    def limit(self) -> float:
+        """Width that there is, in points."""
+        return _PAGE_PT if self.environment == "table*" else _COLUMN_PT
 
 
 _FITS = (
-    _Fit("table", r"\small", 10.0, stacked=False),
-    _Fit("table", r"\footnotesize", 9.0, stacked=False),
-    _Fit("table*", r"\small", 10.0, stacked=False),
-    _Fit("table*", r"\footnotesize", 9.0, stacked=False),
-    _Fit("table*", r"\small", 10.0, stacked=True),
-    _Fit("table*", r"\footnotesize", 9.0, stacked=True),
-    _Fit("table*", r"\scriptsize", 8.0, stacked=True),
-    _Fit("table*", r"\scriptsize", 8.0, stacked=True, wrap=True),
+    Fit("table", r"\small", 10.0, stacked=False),
+    Fit("table", r"\footnotesize", 9.0, stacked=False),
+    Fit("table*", r"\small", 10.0, stacked=False),
+    Fit("table*", r"\footnotesize", 9.0, stacked=False),
+    Fit("table*", r"\small", 10.0, stacked=True),
+    Fit("table*", r"\footnotesize", 9.0, stacked=True),
+    Fit("table*", r"\scriptsize", 8.0, stacked=True),
+    Fit("table*", r"\scriptsize", 8.0, stacked=True, apart=5.0),
+    Fit("table*", r"\scriptsize", 8.0, stacked=True, apart=5.0, wrap=True),
 )
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column of the tabular: its width if nothing is wrapped, and the width that it gets."""
+
+    heading: str
+    is_text: bool
+    natural: float
+    width: float
+
+    @property
+    def wrapped(self) -> bool:
+        return self.width < self.natural
+
+    def side(self, fit: Fit) -> str:
+        """Where its cells stand."""
+        return "l" if self.is_text else "c" if fit.stacked else "r"
 
 
 def to_latex(table: ResultTable) -> str:
     r"""Set a table in LaTeX, ready for ``\input``; needs ``\usepackage{booktabs}`` only.
 
     Set in one column where it fits, across both (``table*``) where it does not; a table longer than
-    a page becomes several floats. Every label is escaped, and characters that pdfLaTeX has no
-    glyph for are shown by XeLaTeX and LuaLaTeX and named by their code point in pdfLaTeX.
+    a page, or wider than one even with its texts wrapped, becomes several floats. Every label is
+    escaped, and characters that pdfLaTeX has no glyph for are shown by XeLaTeX and LuaLaTeX and
+    named by their code point in pdfLaTeX.
 
     Parameters
     ----------
@@ -66,34 +93,52 @@ def to_latex(table: ResultTable) -> str:
         Labelled ``tab:NAME``, the following parts ``tab:NAME-2`` and so on. The best value of each
         group is bold where the table has a better and a worse.
     """
-    grid = lay_out(table)
-    fit = next((fit for fit in _FITS if _width(grid, fit) <= _limit(fit)), _FITS[-1])
+    found = parts(table)
     floats = []
-    parts = list(_parts(grid.blocks, 2 if fit.stacked and _has_intervals(grid) else 1))
-    for place, blocks in enumerate(parts, start=1):
+    for place, (part, fit) in enumerate(found, start=1):
         title = table.title if place == 1 else f"{table.title} (continued)"
         caption = f"{sentence(title)} {table.caption if place == 1 else ''}"
         name = f"tab:{table.name}" if place == 1 else f"tab:{table.name}-{place}"
         # Remarks and footnotes hold for the whole table; its last part carries them.
-        part = replace(grid, blocks=tuple(blocks))
-        if place < len(parts):
-            part = replace(part, remarks=(), footnotes=())
-        floats.append(_float(part, fit, caption, name))
-        if place % _FLOATS_BEFORE_CLEARING == 0 and place < len(parts):
+        shown = part if place == len(found) else replace(part, remarks=(), footnotes=())
+        floats.append(_float(shown, fit, caption, name))
+        if place % _FLOATS_BEFORE_CLEARING == 0 and place < len(found):
             floats.append("\\clearpage\n")
     return "% Needs \\usepackage{booktabs}.\n" + "\n".join(floats)
 
 
-def _float(grid: Grid, fit: _Fit, caption: str, name: str) -> str:
+def parts(table: ResultTable) -> list[tuple[Grid, Fit]]:
+    """Share a table out to floats that fit a page, and choose how they are set.
+
+    Parameters
+    ----------
+    table : ResultTable
+
+    Returns
+    -------
+    list of (Grid, Fit)
+        One for each float.
+    """
+    grid = lay_out(table)
+    fit = next((fit for fit in _FITS if width(grid, fit) <= fit.limit), _FITS[-1])
+    return [(part, fit) for piece in _abreast(grid, fit) for part in _pages(piece, fit)]
+
+
+def width(grid: Grid, fit: Fit) -> float:
+    """Estimated width of a grid in points, on the wide side."""
+    return _total(_measure(grid, fit), fit)
+
+
+def _float(grid: Grid, fit: Fit, caption: str, name: str) -> str:
     n_stub, n_columns = len(grid.stub), len(grid.columns)
-    stub = "".join(_stub_column(grid, place, fit) for place in range(n_stub))
-    value = "c" if fit.stacked else "r"
+    columns = _measure(grid, fit)
+    kinds = [f"p{{{c.width:.0f}pt}}" if c.wrapped else c.side(fit) for c in columns]
     lines = [
         rf"\begin{{{fit.environment}}}[t]",
         r"\centering",
         fit.font,
-        rf"\setlength{{\tabcolsep}}{{{_TABCOLSEP:g}pt}}",
-        rf"\begin{{tabular}}{{@{{}}{stub}{value * n_columns}@{{}}}}",
+        rf"\setlength{{\tabcolsep}}{{{fit.apart / 2:g}pt}}",
+        rf"\begin{{tabular}}{{@{{}}{''.join(kinds)}@{{}}}}",
         r"\toprule",
     ]
     if grid.spanner and n_columns > 1:
@@ -101,21 +146,27 @@ def _float(grid: Grid, fit: _Fit, caption: str, name: str) -> str:
             "& " * n_stub + rf"\multicolumn{{{n_columns}}}{{c}}{{{escape_latex(grid.spanner)}}} \\"
         )
         lines.append(rf"\cmidrule(l){{{n_stub + 1}-{n_stub + n_columns}}}")
-    lines += [_line([escape_latex(h) for h in (*grid.stub, *grid.columns)]), r"\midrule"]
+    lines += [_line([_heading(column, fit) for column in columns]), r"\midrule"]
     for place, block in enumerate(grid.blocks):
         if place:
             lines.append(r"\addlinespace")
         if block.heading:
-            span = rf"\multicolumn{{{n_stub + n_columns}}}{{@{{}}l@{{}}}}"
-            lines.append(rf"{span}{{\textit{{{escape_latex(block.heading)}}}}} \\")
+            room = _total(columns, fit)
+            long = _text_width(block.heading, fit.points) > room
+            kind = rf"p{{{room:.0f}pt}}" if long else "l"
+            span = rf"\multicolumn{{{n_stub + n_columns}}}{{@{{}}{kind}@{{}}}}"
+            lines.append(rf"{span}{{\textit{{{_breakable(block.heading, room)}}}}} \\")
         for row in block.rows:
-            lines += _row(row, fit)
+            lines += _row(row, columns, fit)
     lines += [r"\bottomrule", r"\end{tabular}"]
     below = [". ".join(grid.remarks) + "."] if grid.remarks else []
-    notes = [escape_latex(text) for text in below]
-    notes += [rf"\textsuperscript{{{mark}}} {escape_latex(text)}" for mark, text in grid.footnotes]
+    notes = [_breakable(text, _COLUMN_PT) for text in below]
+    notes += [
+        rf"\textsuperscript{{{mark}}} {_breakable(text, _COLUMN_PT)}"
+        for mark, text in grid.footnotes
+    ]
     if notes:
-        lines.append(rf"\par\smallskip{{\footnotesize {' '.join(notes)}\par}}")
+        lines.append(rf"\par\smallskip{{\footnotesize\raggedright {' '.join(notes)}\par}}")
     lines += [
         rf"\caption{{{escape_latex(caption.strip())}}}",
         rf"\label{{{name}}}",
@@ -124,16 +175,26 @@ def _float(grid: Grid, fit: _Fit, caption: str, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(row: Row, fit: _Fit) -> list[str]:
-    labels = [_breakable(text) if fit.wrap else escape_latex(text) for text in row.labels]
-    values = [_estimate(cell) for cell in row.cells]
-    intervals = [_interval(cell) for cell in row.cells]
-    if not any(intervals):
-        return [_line([*labels, *values])]
-    if fit.stacked:
-        return [_line([*labels, *values]), _line([""] * len(labels) + intervals)]
-    pairs = zip(values, intervals, strict=True)
-    return [_line([*labels, *(f"{value} {low_high}".rstrip() for value, low_high in pairs)])]
+def _row(row: Row, columns: Sequence[_Column], fit: Fit) -> list[str]:
+    shown = [*map(escape_latex, row.labels), *map(_estimate, row.cells)]
+    for place, (cell, column) in enumerate(zip(_cells(row), columns, strict=True)):
+        if column.wrapped and _cell_width(cell, fit) > column.width:
+            # Lines of a narrow column are set ragged: stretched ones would run over its edge.
+            text = _breakable(cell.text, column.width)
+            shown[place] = rf"\rightskip0pt plus 1fil\relax {text}"
+    ranges = [_interval(cell) for cell in _cells(row)]
+    both = list(zip(shown, ranges, strict=True))
+    if not fit.stacked:
+        return [_line([f"{text} {low_high}".rstrip() for text, low_high in both])]
+    if any(ranges) and not any(column.wrapped for column in columns):
+        return [_line(shown), _line(ranges)]
+    below = r"\begin{tabular}[t]{@{}c@{}}%s\\%s\end{tabular}"
+    return [_line([below % pair if pair[1] else pair[0] for pair in both])]
+
+
+def _cells(row: Row) -> list[Cell]:
+    """Labels and values of a row alike."""
+    return [*map(Cell, row.labels), *row.cells]
 
 
 def _line(fields: Sequence[str]) -> str:
@@ -146,11 +207,6 @@ def _estimate(cell: Cell) -> str:
     return rf"{text}\textsuperscript{{{cell.mark}}}" if cell.mark else text
 
 
-def _breakable(text: str) -> str:
-    """Escape a label that may break after its punctuation too: names of models have no spaces."""
-    return r"\allowbreak{}".join(escape_latex(part) for part in re.split(r"(?<=[/>)(._:-])", text))
-
-
 def _interval(cell: Cell) -> str:
     return rf"{{\scriptsize {_number(cell.interval)}}}" if cell.interval else ""
 
@@ -161,76 +217,122 @@ def _number(text: str) -> str:
     return escape_latex(text.replace("-", "−") if numeric else text)
 
 
-def _parts(blocks: Sequence[Block], lines_a_row: int) -> Iterator[list[Block]]:
-    """Blocks in portions of at most a page, broken between blocks where that is possible."""
-    room = _LINES
+def _breakable(text: str, width: float) -> str:
+    """Escape a text that may break after its punctuation too: names of models have no spaces."""
+    words = [map(escape_latex, _pieces(word, width)) for word in text.split()]
+    return " ".join(map(r"\allowbreak{}".join, words))
+
+
+def _pieces(word: str, width: float) -> list[str]:
+    """Pieces between which a name may break; none is wider than the column in any font of ours."""
+    most = max(int(width / (0.78 * 10)), 4)
+    parts = re.split(r"(?<=[/>)(._:-])", word)
+    return [part[at : at + most] for part in parts for at in range(0, len(part), most)]
+
+
+def _measure(grid: Grid, fit: Fit) -> list[_Column]:
+    """Columns of the tabular, texts wrapped to share what the numbers leave of the page."""
+    rows = [_cells(row) for block in grid.blocks for row in block.rows]
+    columns = []
+    for place, heading in enumerate([*grid.stub, *grid.columns]):
+        cells = [row[place] for row in rows]
+        is_text = place < len(grid.stub) or any(c.isalpha() for cell in cells for c in cell.text)
+        widths = [_text_width(word, fit.points) for word in heading.split()]
+        natural = max([*widths, *(_cell_width(cell, fit) for cell in cells)], default=0.0)
+        columns.append(_Column(heading, is_text, natural, natural))
+    if not fit.wrap:
+        return columns
+    texts = sorted(column.natural for column in columns if column.is_text)
+    left = fit.limit - _total(columns, fit) + sum(texts)
+    narrow = math.inf
+    for place, natural in enumerate(texts):
+        share = left / (len(texts) - place)
+        if natural > share:
+            narrow = max(share, _NARROWEST_PT)
+            break
+        left -= natural
+    return [replace(c, width=min(c.natural, narrow)) if c.is_text else c for c in columns]
+
+
+def _abreast(grid: Grid, fit: Fit) -> list[Grid]:
+    """The grid, or grids of equally many of its columns where all are wider than the page."""
+    n_columns = len(grid.columns)
+    for n_parts in range(1, n_columns + 1):
+        size = math.ceil(n_columns / n_parts)
+        parts = [_with_columns(grid, at, at + size) for at in range(0, n_columns, size)]
+        if all(width(part, fit) <= fit.limit for part in parts):
+            return parts
+    return parts if n_columns else [grid]
+
+
+def _with_columns(grid: Grid, start: int, stop: int) -> Grid:
+    blocks = [
+        replace(block, rows=tuple(Row(row.labels, row.cells[start:stop]) for row in block.rows))
+        for block in grid.blocks
+    ]
+    return replace(grid, columns=grid.columns[start:stop], blocks=tuple(blocks))
+
+
+def _pages(grid: Grid, fit: Fit) -> Iterator[Grid]:
+    """Portions of at most a page, broken between blocks where that is possible."""
+    columns = _measure(grid, fit)
+
+    def lines(row: Row) -> int:
+        cells = _cells(row)
+        wrapped = [
+            math.ceil(1.2 * _cell_width(cell, fit) / column.width)
+            for cell, column in zip(cells, columns, strict=True)
+            if column.wrapped
+        ]
+        return max(1 + (fit.stacked and any(cell.interval for cell in cells)), *wrapped, 1)
+
+    notes = " ".join([*grid.remarks, *(text for _, text in grid.footnotes)])
+    page = _LINES - max(0, math.ceil(_text_width(notes, 9.0) / fit.limit) - _NOTE_LINES)
+    page = room = max(page, _LINES // 2)
     part: list[Block] = []
-    for block in blocks:
-        rows = list(block.rows)
-        needed = len(rows) * lines_a_row + bool(block.heading)
-        if part and needed > room:
-            yield part
-            part, room = [], _LINES
-        heading = block.heading
-        while len(rows) * lines_a_row + 1 > room:
-            taken = max(1, (room - 1) // lines_a_row)
-            yield [*part, Block(heading, tuple(rows[:taken]))]
-            part, room, rows = [], _LINES, rows[taken:]
+    for block in grid.blocks:
+        heading, rows = block.heading, list(block.rows)
+        needed = [lines(row) for row in rows]
+        if part and sum(needed) + bool(heading) > room:
+            yield replace(grid, blocks=tuple(part))
+            part, room = [], page
+        while sum(needed) + 1 > room:
+            taken = 1
+            while sum(needed[: taken + 1]) + 1 <= room:
+                taken += 1
+            yield replace(grid, blocks=(*part, Block(heading, tuple(rows[:taken]))))
+            part, room, rows, needed = [], page, rows[taken:], needed[taken:]
             heading = f"{block.heading} (continued)" if block.heading else ""
         part.append(Block(heading, tuple(rows)))
-        room -= len(rows) * lines_a_row + 1
-    yield part
+        room -= sum(needed) + 2
+    yield replace(grid, blocks=tuple(part))
 
 
-def _has_intervals(grid: Grid) -> bool:
-    return any(cell.interval for block in grid.blocks for row in block.rows for cell in row.cells)
-
-
-def _limit(fit: _Fit) -> float:
-    return _PAGE_PT if fit.environment == "table*" else _COLUMN_PT
-
-
-def _stub_column(grid: Grid, place: int, fit: _Fit) -> str:
-    natural = _stub_width(grid, place, fit)
-    share = _wrapped_width(grid, fit)
-    return f"p{{{share:.0f}pt}}" if fit.wrap and natural > share else "l"
-
-
-def _wrapped_width(grid: Grid, fit: _Fit) -> float:
-    """Width that a wrapped label column gets: its share of what the values leave of the page."""
-    left = _PAGE_PT - 2 * _TABCOLSEP * (len(grid.stub) + len(grid.columns)) - _values(grid, fit)
-    most = _PAGE_PT / 2 / len(grid.stub)
-    return min(max(left / len(grid.stub), _NARROWEST_PT), most)
-
-
-def _stub_width(grid: Grid, place: int, fit: _Fit) -> float:
-    texts = [grid.stub[place], *(row.labels[place] for b in grid.blocks for row in b.rows)]
-    return max(_text_width(text, fit.points) for text in texts)
-
-
-def _width(grid: Grid, fit: _Fit) -> float:
+def _total(columns: Sequence[_Column], fit: Fit) -> float:
     """Estimated width of the tabular in points, on the wide side."""
-    total = 2 * _TABCOLSEP * (len(grid.stub) + len(grid.columns))
-    for place in range(len(grid.stub)):
-        natural = _stub_width(grid, place, fit)
-        total += min(natural, _wrapped_width(grid, fit)) if fit.wrap else natural
-    return total + _values(grid, fit)
+    return sum(column.width for column in columns) + fit.apart * (len(columns) - 1)
 
 
-def _values(grid: Grid, fit: _Fit) -> float:
-    """Estimated width of the columns of values, without the space between them."""
-    total = 0.0
-    rows = [row for block in grid.blocks for row in block.rows]
-    for place, heading in enumerate(grid.columns):
-        cells = [row.cells[place] for row in rows]
-        # Bold figures and a footnote letter take a little more than plain ones.
-        values = [_text_width(c.text + c.mark, fit.points) * (1.15 if c.best else 1) for c in cells]
-        ranges = [_text_width(c.interval, 8.0) for c in cells]
-        together = [
-            max(v, r) if fit.stacked else v + r + 3 for v, r in zip(values, ranges, strict=True)
-        ]
-        total += max([_text_width(heading, fit.points), *together])
-    return total
+def _heading(column: _Column, fit: Fit) -> str:
+    """Heading in as many lines as its column asks for."""
+    lines = [""]
+    for word in column.heading.split():
+        fits = _text_width(word, fit.points) <= column.width
+        for place, piece in enumerate([word] if fits else _pieces(word, column.width)):
+            longer = f"{lines[-1]}{'' if place else ' '}{piece}".strip()
+            if lines[-1] and _text_width(longer, fit.points) > column.width:
+                lines.append(piece)
+            else:
+                lines[-1] = longer
+    text = r"\\".join(map(escape_latex, lines))
+    return rf"\shortstack[{column.side(fit)}]{{{text}}}" if len(lines) > 1 else text
+
+
+def _cell_width(cell: Cell, fit: Fit) -> float:
+    # Bold figures and a footnote letter take a little more than plain ones.
+    value = _text_width(cell.text + cell.mark, fit.points) * (1.15 if cell.best else 1)
+    low_high = _text_width(cell.interval, _RANGE_POINTS)
+    return max(value, low_high) if fit.stacked or not cell.interval else value + low_high + 3
 
 
 def _text_width(text: str, points: float) -> float:

@@ -6,16 +6,13 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from preflamp_stats.outputs.figures import FIGURES, Rendered, render_figures
-from preflamp_stats.outputs.formatting import label, sentence
-from preflamp_stats.outputs.grid import Grid
+from preflamp_stats.outputs.formatting import sentence
 from preflamp_stats.outputs.layout import lay_out
-from preflamp_stats.outputs.questions import QUESTIONS, READING
 from preflamp_stats.results import Analysis
 
 __all__ = ["to_html"]
@@ -25,37 +22,6 @@ _MOST_ROWS_OPEN = 60
 
 _PIXELS_PER_INCH = 130
 """Figures are larger on a screen than in print."""
-
-_REST = "Further tables"
-
-
-@dataclass(frozen=True)
-class _Picture:
-    source: str
-    alt: str
-    title: str
-    left_out: str
-    width: int
-
-
-@dataclass(frozen=True)
-class _Section:
-    name: str
-    title: str
-    caption: str
-    reading: str
-    findings: tuple[str, ...]
-    grid: Grid
-    pictures: tuple[_Picture, ...]
-    folded: bool
-
-
-@dataclass(frozen=True)
-class _Question:
-    anchor: str
-    title: str
-    answer: str
-    sections: tuple[_Section, ...]
 
 
 def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -> str:
@@ -84,67 +50,23 @@ def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"label": label, "sentence": sentence, "minus": _minus, "prose": _prose}
-    questions = _questions(analysis, figures)
-    placed = {
-        text for question in questions for part in question.sections for text in part.findings
+    environment.filters |= {
+        "data_uri": _data_uri,
+        "lay_out": lay_out,
+        "minus": _minus,
+        "prose": _prose,
+        "sentence": sentence,
     }
     script = environment.get_template("report.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return environment.get_template("report.html.j2").render(
         analysis=analysis,
-        questions=questions,
-        verdict=[question for question in questions if question.answer],
-        sentences=[text for text in analysis.summary if text not in placed],
+        figures=figures,
+        drawings=FIGURES,
+        most_rows_open=_MOST_ROWS_OPEN,
+        pixels_per_inch=_PIXELS_PER_INCH,
         script=Markup(script),  # our own file, no text of the analysis in it
         script_hash=f"sha256-{digest}",
-    )
-
-
-def _questions(analysis: Analysis, figures: Mapping[str, Rendered]) -> list[_Question]:
-    """Tables under the question that they answer; those that answer none of ours come last."""
-    found = []
-    for question in QUESTIONS:
-        sections = _sections(analysis, question.tables, figures)
-        if sections:
-            answer = question.answer(analysis.tables)
-            found.append(_Question(question.name, question.title, answer, sections))
-    known = {name for question in QUESTIONS for name in question.tables}
-    rest = tuple(name for name in analysis.tables if name not in known)
-    if rest:
-        found.append(_Question("further", _REST, "", _sections(analysis, rest, figures)))
-    return found
-
-
-def _sections(
-    analysis: Analysis, names: tuple[str, ...], figures: Mapping[str, Rendered]
-) -> tuple[_Section, ...]:
-    return tuple(_section(analysis, name, figures) for name in names if name in analysis.tables)
-
-
-def _section(analysis: Analysis, name: str, figures: Mapping[str, Rendered]) -> _Section:
-    table = analysis.tables[name]
-    pictures = tuple(
-        _Picture(
-            source=_data_uri(figures[key].content["palette"]),
-            alt=spec.alt(analysis),
-            title=spec.title,
-            left_out=spec.left_out(analysis),
-            width=round(figures[key].width * _PIXELS_PER_INCH),
-        )
-        for key, spec in FIGURES.items()
-        if spec.table == name and key in figures
-    )
-    grid = lay_out(table)
-    return _Section(
-        name=name,
-        title=table.title,
-        caption=table.caption,
-        reading=READING.get(name, ""),
-        findings=tuple(analysis.findings.get(name, ())),
-        grid=grid,
-        pictures=pictures,
-        folded=sum(len(block.rows) for block in grid.blocks) > _MOST_ROWS_OPEN,
     )
 
 

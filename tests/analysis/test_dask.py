@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import preflamp_stats as pls
-from preflamp_stats.outputs.tables import to_csv
+from preflamp_stats.outputs.csv_markdown import to_csv
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")

@@ -9,7 +9,7 @@ import xarray as xr
 from scipy.special import expit
 
 import preflamp_stats as pls
-from preflamp_stats.outputs.tables import to_csv
+from preflamp_stats.outputs.csv_markdown import to_csv
 
 SETTINGS = pls.Settings(resamples=200)
 KEYS = ["method", "metric"]

@@ -13,7 +13,8 @@ import xarray as xr
 
 import preflamp_stats as pls
 from preflamp_stats.errors import InputError
-from preflamp_stats.outputs.tables import to_csv
+from preflamp_stats.outputs.csv_markdown import to_csv
+from preflamp_stats.tables.registry import TABLES
 
 SETTINGS = pls.Settings(resamples=200)
 
@@ -40,26 +41,12 @@ def analysis(study: xr.DataTree) -> pls.Analysis:
 
 
 def test_every_table_that_the_file_allows_is_there(analysis: pls.Analysis) -> None:
-    assert list(analysis.tables) == [
-        "tau",
-        "pooled_tau",
-        "slope",
-        "decoupling",
-        "example_level",
-        "rm_accuracy",
-        "policy_accuracy",
-        "generation",
-        "in_context",
-        "regret",
-        "contrasts",
-        "weight_curve",
-        "prefix_accuracy",
-        "length_difference",
-    ]
+    there = [table.name for table in TABLES if table.name != "method_metrics"]
+    assert list(analysis.tables) == there
     for name, table in analysis.tables.items():
         if name != "pooled_tau":
             assert set(table.frame["dataset"]) == {"tldr", "prism"}, name
-        if name != "decoupling":
+        if name not in ("coverage", "decoupling"):
             assert {"estimate", "low", "high", "level"} <= set(table.frame), name
 
 
@@ -154,10 +141,10 @@ def test_blocks_change_nothing(study: xr.DataTree, monkeypatch: pytest.MonkeyPat
 def test_either_half_of_a_file_is_enough(study: xr.DataTree) -> None:
     ds = study["tldr"].to_dataset()
     rewards = pls.analyze({"tldr": ds[["user", "reward"]]}, SETTINGS)
-    assert set(rewards.tables) == {"rm_accuracy", "contrasts"}
+    assert set(rewards.tables) == {"coverage", "rm_accuracy", "contrasts"}
     assert any("policy accuracy" in note for note in rewards.notes)
     quality = pls.analyze({"tldr": ds[["user", "rouge1"]]}, SETTINGS)
-    assert set(quality.tables) == {"generation", "in_context", "contrasts"}
+    assert set(quality.tables) == {"coverage", "generation", "in_context", "contrasts"}
 
 
 def test_without_users_examples_are_units_and_a_note_says_so(study: xr.DataTree) -> None:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import io
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
+import calibration
 import numpy as np
 import pandas as pd
 import pytest
+from cells.outcomes import by_group
+from cells.report import write_report
 from numpy.testing import assert_allclose
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import calibration
-from calibration_cells.outcomes import by_group
-from calibration_cells.report import write_report
 
 QUICK: Any = {"only": ["tau", "minimum effect"], "studies": 2, "workers": 1, "cells": 2}
 

@@ -1,17 +1,11 @@
 """The lower bound of an interval's width, where it is known."""
 
-import sys
-from pathlib import Path
-
+import least_width as benchmark
 import numpy as np
 import pytest
-from scipy.special import ndtr
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import least_width as benchmark
-from calibration_cells.tau_intervals import TauCell, draw_examples
+from cells.tau_intervals import TauCell, draw_examples
 from least_width import noise_of, percentile_interval
+from scipy.special import ndtr
 from width_bound import Design, Setting, best_intervals, dual, least_width, simulate
 
 
@@ -26,7 +20,7 @@ def test_without_information_it_is_the_shortest_range_of_the_null_distribution(r
     The randomised rule between those two ranges that covers 80 % is 2/3 + 8/3 (.8 - 16/24) wide.
     """
     found = least_width(
-        rng, Setting(4, noise_of(1e-6)), [], [1.0], cover=0.8, n_studies=3000, n_draws=4000
+        rng, Setting(4, noise_of(1e-6)), [], [1.0], cover=0.8, n_studies=1500, n_draws=2000
     )
     assert found.width == pytest.approx(2 / 3 + 8 / 3 * (0.8 - 16 / 24), abs=0.04)
 
@@ -42,8 +36,8 @@ def test_order_between_groups_is_known_without_information(rng):
         [],
         [1.0],
         cover=0.8,
-        n_draws=4000,
-        n_studies=3000,
+        n_draws=2000,
+        n_studies=1500,
     )
     assert found.width == pytest.approx((0.8 - 0.5) / 0.25 / 3, abs=0.03)
 
@@ -91,8 +85,8 @@ def test_noise_is_that_of_the_calibration(n_users: int, noise: float):
 
 def test_it_grows_with_what_must_be_covered(rng):
     setting = Setting(6, 1.0)
-    few = least_width(rng, setting, [], [1.0], n_studies=3000, n_draws=100)
-    more = least_width(rng, setting, [-0.95, 0.5, 0.95], [1.0], n_studies=3000, n_draws=100)
+    few = least_width(rng, setting, [], [1.0], n_studies=1500, n_draws=60)
+    more = least_width(rng, setting, [-0.95, 0.5, 0.95], [1.0], n_studies=1500, n_draws=60)
     assert more.width > few.width + 3 * (few.error + more.error)
 
 

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from preflamp_stats.cli import main
+from preflamp_stats.io.files import open_results
 
 TABLE = (
     "dataset,method,method_family,user,example,candidate,reward\n"
@@ -81,3 +82,34 @@ def test_module_imports_nothing_heavy() -> None:
     code = "import sys, preflamp_stats.cli.data; print([m for m in ('numpy', 'xarray', 'rich') if m in sys.modules])"  # noqa: E501
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_convert_says_on_standard_error_how_it_read_a_table(tmp_path: Path) -> None:
+    table = tmp_path / "scores.csv"
+    table.write_text("rm,judge_no,prompt_id,chosen,rejected,mistakes\na,7,1,2,1,3\nb,7,1,1,2,4\n")
+    options = ["--map", "judge_no=user", "--lower-is-better", "mistakes"]
+    out, err = run("convert", table, "-o", tmp_path / "r.nc", *options)
+    assert out == [f"{tmp_path / 'r.nc'}: results (1 example, 2 method, 2 candidate)"]
+    assert err == [
+        f"{table}: judge_no read as user; rm read as method; prompt_id read as example; "
+        "chosen, rejected read as the reward of chosen and rejected"
+    ]
+    with open_results(tmp_path / "r.nc") as tree:
+        assert tree["mistakes"].attrs["direction"] == "lower"
+    assert "THEIRS=OURS" in run("convert", table, "-o", "r.nc", "--map", "user", code=2)[1][0]
+
+
+def test_analyze_takes_tables(tmp_path: Path) -> None:
+    rows = [
+        f"u{i % 5},{i},{1 + i % 2},{i % 3},{2 - i % 2},{i % 4}" for i in range(30)
+    ]  # two reward models, a row a pair
+    table = tmp_path / "scores.csv"
+    head = "user_id,prompt_id,rmA_chosen,rmA_rejected,rmB_chosen,rmB_rejected"
+    table.write_text("\n".join([head, *rows]) + "\n")
+    options = ["--resamples", 100, "--format", "csv"]
+    _, err = run("analyze", table, "--out", tmp_path / "table", *options)
+    assert "rmA, rmB" in "".join(err)
+    run("convert", table, "-o", tmp_path / "r.nc")
+    run("analyze", tmp_path / "r.nc", "--out", tmp_path / "file", *options)
+    one, other = (tmp_path / name / "tables/rm_accuracy.csv" for name in ("table", "file"))
+    assert one.read_bytes() == other.read_bytes()

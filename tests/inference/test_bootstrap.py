@@ -9,11 +9,7 @@ from hypothesis import strategies as st
 from preflamp_stats.errors import InputError
 from preflamp_stats.inference import sums as sums_module
 from preflamp_stats.inference.bootstrap import bootstrap
-from preflamp_stats.inference.method_metrics import (
-    draw_metrics,
-    method_metrics,
-    resampling_units,
-)
+from preflamp_stats.inference.resampled import study_of_call
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.io.blocks import example_blocks
 from preflamp_stats.kernels.resampling import bootstrap_counts
@@ -80,9 +76,8 @@ def _draws_by_hand(ds: xr.Dataset, n_resamples: int, seed: int) -> np.ndarray:
 
 def test_draws_are_those_of_a_loop_over_resampled_users(make_study):
     ds = make_study(missing=0.2, without_reward=1, n_examples=40)
-    units = resampling_units(ds, "users")
-    metrics = method_metrics(ds, ["rm_accuracy"], units=units, options=MetricOptions())
-    drawn = draw_metrics(metrics, n_resamples=80, seed=5, dataset="results")["rm_accuracy"].draws
+    study = study_of_call(ds, ["rm_accuracy"], None, n_resamples=80, seed=5)
+    drawn = study.drawn["rm_accuracy"].draws
     by_hand = _draws_by_hand(ds, 80, 5)
     np.testing.assert_array_equal(drawn, by_hand)
     found = bootstrap(ds, "rm_accuracy", n_resamples=80, seed=5, level=0.9)
@@ -160,7 +155,7 @@ def test_one_user_has_an_estimate_and_no_interval(make_study):
 
 
 def test_training_seeds_widen_the_interval_where_they_differ(make_study):
-    ds = make_study(n_seeds=4, n_examples=60, n_users=8)
+    ds = make_study(n_seeds=4, n_examples=200, n_users=40)
     differs = ds["reward"] + xr.where(ds["candidate"] == "chosen", 1.0, 0.0) * (
         ds["seed"].isin([0, 1]) * 4 - 2
     )

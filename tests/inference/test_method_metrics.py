@@ -7,22 +7,18 @@ import pytest
 import xarray as xr
 
 from preflamp_stats.errors import InputError
-from preflamp_stats.inference.method_metrics import (
-    draw_metrics,
-    mean_over_seeds,
-    method_metrics,
-    resampling_units,
-)
+from preflamp_stats.inference.method_metrics import mean_over_seeds
+from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
+from preflamp_stats.inference.units import resampling_units
 from preflamp_stats.metrics.discrimination import policy_accuracy, rm_accuracy
 from preflamp_stats.metrics.options import MetricOptions
 
 NAMES = ["rm_accuracy", "policy_accuracy", "rouge1", "helpfulness", "leaderboard"]
 
 
-def _metrics(ds: xr.Dataset, names: list[str] = NAMES, **options: object):
-    units = resampling_units(ds, "users")
-    return method_metrics(ds, names, units=units, options=MetricOptions(**options))
+def _study(ds: xr.Dataset, names: list[str] = NAMES, **chosen: object) -> ResampledStudy:
+    return study_of_call(ds, names, None, **chosen)
 
 
 @pytest.mark.parametrize("average", ["micro", "macro"])
@@ -30,7 +26,7 @@ def _metrics(ds: xr.Dataset, names: list[str] = NAMES, **options: object):
 def test_estimates_are_the_metrics_averaged_over_seeds(make_study, average, n_seeds):
     ds = make_study(missing=0.2, n_seeds=n_seeds, n_examples=60)
     options = {"average": average, "ties": "drop", "weight": 0.5}
-    found = _metrics(ds, **options)
+    found = study_of_call(ds, NAMES, MetricOptions(**options)).summed
     expected = {
         "rm_accuracy": rm_accuracy(ds, ties="drop", average=average),
         "policy_accuracy": policy_accuracy(ds, **options),
@@ -46,7 +42,7 @@ def test_sizes_behind_each_value(make_study):
     ds = make_study(n_seeds=2, without_reward=1)
     ds["reward"][0, 1] = np.nan  # the first method lacks its second seed
     ds["reward"][1, :, :10] = np.nan
-    found = _metrics(ds)
+    found = _study(ds).summed
     accuracy = found["rm_accuracy"]
     assert ds.sizes["example"] == 25
     assert accuracy.n_examples.values.tolist() == [25, 15, 25, 25, 0]
@@ -59,7 +55,7 @@ def test_sizes_behind_each_value(make_study):
 
 def test_a_number_known_only_per_method_does_not_vary(make_study):
     ds = make_study()
-    drawn = draw_metrics(_metrics(ds), n_resamples=7, seed=0)["leaderboard"]
+    drawn = _study(ds, n_resamples=7).drawn["leaderboard"]
     assert drawn.sums is None
     assert drawn.draws.sizes["resample"] == 7
     np.testing.assert_array_equal(drawn.draws, np.tile(ds["leaderboard"].values, (7, 1)))
@@ -67,21 +63,22 @@ def test_a_number_known_only_per_method_does_not_vary(make_study):
 
 def test_draws_of_a_metric_do_not_depend_on_what_else_is_asked_for(make_study):
     ds = make_study(n_seeds=2)
-    together = draw_metrics(_metrics(ds), n_resamples=30, seed=4, dataset="prism")
+    chosen = {"n_resamples": 30, "seed": 4}
+    together = _study(ds, **chosen).drawn
     for name in NAMES:
-        alone = draw_metrics(_metrics(ds, [name]), n_resamples=30, seed=4, dataset="prism")[name]
+        alone = _study(ds, [name], **chosen).drawn[name]
         xr.testing.assert_identical(alone.draws, together[name].draws)
-    more = draw_metrics(_metrics(ds), n_resamples=45, seed=4, dataset="prism")
-    for other, same in (({"seed": 5}, False), ({"dataset": "tldr"}, False), ({}, True)):
-        options = {"n_resamples": 30, "seed": 4, "dataset": "prism", **other}
-        draws = draw_metrics(_metrics(ds, ["rouge1"]), **options)["rouge1"].draws
+    more = _study(ds, **{**chosen, "n_resamples": 45}).drawn
+    for other, name, same in (({"seed": 5}, None, False), ({}, "tldr", False), ({}, None, True)):
+        named = ds.assign_attrs(dataset=name) if name else ds
+        draws = _study(named, ["rouge1"], **{**chosen, **other}).drawn["rouge1"].draws
         assert draws.equals(more["rouge1"].draws.isel(resample=slice(30))) == same
 
 
 def test_metrics_are_drawn_on_the_same_users(make_study):
     ds = make_study()
     ds["twice"] = (2 * ds["helpfulness"]).assign_attrs(role="generation_metric")
-    drawn = draw_metrics(_metrics(ds, ["helpfulness", "twice"]), n_resamples=50, seed=1)
+    drawn = _study(ds, ["helpfulness", "twice"], n_resamples=50, seed=1).drawn
     np.testing.assert_allclose(drawn["twice"].draws, 2 * drawn["helpfulness"].draws, rtol=1e-9)
 
 
@@ -123,6 +120,6 @@ def test_a_method_draws_its_seeds_apart_from_others_and_alike_in_every_metric(ma
 
 def test_unknown_names_are_refused(make_study):
     with pytest.raises(InputError, match=r"rouge9: cannot be computed.*choose one of rm_accuracy"):
-        _metrics(make_study(), ["rouge9"])
+        _study(make_study(), ["rouge9"])
     with pytest.raises(InputError, match="resample: is 'user'; choose one of users, examples"):
         resampling_units(make_study(), "user")

@@ -9,24 +9,28 @@ import xarray as xr
 import preflamp_stats as pls
 from preflamp_stats.errors import InputError
 from preflamp_stats.inference.intervals import percentile_limits
-from preflamp_stats.inference.method_metrics import draw_metrics, method_metrics
 from preflamp_stats.inference.pooled import (
     StackedEvidence,
     limits_from_draws,
     pooled_between,
     pooled_tau,
 )
-from preflamp_stats.inference.units import user_units
+from preflamp_stats.inference.resampled import ResampledStudy, read_study
 from preflamp_stats.kernels.kendall import kendall_tau
-from preflamp_stats.metrics.options import MetricOptions
+from preflamp_stats.settings import Settings
+
+
+def of_others(ds: xr.Dataset, who: str) -> xr.Dataset:
+    """The same data, of other people."""
+    return ds.assign(user=("example", [f"{who} {user}" for user in ds["user"].values]))
 
 
 @pytest.fixture
 def two(make_study) -> dict[str, xr.Dataset]:
-    """Five methods on two models, and three methods on one."""
+    """Five methods on two models, and three methods on one, of other people."""
     return {
         "prism": make_study(1, n_methods=5, n_models=2),
-        "tldr": make_study(2, n_methods=3, n_models=1, n_users=9),
+        "tldr": of_others(make_study(2, n_methods=3, n_models=1, n_users=9), "tldr"),
     }
 
 
@@ -55,12 +59,11 @@ def test_a_single_stratum_is_the_tau_test(make_study) -> None:
         assert pooled[name].item() == pytest.approx(single[name].item())
 
 
-def drawn(ds: xr.Dataset, name: str, n_resamples: int = 200):
-    metrics = method_metrics(
-        ds, ["rm_accuracy", "rouge1"], units=user_units(ds), options=MetricOptions()
-    )
-    found = draw_metrics(metrics, n_resamples=n_resamples, seed=0, dataset=name)
-    return found["rm_accuracy"], found["rouge1"]
+METRICS = ("rm_accuracy", "rouge1")
+
+
+def read(ds: xr.Dataset, name: str, level: float = 0.95) -> ResampledStudy:
+    return read_study(ds, Settings(resamples=200, level=level), METRICS, name=name)
 
 
 def test_models_of_a_dataset_share_their_resamples(make_study) -> None:
@@ -68,22 +71,61 @@ def test_models_of_a_dataset_share_their_resamples(make_study) -> None:
     one = make_study(4, n_models=1, n_users=8)
     copies = xr.concat([one, one.assign_coords(model=["copy"])], dim="model", data_vars="minimal")
     intervals = [
-        pooled_between({"prism": drawn(ds, "prism")}, interval="percentile")[["low", "high"]]
+        pooled_between([read(ds, "prism")], *METRICS, interval="percentile")[["low", "high"]]
         for ds in (one, copies)
     ]
     xr.testing.assert_allclose(*intervals)
-    # As two datasets, with resamples of their own, they do.
-    apart = pooled_between({name: drawn(one, name) for name in ("a", "b")}, interval="percentile")
-    widths = [float(found["high"] - found["low"]) for found in (apart, intervals[0])]
-    assert widths[0] < widths[1]
+    # As two datasets of different people, with resamples of their own, they do.
+    apart = [read(of_others(one, name), name) for name in "ab"]
+    found = pooled_between(apart, *METRICS, interval="percentile")
+    assert found["high"] - found["low"] < intervals[0]["high"] - intervals[0]["low"]
+
+
+@pytest.mark.parametrize("interval", ["model", "percentile"])
+def test_the_same_people_in_four_datasets_are_asked_once(make_study, interval) -> None:
+    """Four copies of a dataset say no more than one, whatever they are called."""
+    one = make_study(4, n_models=1, n_users=12, n_examples=120)
+    names = ("a", "b", "c", "d")
+    alone, same, others = (
+        pooled_between(studies, *METRICS, interval=interval)
+        for studies in (
+            [read(one, "a")],
+            [read(one, name) for name in names],
+            [read(of_others(one, name), name) for name in names],
+        )
+    )
+    width = {k: float(v["high"] - v["low"]) for k, v in (("1", alone), ("4", same), ("o", others))}
+    assert width["4"] == pytest.approx(width["1"], rel=0.1)
+    assert width["o"] < 0.75 * width["1"]
+    assert same["n_users"] == alone["n_users"] == others["n_users"] / 4
+
+
+def test_people_are_found_through_other_datasets(make_study) -> None:
+    """The first and the last dataset share nobody but are both joined to the one between."""
+    one = make_study(4, n_models=1, n_users=8, n_examples=200)
+    users = one["user"].values
+
+    def named(offset: int) -> xr.Dataset:
+        return one.assign(user=("example", [f"u{int(u.split()[1]) + offset}" for u in users]))
+
+    found = pooled_between([read(named(5 * i), f"d{i}") for i in range(3)], *METRICS)
+    assert found["n_users"] == 18
+    apart = pooled_between([read(named(8 * i), f"d{i}") for i in range(3)], *METRICS)
+    assert apart["n_users"] == 24
+
+
+def test_examples_of_the_same_label_are_not_the_same(make_study) -> None:
+    one = make_study(4, n_models=1).drop_vars("user")
+    found = pooled_tau({"a": one, "b": one}, "rm_accuracy", "rouge1", n_resamples=50)
+    assert found["n_users"] == 2 * one.sizes["example"]
 
 
 def test_limits_are_percentiles_of_the_weighted_mean(two) -> None:
-    pairs = {name: drawn(ds, name) for name, ds in two.items()}
-    found = pooled_between(pairs, level=0.8, interval="percentile")
+    studies = [read(ds, name, 0.8) for name, ds in sorted(two.items())]
+    found = pooled_between(studies, *METRICS, interval="percentile")
     draws = []
-    for name in sorted(pairs):
-        x, y = (metric.draws.sortby("method") for metric in pairs[name])
+    for study in studies:
+        x, y = (study.drawn[name].draws.sortby("method") for name in METRICS)
         x = x.broadcast_like(y).transpose(*y.dims)
         draws.append(kendall_tau(x.values, y.values))
     by_stratum = np.hstack(draws)
@@ -94,14 +136,14 @@ def test_limits_are_percentiles_of_the_weighted_mean(two) -> None:
 
 
 def test_another_way_of_bounding(two) -> None:
-    pairs = {name: drawn(ds, name) for name, ds in two.items()}
+    studies = [read(ds, name) for name, ds in two.items()]
     seen = []
 
     def limits(stacked: StackedEvidence) -> tuple[float, float]:
         seen.append(stacked)
         return -0.25, 0.75
 
-    found = pooled_between(pairs, interval=limits)
+    found = pooled_between(studies, *METRICS, interval=limits)
     assert (found["low"].item(), found["high"].item()) == (-0.25, 0.75)
     assert seen[0].tau == found["estimate"].item()
     assert len(seen[0].strata) == 3

@@ -11,10 +11,7 @@ from scipy import stats
 
 import preflamp_stats as pls
 from preflamp_stats.errors import InputError
-from preflamp_stats.inference.method_metrics import draw_metrics, method_metrics
-from preflamp_stats.inference.regret import _limits, choice_regret, regret_between, selection_regret
-from preflamp_stats.inference.units import user_units
-from preflamp_stats.metrics.options import MetricOptions
+from preflamp_stats.inference.regret import _limits, choice_regret, selection_regret
 
 
 def study(seed: int, n_units: int, n_methods: int, **kwargs: float) -> tuple[np.ndarray, ...]:
@@ -164,20 +161,10 @@ def test_single_method_and_no_method(make_study) -> None:
     assert (found["note"] == "no method has both metrics").all()
 
 
-def test_unknown_metric_and_metrics_not_drawn(make_study) -> None:
+def test_an_unknown_metric_is_refused(make_study) -> None:
     ds = make_study()
     with pytest.raises(InputError, match="accuracy_of_rm"):
         selection_regret(ds, "accuracy_of_rm")
-    metrics = method_metrics(
-        ds, ["rm_accuracy", "rouge1"], units=user_units(ds), options=MetricOptions()
-    )
-    with pytest.raises(ValueError, match="draw the metrics first"):
-        regret_between(metrics["rm_accuracy"], metrics["rouge1"])
-    drawn = draw_metrics(metrics, n_resamples=100, seed=0, dataset="results")
-    xr.testing.assert_identical(
-        regret_between(drawn["rm_accuracy"], drawn["rouge1"]),
-        selection_regret(ds, n_resamples=100),
-    )
 
 
 def test_a_cost_is_better_where_it_is_lower() -> None:

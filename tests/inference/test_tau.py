@@ -114,7 +114,7 @@ def test_more_resamples_hold_the_fewer(make_study, resample):
     """The limits of few resamples are found among the draws of many: the first ones are shared."""
     ds = make_study(n_models=1)
     one = _tau(ds, resample=resample, n_resamples=1)
-    assert one["low"].item() == one["high"].item()
+    assert one["estimate"].item() in (one["low"].item(), one["high"].item())
     low = [_tau(ds, resample=resample, n_resamples=n, level=1 - 1e-12) for n in (1, 10, 100)]
     ends = np.array([[-found["low"].item(), found["high"].item()] for found in low])
     assert (np.diff(ends, axis=0) >= -1e-9).all()  # limits lie a hair inside the extremes

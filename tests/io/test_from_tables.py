@@ -206,7 +206,7 @@ def test_repeated_values_may_differ_by_rounding(tmp_path: Path) -> None:
         (HEAD + "rm,ann,e1,chosen,high\n", "reward: is 'high', not a number, in .* line 2"),
         (HEAD.replace("reward", "rewad") + PAIR,
          "rewad: is not a known column, but close to 'reward'; write --map rewad=reward if it is"),
-        (HEAD.replace("example", "exampel") + PAIR, "exampel: is not a .* --map exampel=example if"),
+        (HEAD.replace("example", "exampel") + PAIR, "exampel: is not .* --map exampel=example if"),
         ("method,candidate,reward\nrm,chosen,1\n", "example: column is missing"),
         ("judge," + HEAD + "3,rm,a,1,chosen,1\n", "judge: is not a known column of candidates"),
         ("dataset," + HEAD + "d,rm,a,1,chosen,1\n,rm,a,1,rejected,1\n",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import stats
+from scipy import special, stats
 
 from preflamp_stats.kernels.multiplicity import max_t_critical
 from preflamp_stats.kernels.paired import PairedDifferences, paired_differences
@@ -143,11 +143,36 @@ def test_a_user_who_is_everything_leaves_the_error_unknown() -> None:
     assert np.isnan(alone.se).all()
 
 
-def test_identical_methods_have_no_error_and_no_statistic() -> None:
+def test_methods_that_never_differ_have_an_error_only_where_the_scale_bounds_it() -> None:
     sums, counts = study(0, n_methods=1)
-    found = paired_differences(np.repeat(sums, 2, axis=1), np.repeat(counts, 2, axis=1))
-    assert (found.estimate[0], found.se[0], found.statistic[0]) == (0, 0, 0)
-    assert np.isfinite(found.null_maxima(np.random.default_rng(0), 10)).sum() == 0
+    both = np.repeat(sums, 2, axis=1), np.repeat(counts, 2, axis=1)
+    free, bounded = paired_differences(*both), paired_differences(*both, bounded=True)
+    assert np.isnan([free.se[0], free.beyond(0)[0], free.within(0.1)[0], free.statistic[0]]).all()
+    assert (bounded.estimate[0], bounded.statistic[0], bounded.beyond(0)[0]) == (0, 0, 1)
+    low, high = bounded.limits(1.96)
+    assert low[0] == -high[0] < 0
+
+
+def test_unanimous_users_are_a_sign_test() -> None:
+    """Every user gets a right and b wrong: 2 · 2⁻ᵁ, and an equal difference is never certain."""
+    for n_users, p_value in ((3, 0.25), (5, 0.0625), (6, 0.03125)):
+        values = np.tile([1.0, 0.0], (n_users, 1))[:, :, None]
+        found = paired_differences(values, np.ones_like(values), bounded=True)
+        assert_allclose(found.beyond(0), p_value)
+        low, high = found.limits(1.959963984540054)
+        assert (low[0] > 0) == (p_value <= 0.05)
+        assert high[0] == 1
+        assert_allclose(found.statistic, -special.ndtri(p_value / 2))
+
+
+def test_few_who_differ_do_not_show_equivalence() -> None:
+    """One of 50 users sees half a point of difference: a gap of .01 is not out of the question."""
+    values = np.ones((50, 2, 1))
+    values[0, 1] = 0.5
+    found = paired_differences(values, np.ones_like(values), bounded=True)
+    share = 0.01 / 0.75  # of users, each further off by (0.5 + 1) / 2
+    assert_allclose(found.within(0.01), stats.binom.cdf(1, 50, share))
+    assert found.within(0.2)[0] < 0.05
 
 
 def equal_pairs(n_methods: int, se: float = 1.0) -> PairedDifferences:

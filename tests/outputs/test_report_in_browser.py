@@ -46,17 +46,27 @@ def small(analysis: Analysis) -> Analysis:
     tables = {name: analysis.tables[name] for name in ("tau", "rm_accuracy")}
     frame = tables["rm_accuracy"].frame.assign(method=lambda f: [*f["method"][:-1], ATTACK])
     tables["rm_accuracy"] = replace(tables["rm_accuracy"], frame=frame, title=ATTACK)
-    return replace(analysis, tables=tables, notes=[ATTACK], findings={"tau": [ATTACK]})
+    tables["tau"] = replace(tables["tau"], findings=[ATTACK])
+    return replace(asked(analysis, tables), notes=[ATTACK])
+
+
+def asked(analysis: Analysis, tables: dict[str, ResultTable]) -> Analysis:
+    """An analysis of these tables alone, under the questions that they answer."""
+    questions = [
+        replace(each, tables=tuple(name for name in each.tables if name in tables))
+        for each in analysis.questions
+    ]
+    return replace(analysis, tables=tables, questions=questions)
 
 
 def opened(
-    browser: object, analysis: Analysis, directory: Path, *, asked: list[str] | None = None
+    browser: object, analysis: Analysis, directory: Path, *, wanted: list[str] | None = None
 ) -> object:
     """Open the report of an analysis in a new page; note what it asks for, fail on its errors."""
     path = directory / "report.html"
     path.write_text(to_html(analysis), encoding="utf-8")
     page = browser.new_page()
-    page.on("request", lambda request: [] if asked is None else asked.append(request.url))
+    page.on("request", lambda request: [] if wanted is None else wanted.append(request.url))
     page.on("pageerror", fail)
     page.set_viewport_size({"width": 1200, "height": 800})
     page.goto(path.as_uri())
@@ -95,9 +105,9 @@ def test_a_script_that_got_in_would_not_run(
 
 
 def test_loads_nothing(browser: object, small: Analysis, tmp_path: Path) -> None:
-    asked: list[str] = []
-    opened(browser, small, tmp_path, asked=asked)
-    assert [url for url in asked if not url.startswith("data:")] == [
+    wanted: list[str] = []
+    opened(browser, small, tmp_path, wanted=wanted)
+    assert [url for url in wanted if not url.startswith("data:")] == [
         (tmp_path / "report.html").as_uri()
     ]
 
@@ -111,7 +121,7 @@ def test_headings_sort_the_rows_of_each_group_by_value(
         for number, value in enumerate(values)
     ]
     table = ResultTable("generation", pd.DataFrame(rows), "Quality", "In its own units.")
-    page = opened(browser, replace(analysis, tables={"generation": table}), tmp_path)
+    page = opened(browser, asked(analysis, {"generation": table}), tmp_path)
     before = column(page, "generation", 0)
     heading = page.locator("#generation thead th").nth(1)
     heading.locator("button").click()
@@ -218,7 +228,7 @@ def luminance(colour: str) -> float:
 def test_prints_what_is_folded(browser: object, analysis: Analysis, tmp_path: Path) -> None:
     rows = [{"dataset": "d", "method": f"m{n}", "estimate": n / 100} for n in range(90)]
     table = ResultTable("rm_accuracy", pd.DataFrame(rows), "Accuracy", "Long.")
-    page = opened(browser, replace(analysis, tables={"rm_accuracy": table}), tmp_path)
+    page = opened(browser, asked(analysis, {"rm_accuracy": table}), tmp_path)
     assert not page.locator("tbody").first.is_visible()
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")

@@ -20,7 +20,14 @@ from preflamp_stats.settings import Settings
 
 @pytest.fixture
 def small(analysis: Analysis) -> Analysis:
-    return replace(analysis, tables={"rm_accuracy": analysis.tables["rm_accuracy"]})
+    """One table and its figure: drawing all of them takes seconds."""
+    questions = [
+        replace(each, tables=("rm_accuracy",))
+        for each in analysis.questions
+        if "rm_accuracy" in each.tables
+    ]
+    tables = {"rm_accuracy": analysis.tables["rm_accuracy"]}
+    return replace(analysis, tables=tables, questions=questions)
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -33,7 +40,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 def test_writes_what_it_says(small: Analysis, tmp_path: Path) -> None:
     out = tmp_path / "new" / "out"
-    paths = small.write(out)
+    paths = write_analysis(small, out)
     names = [str(path.relative_to(out)) for path in paths]
     assert names == [
         "analysis.json",
@@ -49,11 +56,22 @@ def test_writes_what_it_says(small: Analysis, tmp_path: Path) -> None:
 
 
 def test_csv_and_record_are_written_always(small: Analysis) -> None:
-    files = render_files(replace(small, settings=Settings(formats=())))
+    files = render_files(replace(small, settings=Settings(formats=("csv",))))
     assert {path for path in files if not path.startswith("figures")} == {
         "analysis.json",
         "tables/rm_accuracy.csv",
     }
+
+
+def test_the_bar_moves_through_every_stage(small: Analysis) -> None:
+    told: list[tuple[str, int, int]] = []
+    render_files(small, progress=lambda *stage: told.append(stage))
+    stages = list(dict.fromkeys(stage for stage, _, _ in told))
+    assert stages == ["writing tables", "drawing figures", "writing the report"]
+    drawn = [done for stage, done, _ in told if stage == "drawing figures"]
+    assert drawn == list(range(len(drawn)))
+    assert len(drawn) > 5
+    assert all(done < total for _, done, total in told)
 
 
 @pytest.mark.slow
@@ -154,7 +172,7 @@ def test_a_failure_midway_leaves_all_as_it_was(
         real(source, target)
 
     files = dict.fromkeys(render_files_names(small), b"new")
-    monkeypatch.setattr(write, "render_files", lambda analysis: files)
+    monkeypatch.setattr(write, "render_files", lambda analysis, progress: files)
     monkeypatch.setattr(write.os, "replace", fail_once)
     with pytest.raises(InputError, match="No space left"):
         write_analysis(small, out)

@@ -1,4 +1,4 @@
-"""A few of the trials of benchmarks/faults.py: kills, interrupts, races, a killed analysis."""
+"""A few trials of benchmarks/robustness/faults.py: kills, interrupts, races, a killed analysis."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 pytest.importorskip("pyarrow")
 
 import faults
 import fuzz
-from robustness.jobs import JOBS
+from harness.jobs import JOBS
 
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.atomic import aside, lock

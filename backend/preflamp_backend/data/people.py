@@ -151,7 +151,7 @@ def _wrong_comparison(row: _Row) -> Iterator[str]:
     elif not (row["info"].get("post") or row["info"].get("article")):
         yield "has neither post nor article"
     summaries = row.get("summaries")
-    if summaries is None or len(summaries) != 2:
+    if not isinstance(summaries, Sized) or len(summaries) != 2:
         yield "has not two summaries"
     elif not all(
         isinstance(each, Mapping) and str(each.get("text", "")).strip() for each in summaries

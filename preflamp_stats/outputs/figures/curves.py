@@ -1,4 +1,4 @@
-"""Accuracy over the weight, over the share of the response read, and by difference in length."""
+"""Curves: over the weight, the share of a response read, its length, and the size of the model."""
 
 from __future__ import annotations
 
@@ -10,28 +10,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.figure import Figure
 
-from preflamp_stats.outputs.facets import table_frame
-from preflamp_stats.outputs.figures.dots import axis_label, limits
-from preflamp_stats.outputs.figures.selection import Selection, select
-from preflamp_stats.outputs.figures.style import (
-    GREY,
-    MethodStyle,
-    bars,
-    coarse_ticks,
-    facet_text,
-    legend,
-    method_styles,
-    panels,
-    points,
-)
-from preflamp_stats.outputs.formatting import metric_of
-from preflamp_stats.quantities import quantities
+from preflamp_stats.outputs.facets import distinct
+from preflamp_stats.outputs.figures import layout, style
+from preflamp_stats.outputs.figures.names import shorten
 from preflamp_stats.results import Analysis
 
 __all__ = [
-    "curve_selection",
+    "draw_in_context",
     "draw_length_difference",
     "draw_prefix_accuracy",
     "draw_weight_curve",
@@ -40,7 +26,6 @@ __all__ = [
 
 _ROW = 1.9
 """Inches of a row of panels."""
-_SLANTED: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 
 
 def weight_position(weight: float) -> float:
@@ -54,7 +39,7 @@ def weight_position(weight: float) -> float:
     return 1.0 if math.isinf(weight) else weight / (1 + weight)
 
 
-def draw_weight_curve(analysis: Analysis) -> Figure | None:
+def draw_weight_curve(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn:
     """Draw policy accuracy over the weight w of the reward, from base model to reward alone."""
 
     def finish(panel: Axes, rows: pd.DataFrame) -> None:
@@ -69,48 +54,33 @@ def draw_weight_curve(analysis: Analysis) -> Figure | None:
         panel.set_xticks(list(positions), list(positions.values()))
         panel.set_xlim(-0.03, 1.03)
 
-    return _curves(
-        analysis,
-        "weight_curve",
-        lambda rows: rows["weight"].map(weight_position),
-        finish,
-        "Weight w of the reward",
-    )
+    frame = frame.assign(x=frame["weight"].map(weight_position))
+    return _curves(analysis, "weight_curve", frame, finish, "Weight w of the reward")
 
 
-def draw_prefix_accuracy(analysis: Analysis) -> Figure | None:
+def draw_prefix_accuracy(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn:
     """Draw the accuracy of the reward of a prefix over the share of the response read."""
 
     def finish(panel: Axes, rows: pd.DataFrame) -> None:
         panel.set_xlim(0, 102)
-        coarse_ticks(panel.xaxis)
+        layout.few_ticks(panel.xaxis)
 
-    label = "Share of the response read (%)"
-    return _curves(analysis, "prefix_accuracy", lambda rows: rows["share"] * 100, finish, label)
+    frame = frame.assign(x=frame["share"] * 100)
+    return _curves(analysis, "prefix_accuracy", frame, finish, "Share of the response read (%)")
 
 
-def draw_length_difference(analysis: Analysis) -> Figure | None:
+def draw_length_difference(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn:
     """Draw accuracy by the difference in length of the chosen and the rejected response."""
-    every = table_frame(analysis.tables, "length_difference")
-    if every.empty:
-        return None
-    methods = curve_selection(analysis, "length_difference").methods
-    shifts = np.linspace(-0.28, 0.28, len(methods)) if len(methods) > 1 else [0.0]
-    dodge = dict(zip(methods, shifts, strict=True))
-
-    def place(rows: pd.DataFrame) -> pd.Series:
-        # Each dataset has bins of its own.
-        datasets = rows["dataset"] if "dataset" in rows else pd.Series("", index=rows.index)
-        number = rows.groupby(datasets)["bin_low"].rank(method="dense") - 1
-        return number + rows["method"].astype(str).map(dodge)
 
     def finish(panel: Axes, rows: pd.DataFrame) -> None:
         bins = sorted(set(zip(rows["bin_low"], rows["bin_high"], strict=True)))
-        panel.set_xticks(range(len(bins)), [_bin_label(*edges) for edges in bins], **_SLANTED)
-        panel.grid(axis="x", visible=False)
+        slanted: Any = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+        panel.set_xticks(range(len(bins)), [_bin_label(*edges) for edges in bins], **slanted)
 
-    label = "Chosen − rejected (tokens)"
-    return _curves(analysis, "length_difference", place, finish, label, joined=False)
+    # Each dataset has bins of its own.
+    own = frame.groupby("dataset")["bin_low"] if "dataset" in frame else frame["bin_low"]
+    frame, words = frame.assign(x=own.rank(method="dense") - 1), "Chosen − rejected (tokens)"
+    return _curves(analysis, "length_difference", frame, finish, words, shared=False)
 
 
 def _bin_label(low: float, high: float) -> str:
@@ -121,79 +91,114 @@ def _bin_label(low: float, high: float) -> str:
     return f"{low:.4g} to {high:.4g}".replace("-", "−")
 
 
-def curve_selection(analysis: Analysis, table: str) -> Selection:
-    """What a figure of curves shows of its table."""
-    return select(analysis, table, row_height=_ROW)
+def draw_in_context(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn | None:
+    """Draw the lead over the best method with a reward model along the size of the base model.
+
+    On a logarithmic axis of parameters where the file tells them, else by the order of the models.
+    Nothing is drawn of a single model.
+    """
+    models = distinct(frame, "model")
+    if len(models) < 2:
+        return None
+    sized = "parameters" in frame and bool((frame["parameters"] > 0).all())
+    short = shorten(models, 14)
+    x = frame["parameters"] if sized else frame["model"].map(models.index)
+
+    def finish(panel: Axes, rows: pd.DataFrame) -> None:
+        ticks = rows.drop_duplicates("x").sort_values("x")
+        if sized:
+            panel.set_xscale("log")
+            panel.minorticks_off()
+        panel.set_xticks(ticks["x"].to_list(), [short[str(base)] for base in ticks["base"]])
+        panel.margins(x=0.08)
+
+    return _curves(
+        analysis,
+        "in_context",
+        # The models are what the curves run along: they make no panels.
+        frame.assign(x=x).rename(columns={"model": "base"}),
+        finish,
+        "Base model, by parameters" if sized else "Base model",
+        shared=False,
+        of="Lead over the best\nwith a reward model",
+    )
 
 
 def _curves(
     analysis: Analysis,
-    table: str,
-    place: Callable[[pd.DataFrame], pd.Series],
+    name: str,
+    frame: pd.DataFrame,
     finish: Callable[[Axes, pd.DataFrame], None],
-    label: str,
+    words: str,
     *,
-    joined: bool = True,
-) -> Figure | None:
-    """Panels by dataset and model, a line or a set of points for each method, one legend."""
-    frame = table_frame(analysis.tables, table)
-    chosen = curve_selection(analysis, table)
-    if not chosen.methods:
-        return None
-    styles = method_styles(analysis)
-    (quantity,) = quantities(frame, metric_of(table)).values()
-    factor = quantity.scale.factor
-    across = max(map(len, chosen.rows))
-    shared = True if joined else "row"
-    figure, axes = panels(
-        len(chosen.rows), across, row_height=_ROW, extra=0.5, sharex=shared, sharey=True
+    shared: bool = True,
+    of: str = "",
+) -> layout.Drawn:
+    """Panels with a line and a band for each method, one legend.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    name : str
+        Table.
+    frame : DataFrame
+        Its rows, with their place ``x`` on the axis that the curves run along.
+    finish : callable
+        Ticks and limits of that axis, given a panel and its rows.
+    words : str
+        Its name.
+    shared : bool
+        Whether it is the same in all panels.
+    of : str
+        What the curves are of where it is a difference of their metric.
+    """
+    rows, left = layout.select(analysis, name, frame, _ROW)
+    panels = [panel for row in rows for panel in row]
+    looks, note = layout.coloured(analysis, panels)
+    figure = layout.grid(
+        rows,
+        _ROW,
+        x=words,
+        y=of or None,
+        entries=[style.entry(each) for each in looks.values() if not each.grey],
+        note=note,
+        sharex=shared,
+        sharey=len({panel.metric for panel in panels}) == 1,
     )
-    frame = frame[frame["method"].astype(str).isin(chosen.methods)]
-    low, high = limits(frame)
-    drawn = frame.assign(
-        x=place(frame), y=frame["estimate"] * factor, below=low * factor, above=high * factor
-    )
-    for number, row in enumerate(chosen.rows):
-        for panel, (_, facet) in zip(axes[number], row, strict=False):
-            here = facet.rows(drawn)
-            looks = [styles[str(method)] for method in here["method"]]
-            if joined:
-                _bands(panel, here, styles)
-                points(panel, here["x"], here["y"], looks, size=2.6)
-            else:
-                colours = [look.colour for look in looks]
-                bars(panel, here["x"], here["below"], here["above"], colours, along="y")
-                points(panel, here["x"], here["y"], looks, size=3.4)
-            panel.axhline(factor / 2, color=GREY, linewidth=0.7, linestyle="--")
-            panel.set_title(facet_text(facet, 40 if across < 3 else 30), loc="left")
-            finish(panel, here)
-            if number + 1 == len(chosen.rows):
-                panel.set_xlabel(label)
-        for panel in axes[number][len(row) :]:
-            panel.set_visible(False)
-        axes[number][0].set_ylabel(axis_label(quantity))
-    coarse_ticks(axes[0][0].yaxis)
-    legend(figure, styles, chosen.methods, lines=joined)
-    return figure
+    for panel in panels:
+        _bands(panel.axes, panel.rows, looks)
+        panel.axes.axhline(0 if of else panel.chance, **style.REFERENCE)
+        layout.few_ticks(panel.axes.yaxis)
+        finish(panel.axes, panel.rows)
+    return layout.Drawn(figure, left)
 
 
-def _bands(panel: Axes, rows: pd.DataFrame, styles: dict[str, MethodStyle]) -> None:
-    """Lines and their bands, one collection each."""
+def _bands(panel: Axes, rows: pd.DataFrame, looks: dict[str, style.Look]) -> None:
+    """Lines and their bands, one collection each; of a grey one the line only."""
     keys = [key for key in ("method", "seed", "scoring", "metric") if key in rows]
-    lines, areas, looks = [], [], []
-    for _, own in rows.sort_values("x", kind="stable").groupby(keys, sort=False, dropna=False):
-        x, y, below, above = (own[c].to_numpy(float) for c in ("x", "y", "below", "above"))
-        lines.append(np.column_stack([x, y]))
-        there = ~(np.isnan(below) | np.isnan(above))
-        edge = [np.column_stack([x, v])[there] for v in (below, above)]
-        areas.append(np.concatenate([edge[0], edge[1][::-1]]))
-        looks.append(styles[str(own["method"].iloc[0])])
-    colours = [look.colour for look in looks]
-    bands = PolyCollection(areas, facecolors=colours, alpha=0.14, linewidths=0)
+    rows = rows.assign(grey=rows["method"].map(lambda method: looks[method].grey))
+    own = rows.sort_values(["grey", "x"], ascending=[False, True], kind="stable")
+    number = own.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
+    values = own[["x", "value", "below", "above"]].to_numpy(float)
+    curves = [values[number == each] for each in range(number.max() + 1)]
+    methods = own["method"].to_numpy(str)[np.unique(number, return_index=True)[1]]
+    shown = [looks[str(method)] for method in methods]
     joined = LineCollection(
-        lines, colors=colours, linestyles=[look.line for look in looks], linewidths=1.1, zorder=2
+        [curve[:, :2] for curve in curves],
+        colors=[look.colour for look in shown],
+        linestyles=[look.line for look in shown],
+        linewidths=[0.6 if look.grey else 1.1 for look in shown],
+        zorder=2,
     )
+    areas = []
+    for curve, look in zip(curves, shown, strict=True):
+        there = curve[~np.isnan(curve).any(axis=1) & (not look.grey)]
+        areas.append(np.concatenate([there[:, [0, 2]], there[::-1, [0, 3]]]))
+    alpha = 0.14 if sum(not look.grey for look in shown) < 7 else 0.07
+    bands = PolyCollection(areas, facecolors=joined.get_colors(), alpha=alpha, linewidths=0)
     for collection in (bands, joined):
         collection.set_in_layout(False)
         panel.add_collection(collection)
+    named = own[~own["grey"]]
+    style.points(panel, named["x"], named["value"], [looks[m] for m in named["method"]], scale=0.65)
     panel.autoscale_view()

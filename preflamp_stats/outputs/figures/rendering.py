@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,16 +45,9 @@ def render(figure: Figure, kinds: Sequence[str] = KINDS) -> dict[str, bytes]:
     dict of str to bytes
         By kind; without dates. PDF keeps text as text.
     """
-    found = {}
-    pixels: Image.Image | None = None
     with plotting():
-        for kind in kinds:
-            if kind == "pdf":
-                found[kind] = _pdf(figure)
-            else:
-                pixels = _pixels(figure) if pixels is None else pixels
-                found[kind] = _PICTURES[kind](pixels)
-    return found
+        pixels: Any = _pixels(figure) if {"png", "palette"} & set(kinds) else None
+        return {kind: _pdf(figure) if kind == "pdf" else _png(pixels, kind) for kind in kinds}
 
 
 def _pdf(figure: Figure) -> bytes:
@@ -76,9 +69,8 @@ def _without_layout_tables() -> Iterator[None]:
 
     def load_font(*args: Any, **options: Any) -> Any:
         font = load(*args, **options)
-        for table in ("GSUB", "GPOS", "GDEF", "kern"):
-            if table in font:
-                del font[table]
+        for table in {"GSUB", "GPOS", "GDEF", "kern"} & set(font.keys()):
+            del font[table]
         return font
 
     fontTools.subset.load_font = load_font
@@ -100,17 +92,11 @@ def _pixels(figure: Figure) -> Image.Image:
     return pixels.convert("RGB")
 
 
-def _png(pixels: Image.Image) -> bytes:
+def _png(pixels: Image.Image, kind: str) -> bytes:
     buffer = io.BytesIO()
-    pixels.save(buffer, "PNG", dpi=(_DPI, _DPI), compress_level=_COMPRESSION)
+    if kind == "palette":
+        few = Image.Quantize.FASTOCTREE
+        pixels.quantize(_COLOURS, method=few, dither=Image.Dither.NONE).save(buffer, "PNG")
+    else:
+        pixels.save(buffer, "PNG", dpi=(_DPI, _DPI), compress_level=_COMPRESSION)
     return buffer.getvalue()
-
-
-def _palette(pixels: Image.Image) -> bytes:
-    few = pixels.quantize(_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    buffer = io.BytesIO()
-    few.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-_PICTURES: dict[str, Callable[[Image.Image], bytes]] = {"png": _png, "palette": _palette}

@@ -1,0 +1,130 @@
+"""What the calibration study simulates: groups of cells, each with its study and its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from cells import tests_of_association as association
+from cells import tests_of_methods as methods
+from cells.tau_intervals import TauCell, peer_study, pooled_study, slope_study, tau_study
+
+Cells = Sequence[tuple[Any, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells that share a study.
+
+    Parameters
+    ----------
+    study : callable
+        Takes a random generator, a design and keywords; returns outcomes by name.
+    cells : sequence of (design, keywords)
+    n_studies : int
+        Studies of each cell.
+    seed : int
+        Seed of the group.
+    """
+
+    study: Callable[..., Mapping[str, float]]
+    cells: Cells
+    n_studies: int
+    seed: int
+
+
+def _plain(designs: Sequence[Any]) -> Cells:
+    return [(design, {}) for design in designs]
+
+
+_GRID = [
+    TauCell(*cell)
+    for cell in product((6, 12, 24), (50, 200, 1000), (-0.5, 0.0, 0.5, 0.95), (0.03, 0.15, 0.5))
+]
+_BEYOND = [
+    *(TauCell(12, 100, rho, 0.15, users="unequal") for rho in (0.0, 0.5, 0.95)),
+    *(TauCell(12, 200, rho, 0.15, users="strong effects") for rho in (0.0, 0.5, 0.95)),
+    *(TauCell(4, 200, rho, spread) for rho in (0.0, 0.95) for spread in (0.03, 0.15)),
+    *(
+        TauCell(12, 200, rho, 0.15, effects)
+        for effects in ("t3", "skewed", "clusters", "shared clusters")
+        for rho in (0.0, 0.95)
+    ),
+    *(TauCell(24, 50, rho, 0.15, effects) for effects in ("t3", "clusters") for rho in (0.0, 0.95)),
+]
+
+_FEW = [
+    TauCell(12, n_users, rho, spread)
+    for n_users in (50, 200)
+    for rho in (0.0, 0.95)
+    for spread in (0.03, 0.15)
+]
+
+_METHODS = [
+    methods.Cell(n_users, n_methods, **users)
+    for n_users, n_methods in product((20, 50, 200), (2, 6, 12))
+    for users in ({}, {"unequal": True, "user_method_sd": 0.6})
+]
+_SIZES = [
+    methods.Cell(n_users, n_methods) for n_users in (50, 200, 1000) for n_methods in (2, 6, 12)
+]
+_DECOUPLING = [
+    methods.Cell(n_users, n_methods, **users)
+    for n_users, n_methods in product((50, 200), (2, 6, 12))
+    for users in ({}, {"unequal": True, "user_method_sd": 0.6})
+]
+_ASSOCIATION = [
+    association.AssociationCell(n_users, n_methods)
+    for n_users, n_methods in product((50, 200), (4, 6, 12))
+]
+_SAME_METHODS = [
+    association.AssociationCell(n_users, n_methods, same_methods=True, unequal=unequal)
+    for n_users, n_methods, unequal in product((50, 200), (4, 6, 12), (False, True))
+]
+
+GROUPS: dict[str, Group] = {
+    "tau": Group(tau_study, _plain([*_GRID, *_BEYOND]), 1000, 1),
+    "peers": Group(
+        peer_study,
+        _plain([TauCell(12, 200, rho, spread) for rho in (0.0, 0.95) for spread in (0.03, 0.15)]),
+        100,
+        2,
+    ),
+    "slope": Group(slope_study, _plain(_FEW), 200, 14),
+    "pooled tau": Group(pooled_study, _plain(_FEW), 200, 15),
+    "difference": Group(methods.difference_study, _plain(_METHODS), 2000, 3),
+    "difference power": Group(
+        methods.difference_study, [(cell, {"effect": 0.04}) for cell in _SIZES], 400, 4
+    ),
+    "equivalence": Group(methods.equivalence_study, _plain(_METHODS), 2000, 5),
+    "minimum effect": Group(methods.minimum_effect_study, _plain(_METHODS), 2000, 6),
+    "decoupling": Group(
+        methods.decoupling_study,
+        [
+            (cell, gaps)
+            for cell in _DECOUPLING
+            for gaps in (
+                {"accuracy_gap": 0.15, "quality_gap": methods.MARGIN},
+                {"accuracy_gap": methods.DISCRIMINATION_MARGIN, "quality_gap": 0.0},
+            )
+        ],
+        2000,
+        7,
+    ),
+    "decoupling power": Group(
+        methods.decoupling_study,
+        [(cell, {"accuracy_gap": 0.12, "quality_gap": 0.0}) for cell in _SIZES],
+        400,
+        8,
+    ),
+    "in context": Group(methods.in_context_study, _plain(_DECOUPLING), 1000, 9),
+    "no association": Group(association.no_association_study, _plain(_ASSOCIATION), 1000, 10),
+    "two predictors": Group(association.two_predictors_study, _plain(_ASSOCIATION), 1000, 11),
+    "two predictors, same methods": Group(
+        association.two_predictors_study, _plain(_SAME_METHODS), 1000, 16
+    ),
+    "regret": Group(association.regret_study, _plain(_ASSOCIATION), 1000, 12),
+    "example level": Group(association.example_level_study, _plain(_ASSOCIATION), 1000, 13),
+}
