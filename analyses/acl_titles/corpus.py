@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-from preflamp_backend.data.lamp import TASKS
 from preflamp_backend.data.checks import normalise
+from preflamp_backend.data.lamp import TASKS
 from preflamp_backend.data.titles import Paper, read_papers
 from preflamp_backend.files.text import write_text
 
