@@ -16,9 +16,9 @@ import xarray as xr
 from preflamp_stats.errors import InputError, Problem, SchemaError, printable
 from preflamp_stats.io.columns import ABSENT_NUMBERS, LABEL_COLUMNS, VALUE_COLUMNS, recognise
 from preflamp_stats.io.row_arrays import Rows, Texts, dataset_from_rows
+from preflamp_stats.io.schema import find_problems
 from preflamp_stats.io.tables import Table, as_text, frame_table, read_table
 from preflamp_stats.io.variables import SCHEMA_VERSION, VariableSpec, annotated
-from preflamp_stats.schema import find_problems
 
 __all__ = ["convert", "from_frame", "say_to_stderr"]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import matplotlib
 from matplotlib.ft2font import FT2Font
 
+from preflamp_stats.io.schema import UNNAMED_DATASET
 from preflamp_stats.outputs.facets import Facet
 from preflamp_stats.outputs.formatting import one_line
-from preflamp_stats.schema import UNNAMED_DATASET
 
 __all__ = ["plain", "shorten", "titles", "width"]
 

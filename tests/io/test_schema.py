@@ -9,7 +9,7 @@ import xarray as xr
 
 from preflamp_stats.errors import SchemaError
 from preflamp_stats.io import value_checks
-from preflamp_stats.schema import (
+from preflamp_stats.io.schema import (
     SPECS,
     datasets,
     find_problems,
