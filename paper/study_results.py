@@ -13,12 +13,12 @@ import pandas as pd
 from macros import points, share
 
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.metric import Metric, Scale
 from preflamp_stats.outputs.facets import distinct
 from preflamp_stats.outputs.figures import FIGURES as DRAWN
 from preflamp_stats.outputs.figures.style import ONE_COLUMN, TWO_COLUMNS
 from preflamp_stats.outputs.formatting import sentence
 from preflamp_stats.outputs.latex_text import escape_latex
-from preflamp_stats.outputs.questions import QUESTIONS, READING
 from preflamp_stats.results import ResultTable
 
 __all__ = ["FIGURES", "TABLES", "copies", "macros", "read_analysis"]
@@ -80,8 +80,18 @@ def tables(record: Mapping[str, Any]) -> dict[str, ResultTable]:
         entry = record["tables"][name]
         frame = pd.DataFrame(entry["rows"], columns=entry["columns"])
         frame = frame.replace({"inf": math.inf, "-inf": -math.inf}).infer_objects()
+        metrics = {
+            key: Metric(**told | {"scale": Scale(**told["scale"])})
+            for key, told in entry["metrics"].items()
+        }
         found[name] = ResultTable(
-            name, frame, entry["title"], entry["caption"], entry["higher_is_better"]
+            name,
+            frame,
+            entry["title"],
+            entry["caption"],
+            metrics,
+            entry["estimate_of"],
+            entry["ranked"],
         )
     return found
 
@@ -113,8 +123,8 @@ def macros(record: Mapping[str, Any]) -> dict[str, str]:
         "StudyNotes": " ".join(["The analysis notes:", *notes] if notes else []),
     }
     none = "The study has no data on this."
-    answers = {_ANSWERS[q.name]: q.answer(found) or none for q in QUESTIONS}
-    return numbers | answers
+    told = {question["name"]: question["answer"] for question in record["questions"]}
+    return numbers | {macro: told.get(name) or none for name, macro in _ANSWERS.items()}
 
 
 def copies(record: Mapping[str, Any], folder: Path) -> dict[str, bytes]:
@@ -133,11 +143,11 @@ def copies(record: Mapping[str, Any], folder: Path) -> dict[str, bytes]:
         drawn = path.read_bytes() if path.exists() else b""
         if drawn:
             files[f"study/{name}.pdf"] = drawn
-        files[f"study/figure-{name}.tex"] = _float(name, drawn).encode()
+        files[f"study/figure-{name}.tex"] = _float(record, name, drawn).encode()
     return files
 
 
-def _float(name: str, drawn: bytes) -> str:
+def _float(record: Mapping[str, Any], name: str, drawn: bytes) -> str:
     """LaTeX of a figure, in one column or both by the width in which it was drawn."""
     if not drawn:
         return "% Not in the study.\n"
@@ -145,7 +155,7 @@ def _float(name: str, drawn: bytes) -> str:
     environment = "figure" if width < (ONE_COLUMN + TWO_COLUMNS) / 2 else "figure*"
     spec = DRAWN[name]
     # How to read a table and its figure is one text; only tables have a bold number.
-    reading = re.sub(r"Bold is [^.]*\. ", "", READING[spec.table])
+    reading = re.sub(r"Bold is [^.]*\. ", "", record["tables"][spec.table]["reading"])
     caption = f"{sentence(spec.title)} {reading}"
     lines = [
         rf"\begin{{{environment}}}[t]",

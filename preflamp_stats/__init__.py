@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "analysis": ["analyze"],
+    "analysis.run": ["Analysis", "analyze"],
     "errors": ["InputError", "Problem", "SchemaError"],
     "inference.bootstrap": ["bootstrap"],
     "inference.contrasts": ["compare_methods"],
@@ -39,7 +39,7 @@ _HOMES = {
     "metrics.options": ["MetricOptions"],
     "metrics.values": ["available_metrics"],
     "one_call": ["report"],
-    "results": ["Analysis", "ResultTable"],
+    "results": ["Question", "ResultTable"],
     "schema": ["datasets", "validate"],
     "settings": ["Settings"],
     "simulation": ["StudyDesign", "simulate", "simulate_dataset"],

@@ -115,7 +115,7 @@ def check_options(options: Any) -> None:
 
 def _problems(options: Any) -> Iterator[Problem]:
     ranges = {one.name: one.metadata for one in fields(options)}
-    for option in declared_options(type(options)):
+    for option in declared_options(options.__class__):
         name, value, told = option.name, getattr(options, option.name), ranges[option.name]
         if value is None and option.default is None:
             continue

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from preflamp_stats.choices import Values
 
-__all__ = ["COEFFICIENT", "OWN_UNITS", "POINTS", "Direction", "Metric", "Scale", "number"]
+__all__ = ["COEFFICIENT", "OWN_UNITS", "POINTS", "TAU", "Direction", "Metric", "Scale", "number"]
 
 Direction = Literal["higher", "lower", "unknown"]
 """Which values of a metric are better; "unknown" where nobody has said."""
@@ -52,9 +52,9 @@ class Metric:
     ----------
     name : str
         Name in tables and on the command line.
-    kind : {"discrimination", "generation", "method", "curve"}
-        A share of pairs, a quality of a generated text, a number known only per method, or shares
-        of pairs along an axis.
+    kind : {"discrimination", "generation", "method", "curve", "agreement"}
+        A share of pairs, a quality of a generated text, a number known only per method, shares
+        of pairs along an axis, or how alike two metrics rank the methods.
     needs : tuple of str
         Variables of the file that it is computed from.
     values : {"credit", "share", "free"}
@@ -107,6 +107,21 @@ class Metric:
         )
 
     @property
+    def heading(self) -> str:
+        """Its name at the top of a column or on an axis, with its unit unless that is points.
+
+        Examples
+        --------
+        >>> Metric.of_file("len", "method", {"long_name": "length", "units": "tokens"}).heading
+        'length (tokens)'
+        """
+        words = self.words
+        if self.source == "definition":
+            words = f"{words[:1].upper()}{words[1:]}"
+        unit = "" if self.scale == POINTS else self.scale.unit
+        return f"{words} ({unit})" if unit else words
+
+    @property
     def sign(self) -> int:
         """1 where higher is better, -1 where lower is, 0 where nobody has said."""
         return {"higher": 1, "lower": -1, "unknown": 0}[self.direction]
@@ -126,6 +141,10 @@ class Metric:
             return self
         decimals = min(max(1 - math.floor(math.log10(error)), 0), _MOST_DECIMALS)
         return replace(self, scale=replace(self.scale, decimals=decimals))
+
+
+TAU = Metric("Kendall's tau", "agreement", (), "free", "Kendall's tau", COEFFICIENT, "unknown")
+"""Agreement of two rankings; neither more nor less of it is better."""
 
 
 def number(value: float, scale: Scale) -> str:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import xarray as xr
 
-from preflamp_stats.analysis import analyze
+from preflamp_stats.analysis.run import Analysis, analyze
 from preflamp_stats.io.from_tables import convert, say_to_stderr
 from preflamp_stats.io.open_any import open_any
 from preflamp_stats.settings import Settings
-
-if TYPE_CHECKING:
-    from preflamp_stats.results import Analysis
 
 __all__ = ["report"]
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from preflamp_stats.metric import COEFFICIENT, POINTS, Scale, number
+
 __all__ = [
     "COEFFICIENT",
     "POINTS",
@@ -29,29 +31,6 @@ _WORDS = {
     "rougeL": "ROUGE-L",
 }
 _MOST_DECIMALS = 6
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How a quantity is printed.
-
-    Parameters
-    ----------
-    factor : float
-        Multiplies the value before printing.
-    decimals : int
-        Digits after the point.
-    unit : str
-        Written behind a number or on an axis; empty for a quantity without one.
-    """
-
-    factor: float
-    decimals: int
-    unit: str = ""
-
-
-POINTS = Scale(100.0, 1, "points")
-COEFFICIENT = Scale(1.0, 2)
 
 
 @dataclass(frozen=True)
@@ -171,24 +150,6 @@ def quantities(frame: pd.DataFrame, fallback: str = "") -> dict[str, Quantity]:
     if names is None:
         return {fallback: metric_quantity(fallback, frame)}
     return {str(name): metric_quantity(str(name), frame[names == name]) for name in names.unique()}
-
-
-def number(value: float, scale: Scale) -> str:
-    """Print a number with the decimals of its scale; empty for NaN.
-
-    Examples
-    --------
-    >>> number(0.7123, POINTS), number(-0.001, COEFFICIENT), number(142976.4, Scale(1.0, 0))
-    ('71.2', '0.00', '142,976')
-    """
-    if math.isnan(value):
-        return ""
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    scaled = value * scale.factor
-    text = f"{scaled:{',' if abs(scaled) >= 10_000 else ''}.{scale.decimals}f}"
-    # "-0.0" says nothing that "0.0" does not.
-    return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text
 
 
 def _first(rows: pd.DataFrame, column: str) -> object:

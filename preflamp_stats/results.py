@@ -4,30 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from preflamp_stats.columns import KEY_COLUMNS
+from preflamp_stats.metric import Metric
 from preflamp_stats.settings import Settings
 
-__all__ = ["KEY_COLUMNS", "Analysis", "ResultTable"]
-
-KEY_COLUMNS = (
-    "dataset",
-    "model",
-    "method",
-    "method_family",
-    "seed",
-    "scoring",
-    "weight",
-    "metric",
-    "upstream",
-    "downstream",
-    "method_a",
-    "method_b",
-)
-"""Columns that say which estimate a row holds, in the order in which they stand."""
+__all__ = ["KEY_COLUMNS", "Analysis", "Question", "ResultTable", "distinct", "table_frame"]
 
 
 @dataclass(frozen=True)
@@ -45,21 +30,67 @@ class ResultTable:
         A few words for headings.
     caption : str
         One or two plain-text sentences: what is estimated, how the interval was made, what to mind.
-    higher_is_better : bool
-        Whether the best row of a group may be marked. False where no row is better than another
-        (tau, contrasts).
+    metrics : mapping of str to Metric
+        Every metric that the rows name, by its name, with the decimals that its sampling error
+        deserves.
+    estimate_of : str
+        Which metric an estimate is in units of: the column that names it (``metric``,
+        ``downstream``), or the name of the one metric of the whole table.
+    ranked : bool
+        Whether estimates of one group are there to be compared, so that the best may be marked
+        where the direction of its metric is known. False for differences and associations.
+    reading : str
+        How to read the table and its figure.
+    findings : sequence of str
+        Plain sentences that follow from its numbers.
     """
 
     name: str
     frame: pd.DataFrame
     title: str
     caption: str
-    higher_is_better: bool = False
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    estimate_of: str = "metric"
+    ranked: bool = False
+    reading: str = ""
+    findings: Sequence[str] = ()
+
+    def metric(self, name: object) -> Metric:
+        """Metric of a name; one that nobody described is in its own units, without direction."""
+        return self.metrics.get(str(name)) or Metric.of_file(str(name), "method", {})
+
+    def row_metrics(self) -> list[Metric]:
+        """Metric that the estimate of each row is in units of."""
+        if self.estimate_of not in self.frame:
+            return [self.metric(self.estimate_of)] * len(self.frame)
+        return [self.metric(name) for name in self.frame[self.estimate_of]]
 
     @property
     def keys(self) -> list[str]:
         """Key columns that the table has."""
         return [column for column in KEY_COLUMNS if column in self.frame]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question of a reader, and what the tables say to it.
+
+    Parameters
+    ----------
+    name : str
+        Short, for addresses within a page.
+    title : str
+        The question.
+    tables : tuple of str
+        Tables that answer it, in the order of reading.
+    answer : str
+        A sentence or two; empty where no table answers.
+    """
+
+    name: str
+    title: str
+    tables: tuple[str, ...]
+    answer: str
 
 
 @dataclass(frozen=True)
@@ -76,41 +107,49 @@ class Analysis:
         One for each input: ``path``, ``sha256``, ``bytes``.
     versions : mapping of str to str
         Versions of this package and of those that the numbers depend on.
-    summary : sequence of str
-        Plain sentences that follow from the numbers, the verdict first.
+    questions : sequence of Question
+        What the tables answer, in the order in which it is read; every table stands in one.
     notes : sequence of str
         What was left out and why, and what a reader must mind.
-    findings : mapping of str to sequence of str
-        The sentences of the summary by the table that they follow from.
     """
 
     settings: Settings
     tables: Mapping[str, ResultTable]
     inputs: Sequence[Mapping[str, Any]] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
-    summary: Sequence[str] = ()
+    questions: Sequence[Question] = ()
     notes: Sequence[str] = ()
-    findings: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def write(self, directory: str | Path) -> list[Path]:
-        """Write every table, figure and the report into a directory, whole or not at all.
+    @property
+    def summary(self) -> list[str]:
+        """Plain sentences that follow from the numbers of all tables."""
+        return [text for table in self.tables.values() for text in table.findings]
 
-        Parameters
-        ----------
-        directory : path
-            Made where absent. Files of an earlier analysis in it are replaced.
 
-        Returns
-        -------
-        list of Path
-            Every file written.
+def distinct(frame: pd.DataFrame, column: str) -> list[str]:
+    """Values of a column in the order in which they appear; none where it is absent or empty.
 
-        Raises
-        ------
-        InputError
-            If the directory cannot be written.
-        """
-        # Rendering lies above this layer; only this convenience reaches up, and only when called.
-        from preflamp_stats.outputs.write import write_analysis
+    Examples
+    --------
+    >>> distinct(pd.DataFrame({"model": ["b", "a", "b"]}), "model")
+    ['b', 'a']
+    """
+    return [str(v) for v in frame[column].dropna().unique()] if column in frame else []
 
-        return write_analysis(self, Path(directory))
+
+def table_frame(tables: Mapping[str, ResultTable], name: str) -> pd.DataFrame:
+    """Rows of a table that hold an estimate; an empty frame where there is no such table.
+
+    Parameters
+    ----------
+    tables : mapping of str to ResultTable
+    name : str
+
+    Returns
+    -------
+    DataFrame
+    """
+    table = tables.get(name)
+    if table is None or "estimate" not in table.frame:
+        return pd.DataFrame({"estimate": pd.Series(dtype=float)})
+    return table.frame[table.frame["estimate"].notna()]

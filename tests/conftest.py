@@ -70,12 +70,12 @@ def _study(
             "helpfulness": (
                 ("model", "method", "example"),
                 rng.normal(0, 3, (n_models, n_methods, n_examples)),
-                {"role": "generation_metric"},
+                {"role": "generation_metric", "direction": "higher"},
             ),
             "leaderboard": (
                 "method",
                 rng.random(n_methods).round(3),
-                {"role": "method_metric"},
+                {"role": "method_metric", "direction": "higher"},
             ),
         },
         coords={

@@ -11,125 +11,53 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import xarray as xr
 
-from preflamp_stats import __version__
-from preflamp_stats.analysis import association, captions, comparison, estimates
-from preflamp_stats.analysis.evidence import DatasetEvidence
-from preflamp_stats.analysis.sentences import findings, notes, summary
+from preflamp_stats import __version__, results
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.resampled import read_study
-from preflamp_stats.metrics.values import available_metrics
-from preflamp_stats.results import Analysis, ResultTable
+from preflamp_stats.inference.resampled import ResampledStudy, read_study
+from preflamp_stats.metric import Metric
+from preflamp_stats.metrics.values import available_metrics, metric_words
 from preflamp_stats.schema import datasets
 from preflamp_stats.settings import Settings
+from preflamp_stats.tables import registry
+from preflamp_stats.tables.metrics import shared_metrics
+from preflamp_stats.tables.rows import joined
+from preflamp_stats.tables.words import capital, counted, direction_unknown
 
-__all__ = ["analyze"]
+__all__ = ["Analysis", "analyze"]
 
 
 Progress = Callable[[str, int, int], None]
-"""Told a dataset's name, the examples read so far, and their number."""
-
-
-Maker = Callable[[Sequence[DatasetEvidence]], pd.DataFrame]
+"""Told what is being done, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True)
-class _Recipe:
-    name: str
-    title: str
-    make: Maker
-    caption: Callable[[Settings, pd.DataFrame], str]
-    higher_is_better: bool = False
+class Analysis(results.Analysis):
+    """All estimates of one run, as :class:`preflamp_stats.results.Analysis`, to be written."""
 
+    def write(self, directory: str | Path) -> list[Path]:
+        """Write every table, figure and the report into a directory, whole or not at all.
 
-def _each(make: Callable[[DatasetEvidence], pd.DataFrame]) -> Maker:
-    """Make a table of each dataset and put them one below the other."""
+        Parameters
+        ----------
+        directory : path
+            Made where absent. Files of an earlier analysis in it are replaced.
 
-    def joined(evidence: Sequence[DatasetEvidence]) -> pd.DataFrame:
-        frames = [frame for frame in map(make, evidence) if not frame.empty]
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        Returns
+        -------
+        list of Path
+            Every file written.
 
-    return joined
+        Raises
+        ------
+        InputError
+            If the directory cannot be written.
+        """
+        # Drawing costs a second of imports, which an analysis that is not written need not pay.
+        from preflamp_stats.outputs.write import write_analysis
 
-
-_RECIPES = (
-    _Recipe("tau", "Does accuracy predict?", _each(association.tau), captions.tau),
-    _Recipe(
-        "pooled_tau",
-        "Does accuracy predict, over all datasets and models?",
-        association.pooled_tau,
-        captions.pooled_tau,
-    ),
-    _Recipe("slope", "What do twenty points buy?", _each(association.slope), captions.slope),
-    _Recipe(
-        "decoupling",
-        "Do gains upstream come with gains downstream?",
-        association.decoupling,
-        captions.decoupling,
-    ),
-    _Recipe(
-        "example_level",
-        "Is the text better where the pair is ranked right?",
-        _each(association.example_level),
-        captions.example_level,
-    ),
-    _Recipe(
-        "rm_accuracy",
-        "Reward model accuracy",
-        _each(estimates.rm_accuracy),
-        captions.rm_accuracy,
-        True,
-    ),
-    _Recipe(
-        "policy_accuracy",
-        "Policy accuracy",
-        _each(estimates.policy_accuracy),
-        captions.policy_accuracy,
-        True,
-    ),
-    _Recipe(
-        "generation", "Generation quality", _each(estimates.generation), captions.generation, True
-    ),
-    _Recipe(
-        "method_metrics",
-        "Numbers known only per method",
-        _each(estimates.method_metrics),
-        captions.method_metrics,
-    ),
-    _Recipe(
-        "in_context",
-        "Does in-context learning win, and from which size?",
-        _each(comparison.in_context),
-        captions.in_context,
-    ),
-    _Recipe(
-        "regret",
-        "What would choosing by the upstream metric cost?",
-        _each(association.regret),
-        captions.regret,
-    ),
-    _Recipe("contrasts", "Methods compared", _each(comparison.contrasts), captions.contrasts),
-    _Recipe(
-        "weight_curve",
-        "Policy accuracy over the reward weight",
-        _each(estimates.weight_curve),
-        captions.weight_curve,
-    ),
-    _Recipe(
-        "prefix_accuracy",
-        "When does the reward know?",
-        _each(estimates.prefix_accuracy),
-        captions.prefix_accuracy,
-    ),
-    _Recipe(
-        "length_difference",
-        "Is it only length?",
-        _each(estimates.length_difference),
-        captions.length,
-    ),
-)
+        return write_analysis(self, Path(directory))
 
 
 def analyze(
@@ -151,7 +79,8 @@ def analyze(
         Files behind the tree, to be recorded with their checksums. A tree from
         :func:`preflamp_stats.open_results` names its own.
     progress : callable, optional
-        Called with the dataset's name, the examples read and their number.
+        Called with what is being done, how much of it is done, and how much there is: the
+        examples of each dataset read, then the tables estimated.
 
     Returns
     -------
@@ -182,26 +111,46 @@ def analyze(
         for name, ds in found.items()
     ]
     _check_unchanged(paths, states)
+    metrics = shared_metrics(evidence)
     tables = {}
-    for recipe in _RECIPES:
-        frame = recipe.make(evidence)
+    for place, table in enumerate(registry.TABLES):
+        if progress:
+            progress(f"estimating {table.name}", place, len(registry.TABLES))
+        frame = joined(list(table.rows(evidence)))
         if not frame.empty:
-            tables[recipe.name] = ResultTable(
-                recipe.name,
-                frame,
-                recipe.title,
-                recipe.caption(settings, frame),
-                recipe.higher_is_better,
-            )
+            tables[table.name] = registry.make_table(table, frame, metrics, settings)
     return Analysis(
         settings,
         tables,
         inputs=fingerprints,
         versions=_versions(),
-        summary=summary(tables, settings),
-        notes=notes(evidence, settings),
-        findings=findings(tables, settings),
+        questions=registry.make_questions(tables),
+        notes=_notes(evidence, settings),
     )
+
+
+def _notes(evidence: Sequence[ResampledStudy], settings: Settings) -> list[str]:
+    """List what was left out and why, and what a reader must mind."""
+    found = []
+    asked = dict.fromkeys([*settings.upstream, *settings.downstream])
+    unknown: dict[str, Metric] = {}
+    for dataset in evidence:
+        absent = [metric_words(name) for name in asked if name not in dataset.metrics]
+        if absent:
+            found.append(f"{dataset.name}: not in the file and left out: {', '.join(absent)}.")
+        if dataset.units.kind == "examples" and settings.resample != "examples":
+            found.append(
+                f"{dataset.name}: the file names no users, so each example is taken as its own "
+                "unit; if users wrote several examples each, the intervals are too narrow."
+            )
+        elif dataset.units.kind == "users" and len(dataset.units.labels) < 20:
+            found.append(
+                f"{dataset.name}: only {counted(len(dataset.units.labels), 'user')}; intervals "
+                "that resample so few are rough."
+            )
+        there = [dataset.metrics[name].info for name in asked if name in dataset.metrics]
+        unknown |= {metric.name: metric for metric in there if not metric.sign}
+    return found + [f"{capital(direction_unknown(metric))}." for metric in unknown.values()]
 
 
 def _check_metrics(found: Mapping[str, xr.Dataset], settings: Settings) -> None:
@@ -240,7 +189,7 @@ def _reporter(progress: Progress | None, name: str, ds: xr.Dataset) -> Callable[
     def report(examples: int) -> None:
         nonlocal done
         done += examples
-        progress(name, done, total)
+        progress(f"reading {name}", done, total)
 
     return report
 

@@ -61,7 +61,7 @@ def _names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     default=Path("preflamp-analysis"),
     help="Directory to write.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print analysis.json instead of the summary.")
+@click.option("--json", "as_json", is_flag=True, help="Print analysis.json instead of the answers.")
 @settings_options
 def analyze_command(results: tuple[Path, ...], out: Path, as_json: bool, **settings: Any) -> None:
     """Estimate, test, and write tables, figures and a report.
@@ -75,28 +75,27 @@ def analyze_command(results: tuple[Path, ...], out: Path, as_json: bool, **setti
 def run_analysis(
     paths: tuple[Path, ...], out: Path, settings: Settings, *, as_json: bool = False
 ) -> None:
-    """Analyse files, print the summary, write the directory."""
+    """Analyse files, write the directory, print the answers."""
     from contextlib import ExitStack
 
-    from preflamp_stats.analysis import analyze
+    from preflamp_stats.analysis.run import analyze
     from preflamp_stats.cli.console import console
-    from preflamp_stats.cli.progress import reading_progress
+    from preflamp_stats.cli.progress import stage_progress
     from preflamp_stats.io.open_any import open_any
     from preflamp_stats.outputs.summary import print_summary
+    from preflamp_stats.outputs.write import write_analysis
 
     with ExitStack() as stack:
         trees = open_any(paths)
         for tree in trees.values():
             stack.callback(tree.close)
-        progress = stack.enter_context(reading_progress())
+        progress = stack.enter_context(stage_progress())
         analysis = analyze(_joined(trees), settings, inputs=paths, progress=progress)
-    written = analysis.write(out)
+        written = write_analysis(analysis, out, progress=progress)
     if as_json:
         click.echo((out / "analysis.json").read_text(encoding="utf-8"), nl=False)
         return
-    screen = console()
-    print_summary(analysis, screen)
-    screen.print(f"{len(written)} files written to {out}", soft_wrap=True)
+    print_summary(analysis, written, console())
 
 
 def _joined(trees: dict[str, xr.DataTree]) -> dict[str, xr.Dataset]:

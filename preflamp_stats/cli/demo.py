@@ -48,4 +48,3 @@ def demo_command(out: Path, seed: int) -> None:
     write_results(study, results)
     click.echo(f"simulated study written to {results}")
     run_analysis((results,), out / "analysis", Settings(seed=seed))
-    click.echo(f"open {out / 'analysis' / 'report.html'} in a browser")

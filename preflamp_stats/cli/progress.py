@@ -6,17 +6,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from preflamp_stats.errors import printable
+
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
-__all__ = ["rate_column", "reading_progress"]
+__all__ = ["rate_column", "stage_progress"]
 
 
 @contextmanager
-def reading_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show how far the reading of each dataset has come and how fast, on standard error.
+def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show on standard error what is being done and how far it has come, one line for all stages.
 
-    What follows the last example, resampling and tests, is shown as time that goes by.
+    Yields
+    ------
+    callable
+        Told a stage, how much of it is done, and how much there is.
     """
     from rich.console import Console
     from rich.progress import (
@@ -34,21 +39,15 @@ def reading_progress() -> Iterator[Callable[[str, int, int], None]]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("examples"),
-        rate_column("/s"),
         TimeElapsedColumn(),
     )
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        tasks: dict[str, int] = {}
+        task = bar.add_task("opening", total=None)
 
-        def report(dataset: str, done: int, total: int) -> None:
-            if dataset not in tasks:
-                tasks[dataset] = bar.add_task(f"reading {dataset}", total=total)
-            place = bar.task_ids[tasks[dataset]]
-            said = f"reading {dataset}" if done < total else f"{dataset}: read, now estimating"
-            bar.update(place, completed=done, description=said)
+        def report(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=printable(stage), completed=done, total=total)
 
         yield report
 

@@ -92,7 +92,8 @@ def over_models(
     aligned : Dataset
         Of :func:`align_metrics`.
     columns : mapping of str to object
-        Columns in their order, ``note`` among them, with what stands where a row does not tell them.
+        Columns in their order, ``note`` among them, with what stands where a row does not tell
+        them.
     row : callable
         Takes one model, returns what is told of it.
 

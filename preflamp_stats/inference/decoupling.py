@@ -54,6 +54,9 @@ def decoupling_test(
         Both differ by more than their margins, for the better in both or in one of them.
     ``inconclusive``
         None of these is shown. It is no evidence of anything.
+    ``direction unknown``
+        The pair is not shown to be decoupled, and the file does not say which values of a metric
+        are better, so that ``coupled`` and ``reversed`` cannot be told apart.
 
     The p-value of a conjunction is the larger of its parts' (intersection-union), and for each
     verdict those of all pairs, over all models, are corrected by Holm: in at most α of studies is
@@ -179,9 +182,7 @@ def decoupling_between(
                 )
                 row[f"{side}_difference"] = columns["estimate"]
                 row[f"{side}_low"], row[f"{side}_high"] = columns["low"], columns["high"]
-            row |= _p_values(
-                dx, dy, margin, discrimination_margin, (x.info.sign or 1) * (y.info.sign or 1)
-            )
+            row |= _p_values(dx, dy, margin, discrimination_margin, x.info.sign * y.info.sign)
             row["n_users"] = np.minimum(dx.n_users, dy.n_users)
             rows.append(row)
         labelled = above if below.models is None else below
@@ -258,7 +259,8 @@ def _p_values(
 ) -> dict[str, NDArray[Any]]:
     """p-values of each pair by itself; NaN where it lacks a metric.
 
-    ``agreement`` is −1 where higher is better in one of the metrics and worse in the other.
+    ``agreement`` is −1 where higher is better in one of the metrics and worse in the other, and 0
+    where that is not known of one: no pair is then coupled or reversed.
     """
     x_beyond, y_beyond = dx.beyond(discrimination_margin), dy.beyond(margin)
     y_within = dy.within(margin)
@@ -272,7 +274,9 @@ def _p_values(
         np.where(direction < 0, both_beyond, 1.0),
     )
     known = ~np.isnan(both_beyond)
-    return {n: np.where(known, p, np.nan) for n, p in zip(_P_VALUES, parts, strict=True)}
+    found = {n: np.where(known, p, np.nan) for n, p in zip(_P_VALUES, parts, strict=True)}
+    unknown = dict.fromkeys(("p_coupled", "p_reversed"), np.full(known.shape, np.nan))
+    return found if agreement else found | unknown
 
 
 def _adjusted(
@@ -281,6 +285,8 @@ def _adjusted(
     """Correct for all pairs there are and read off the verdicts; arrays of shape (pair,)."""
     found = {name: holm(p) if correction == "holm" else p for name, p in single.items()}
     verdict = np.full(found[_P_VALUES[0]].shape, "inconclusive", dtype=object)
+    undirected = ~np.isnan(found["p_decoupled"]) & np.isnan(found["p_coupled"])
+    verdict[undirected] = "direction unknown"
     for name in _VERDICTS:
         verdict[found[f"p_{name}"] <= 1 - level] = name
     return {**found, "verdict": verdict}

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from preflamp_stats.metric import Metric
+
 __all__ = [
     "NO_VARIATION",
     "above_ceiling",
@@ -14,6 +16,7 @@ __all__ = [
     "enough_users",
     "never_narrow",
     "p_against_interval",
+    "unknown_direction",
 ]
 
 NO_VARIATION = "no variation among users: no interval can be made"
@@ -86,6 +89,21 @@ def cannot_be_judged(
             "like them"
         )
     return ""
+
+
+def unknown_direction(*metrics: Metric) -> str:
+    """Why it cannot be told which method is better; empty where every direction is known.
+
+    Examples
+    --------
+    >>> unknown_direction(Metric.of_file("win_rate", "generation", {}))
+    'direction unknown: the file does not say whether higher or lower win_rate is better'
+    """
+    names = [metric.words for metric in dict.fromkeys(metrics) if not metric.sign]
+    if not names:
+        return ""
+    told = " or ".join(names)
+    return f"direction unknown: the file does not say whether higher or lower {told} is better"
 
 
 def never_narrow(users_needed: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from scipy import special
 
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.contrasts import metric_differences
+from preflamp_stats.inference.floors import unknown_direction
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.io.select import Results
@@ -41,8 +41,8 @@ def in_context_test(
     The best of several estimates owes part of its lead to luck, so the difference from the method
     that *looks* best is biased against the contender and its usual interval is wrong. The target
     here is δ = contender − max over guided methods of their true values, whichever is best. Where
-    the file says that lower values are better (``higher_is_better = 0``) δ has the other sign, so
-    that a positive one is always a lead.
+    lower values are better δ has the other sign, so that a positive one is always a lead; where the
+    file does not say which are, nothing leads: NaN, and ``note`` says so.
 
     Parameters
     ----------
@@ -125,7 +125,10 @@ def in_context_between(study: ResampledStudy, metric: str) -> xr.Dataset:
         )
     rows = []
     for model, as_measured in differences.by_model.items():
-        pairs = replace(as_measured, estimate=(summed.info.sign or 1) * as_measured.estimate)
+        every = np.arange(len(as_measured.estimate))
+        # Without a direction nobody leads.
+        sign = np.where(summed.info.sign, float(summed.info.sign), np.nan)
+        pairs = as_measured.oriented(every, np.broadcast_to(sign, every.shape))
         rng = np.random.default_rng(stream(asked.seed, study.name, "best guided", metric, model))
         found = [
             lead_over_best(pairs, i, guided, level=asked.level, n_draws=asked.resamples, rng=rng)
@@ -142,6 +145,8 @@ def in_context_between(study: ResampledStudy, metric: str) -> xr.Dataset:
         result = result.isel(model=0)
     else:
         result = result.assign_coords(model=differences.models)
+    if undirected := unknown_direction(summed.info):
+        result["note"] = xr.full_like(result["best_guided"], undirected)
     return _with_dominance(result, asked.level).assign_attrs(metric=metric, level=asked.level)
 
 

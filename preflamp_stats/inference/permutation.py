@@ -50,7 +50,8 @@ def permutation_test(
     ds : Dataset
         One benchmark dataset of a results file.
     upstream, downstream : str
-        Metrics that predict and that are to be predicted.
+        Metrics that predict and that are to be predicted; turned round where lower is better, as
+        for :func:`preflamp_stats.tau_test`.
     other : str, optional
         A second metric that predicts.
     scheme : str, optional
@@ -145,7 +146,10 @@ def permutation_between(
     def row(here: xr.Dataset) -> dict[str, Any]:
         there = np.logical_and.reduce([here[place].notnull().values for place in metrics])
         methods = here["method"].values[there]
-        values = {place: here[place].values[there] for place in metrics}
+        values = {
+            place: (metric.info.sign or 1) * here[place].values[there]
+            for place, metric in metrics.items()
+        }
         labels = [str(here["model"].item())] if "model" in here.coords else []
         rng = np.random.default_rng(stream(asked.seed, study.name, "permutation", used, *labels))
         told = {}
@@ -221,17 +225,17 @@ def _by_unit(metric: MethodMetric, scheme: Scheme) -> tuple[xr.DataArray, xr.Dat
     Where whole methods are swapped, a method is a single unit: the scale that makes methods
     comparable is then that of their estimates.
     """
-    metric = metric.ranked
+    sign, metric = metric.info.sign or 1, metric.ranked
     if scheme == "perm-systems" or metric.sums is None:
         values = metric.estimate.expand_dims("unit")
-        return values.fillna(0.0), values.notnull().astype(np.float64)
+        return sign * values.fillna(0.0), values.notnull().astype(np.float64)
     sums, counts = metric.sums.sums, metric.sums.counts
     if "seed" in sums.dims:
         # Each training seed weighs the same in the estimate, however many examples it has.
         total = counts.sum("unit")
         weight = (total.max("seed") / total.where(total > 0)).fillna(0.0)
         sums, counts = (sums * weight).sum("seed"), (counts * weight).sum("seed")
-    return sums, counts
+    return sign * sums, counts
 
 
 def _cells(

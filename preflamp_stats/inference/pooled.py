@@ -14,6 +14,7 @@ from preflamp_stats.choices import Resample, Variant
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.alignment import align_metrics, each_model, joined_notes
 from preflamp_stats.inference.intervals import percentile_limits
+from preflamp_stats.inference.method_metrics import MethodMetric, draw_metrics
 from preflamp_stats.inference.resampled import ResampledStudy, read_study
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
 from preflamp_stats.kernels.posterior_limits import central_limits
@@ -45,14 +46,14 @@ class StackedEvidence:
         Pairs of methods in each, as shares of all.
     level : float
         Confidence level.
-    datasets : sequence of str
-        Dataset of each stratum.
+    people : sequence of str
+        Users of each stratum; the same for datasets that share some.
     """
 
     strata: Sequence[TauEvidence]
     weights: Array
     level: float
-    datasets: Sequence[str] = ()
+    people: Sequence[str] = ()
 
     @property
     def tau(self) -> float:
@@ -101,14 +102,14 @@ def limits_from_draws(draw: Callable[[TauEvidence], Array]) -> PooledLimits:
 def model(stacked: StackedEvidence) -> tuple[float, float]:
     """Limits from draws of the true taus of every stratum, their noise taken out.
 
-    Datasets have users of their own and are drawn independently. The models of a dataset share
-    their users, and often their rewards: how their true taus depend on each other is not known, so
-    that they are taken to rise and fall together, which makes the interval wide enough whatever the
-    truth.
+    Datasets with users of their own are drawn independently. The models of a dataset, and datasets
+    with the same users, share those, and often rewards: how their true taus depend on each other is
+    not known, so that they are taken to rise and fall together, which makes the interval wide
+    enough whatever the truth.
     """
     pooled = np.zeros(0)
-    for dataset in dict.fromkeys(stacked.datasets):
-        here = [i for i, name in enumerate(stacked.datasets) if name == dataset]
+    for users in dict.fromkeys(stacked.people):
+        here = [i for i, name in enumerate(stacked.people) if name == users]
         together = np.zeros(0)
         for i in here:
             draws = np.sort(stacked.strata[i].latent_tau)
@@ -154,8 +155,9 @@ def pooled_tau(
     upstream, downstream : str
         Metrics that predict and that are to be predicted. Datasets that lack one are left out.
     resample : {"users", "examples"}
-        Unit drawn with replacement, within each dataset; the models of a dataset are drawn on the
-        same units, so that what they share is in the interval. ("methods" and "both" mean "users".)
+        Unit drawn with replacement. Users of the same name are the same person in every dataset;
+        the models of a dataset, and datasets that share users, are drawn on the same units, so that
+        what they share is in the interval. ("methods" and "both" mean "users".)
     n_resamples, seed, level, variant, options, include_seeds
         As for :func:`preflamp_stats.tau_test`.
     interval : {"model", "percentile"}
@@ -166,8 +168,8 @@ def pooled_tau(
     -------
     Dataset
         ``estimate, low, high, n_strata, n_datasets, n_pairs, n_examples, n_users, note``, without
-        dims, and, dim (stratum), ``tau, weight`` with coordinates ``dataset`` and ``model``. Sizes
-        are sums over datasets.
+        dims, and, dim (stratum), ``tau, weight`` with coordinates ``dataset`` and ``model``.
+        Examples are added up over datasets, and so are users, each person once.
 
     Raises
     ------
@@ -239,18 +241,22 @@ def pooled_between(
     if limits is None:
         known = ", ".join(POOLED_INTERVALS)
         raise InputError(Problem(f"is {interval!r}", f"choose one of {known}", variable="interval"))
-    strata = []
-    sizes = {"n_examples": 0, "n_users": 0}
-    told: set[str] = set()
     asked = replace(studies[0].settings, resample="users")
-    for study in sorted(studies, key=lambda study: study.name):
-        pair = study.drawn[upstream], study.drawn[downstream]
-        aligned = align_metrics(dict(zip("xy", pair, strict=True)))
+    pairs = {each.name: (each.drawn[upstream], each.drawn[downstream]) for each in studies}
+    people = _people(pairs)
+    if interval != "model":  # which draws nothing anew
+        pairs = _drawn_jointly(pairs, people, asked)
+    strata = []
+    n_examples = 0
+    n_users: dict[str, int] = {}
+    told: set[str] = set()
+    for name in sorted(pairs):
+        aligned = align_metrics(dict(zip("xy", pairs[name], strict=True)))
         here = [
             (
-                study.name,
+                name,
                 _label(aligned, at),
-                model_evidence(aligned.isel(at), *pair, asked, study.name),
+                model_evidence(aligned.isel(at), *pairs[name], asked, name),
             )
             for at in each_model(aligned)
         ]
@@ -259,8 +265,9 @@ def pooled_between(
         # By label, so that neither sums nor draws depend on the order of the models in the file.
         strata += sorted(here, key=lambda stratum: stratum[1])
         if here:
-            for size in sizes:
-                sizes[size] += int(aligned[size].max())
+            n_examples += int(aligned["n_examples"].max())
+            n_users[name] = int(aligned["n_users"].max())
+    sizes = {"n_examples": n_examples, "n_users": _count_people(pairs, people, n_users)}
     if not strata:
         missing = dict.fromkeys(("estimate", "low", "high"), np.nan)
         counts = dict.fromkeys(("n_strata", "n_datasets", "n_pairs", *sizes), 0)
@@ -269,7 +276,7 @@ def pooled_between(
     n_pairs = n_methods * (n_methods - 1) // 2
     weights = n_pairs / n_pairs.sum()
     stacked = StackedEvidence(
-        [e for *_, e in strata], weights, asked.level, [name for name, *_ in strata]
+        [e for *_, e in strata], weights, asked.level, [people[name] for name, *_ in strata]
     )
     obstacles = sorted({e.obstacle for *_, e in strata} - {""})
     low = high = np.nan
@@ -299,6 +306,94 @@ def pooled_between(
             "interval": interval if isinstance(interval, str) else "custom",
         },
     )
+
+
+def _user_names(pair: tuple[MethodMetric, MethodMetric]) -> set[str]:
+    """People behind the metrics of a dataset; none where its units are examples."""
+    sums = [m.sums for m in pair if m.sums is not None and m.sums.kind == "users"]
+    having = [s.counts.any([d for d in s.counts.dims if d != "unit"]) for s in sums]
+    return (
+        set.intersection(*({str(u) for u in one["unit"].values[one.values]} for one in having))
+        if having
+        else set()
+    )
+
+
+def _people(pairs: Mapping[str, tuple[MethodMetric, MethodMetric]]) -> dict[str, str]:
+    """Name of the people of each dataset: that of the first of all datasets that share some."""
+    found: dict[str, str] = {}
+    groups: list[tuple[str, set[str]]] = []
+    for name in sorted(pairs):
+        users = _user_names(pairs[name])
+        joined = [group for group in groups if group[1] & users]
+        first = joined[0][0] if joined else name
+        kept = [group for group in groups if group not in joined]
+        groups = [*kept, (first, users.union(*(others for _, others in joined)))]
+        merged = {other for other, _ in joined}
+        found = {d: first if p in merged else p for d, p in found.items()} | {name: first}
+    return found
+
+
+def _count_people(
+    pairs: Mapping[str, tuple[MethodMetric, MethodMetric]],
+    people: Mapping[str, str],
+    n_users: Mapping[str, int],
+) -> int:
+    """Users of all datasets, each person once."""
+    total = 0
+    for first in set(people.values()):
+        here = [name for name in n_users if people[name] == first]
+        added = sum(n_users[name] for name in here)
+        known = set().union(*(_user_names(pairs[name]) for name in here))
+        total += min(added, len(known)) if len(here) > 1 else added
+    return total
+
+
+def _drawn_jointly(
+    pairs: Mapping[str, tuple[MethodMetric, MethodMetric]],
+    people: Mapping[str, str],
+    settings: Settings,
+) -> dict[str, tuple[MethodMetric, MethodMetric]]:
+    """Draw datasets that share people again, on the same resamples of all their people."""
+    found = dict(pairs)
+    for first in set(people.values()):
+        here = [name for name in pairs if people[name] == first]
+        if len(here) < 2:
+            continue
+        units = sorted(
+            set().union(
+                *(
+                    m.sums.sums["unit"].values.tolist()
+                    for name in here
+                    for m in pairs[name]
+                    if m.sums
+                )
+            )
+        )
+        for name in here:
+            x, y = pairs[name]
+            wide = {"x": _over_units(x, units), "y": _over_units(y, units)}
+            drawn = draw_metrics(wide, settings, first)
+            found[name] = _with_draws(x, drawn["x"]), _with_draws(y, drawn["y"])
+    return found
+
+
+def _over_units(metric: MethodMetric, units: Sequence[str]) -> MethodMetric:
+    """A metric whose sums have a place for every unit, empty for those that it lacks."""
+    if metric.sums is None:
+        return metric
+    sums, counts = (
+        v.reindex(unit=units, fill_value=0.0) for v in (metric.sums.sums, metric.sums.counts)
+    )
+    common = metric.common and _over_units(metric.common, units)
+    return replace(metric, sums=replace(metric.sums, sums=sums, counts=counts), common=common)
+
+
+def _with_draws(metric: MethodMetric, drawn: MethodMetric) -> MethodMetric:
+    common = metric.common
+    if common is not None and drawn.common is not None:
+        common = _with_draws(common, drawn.common)
+    return replace(metric, draws=drawn.draws, common=common)
 
 
 def _label(aligned: xr.Dataset, at: Mapping[str, int]) -> str:

@@ -12,6 +12,7 @@ from scipy import stats
 
 from preflamp_stats.choices import Resample
 from preflamp_stats.inference.alignment import align_metrics, over_models
+from preflamp_stats.inference.floors import unknown_direction
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.io.select import Results
 from preflamp_stats.metrics.options import MetricOptions
@@ -40,8 +41,9 @@ def selection_regret(
 
     The target is the regret of the choice made here: the best method's true downstream value less
     that of the method chosen. The interval holds although the choice was made on the same data,
-    and although which method is best is unknown. Higher values are taken as better in both
-    metrics, unless the file says otherwise by the attribute ``higher_is_better = 0``.
+    and although which method is best is unknown. The file must say of its own metrics whether
+    higher or lower values are better (attribute ``direction``); where it does not, nothing is
+    chosen, and ``note`` says so.
 
     Parameters
     ----------
@@ -104,17 +106,20 @@ def selection_regret(
 def regret_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.Dataset:
     """Regret of choosing by a metric of a study; see :func:`selection_regret`."""
     x, y = study.drawn[upstream], study.drawn[downstream]
+    undirected = unknown_direction(x.info, y.info)
 
     def row(here: xr.Dataset) -> dict[str, Any]:
         there = (here["x"].notnull() & here["y"].notnull()).values
         if not there.any():
             return {"note": "no method has both metrics"}
+        if undirected:
+            return {"note": undirected, "n_methods": there.sum()}
         methods = here["method"].values[there]
         regret = choice_regret(
-            (x.info.sign or 1) * here["x"].values[there],
-            (y.info.sign or 1) * here["y"].values[there],
-            (x.info.sign or 1) * here["x_draws"].values[:, there],
-            (y.info.sign or 1) * here["y_draws"].values[:, there],
+            x.info.sign * here["x"].values[there],
+            y.info.sign * here["y"].values[there],
+            x.info.sign * here["x_draws"].values[:, there],
+            y.info.sign * here["y_draws"].values[:, there],
             n_units=int(here["n_users"]),
             level=study.settings.level,
         )

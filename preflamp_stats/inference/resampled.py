@@ -37,6 +37,13 @@ from preflamp_stats.settings import Settings
 
 __all__ = ["ResampledStudy", "read_study", "study_of_call"]
 
+_CURVES = {
+    "weight_curve": "policy accuracy",
+    "prefix_accuracy": "RM accuracy",
+    "length_difference": "RM accuracy",
+}
+"""Words for what each curve is a curve of."""
+
 
 @dataclass(frozen=True)
 class ResampledStudy:
@@ -141,7 +148,7 @@ def read_study(
     }
     sums = collect_sums(ds, quantities | curves, units, average=settings.average, progress=progress)
     infos += [
-        Metric(key, "curve", curve.needs, "credit", key.replace("_", " "), POINTS, "higher")
+        Metric(key, "curve", curve.needs, "credit", _CURVES[key], POINTS, "higher")
         for key, curve in curves.items()
     ]
     summed = {info.name: as_method_metric(ds, info, sums.get(info.name)) for info in infos}

@@ -35,6 +35,13 @@ class SamplingError:
     counts: Array
     seed_blocks: Array
 
+    def oriented(self, x: int, y: int) -> SamplingError:
+        """The same of metrics multiplied by 1 or −1."""
+        n_methods = len(self.seed_blocks)
+        signs = np.repeat([x, y], n_methods)
+        blocks = self.seed_blocks * np.outer([x, y], [x, y])
+        return SamplingError(self.sums * signs, self.counts, blocks)
+
     @cached_property
     def of_contrasts(self) -> MeansCovariance:
         """Covariance of differences from the mean over methods, shrunk for few users."""

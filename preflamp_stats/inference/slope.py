@@ -113,7 +113,7 @@ def slope_between(
     asked = replace(study.settings, resample="users", variant="b")
 
     def row(here: xr.Dataset) -> dict[str, Any]:
-        evidence = model_evidence(here, x, y, asked, study.name)
+        evidence = model_evidence(here, x, y, asked, study.name, oriented=False)
         told = {"n_methods": evidence.compared.sum(), "note": evidence.obstacle}
         if evidence.obstacle:
             return told

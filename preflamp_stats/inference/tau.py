@@ -43,7 +43,9 @@ def tau_test(
     ds : Dataset
         One benchmark dataset of a results file.
     upstream, downstream : str
-        Metrics that predict and that are to be predicted.
+        Metrics that predict and that are to be predicted. Of a metric of which lower values are
+        better (attribute ``direction``) the ranks are turned round: tau is agreement on what is
+        good. One whose direction is not known is taken as it is.
     resample : {"users", "examples", "methods", "both"}
         What is drawn: users or examples for the tau of these very methods; methods, or methods and
         users, for that of the population from which they came.
@@ -122,7 +124,8 @@ def tau_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.Dat
             told |= asdict(tau_noise(evidence))
         return told
 
-    tau = kendall_tau(aligned["x"].values, aligned["y"].values, variant=asked.variant)
+    values = [(m.info.sign or 1) * aligned[name].values for name, m in (("x", x), ("y", y))]
+    tau = kendall_tau(*values, variant=asked.variant)
     found = over_models(aligned, _COLUMNS, row)
     methods_drawn = asked.resample in ("methods", "both")
     seeds = max(m.n_seeds.max().item() for m in (x, y))

@@ -152,7 +152,13 @@ class TauEvidence:
 
 
 def model_evidence(
-    here: xr.Dataset, x: MethodMetric, y: MethodMetric, settings: Settings, dataset: str
+    here: xr.Dataset,
+    x: MethodMetric,
+    y: MethodMetric,
+    settings: Settings,
+    dataset: str,
+    *,
+    oriented: bool = True,
 ) -> TauEvidence:
     """Gather what is known of two metrics for one model.
 
@@ -166,13 +172,17 @@ def model_evidence(
         What is drawn, the variant of tau, the level and the seed.
     dataset : str
         Names the random streams.
+    oriented : bool
+        Turn a metric of which lower values are better round, so that tau is of what is good. One
+        whose direction is not known stays as it is.
 
     Returns
     -------
     TauEvidence
     """
-    x_hat, y_hat = here["x"].values, here["y"].values
-    x_draws, y_draws = here["x_draws"].values, here["y_draws"].values
+    signs = [(m.info.sign or 1) if oriented else 1 for m in (x, y)]
+    x_hat, y_hat = signs[0] * here["x"].values, signs[1] * here["y"].values
+    x_draws, y_draws = signs[0] * here["x_draws"].values, signs[1] * here["y_draws"].values
     there = ~(np.isnan(x_hat) | np.isnan(y_hat))
     model = here["model"].item() if "model" in here.coords else None
     if settings.resample == "methods":  # the metrics stay as they are
@@ -182,6 +192,7 @@ def model_evidence(
     else:
         methods = here["method"].values[there].tolist()
         error = sampling_error(x, y, methods, model, include_seeds=settings.include_seeds)
+        error = error and error.oriented(*signs)
     picks = None
     if settings.resample in ("methods", "both"):
         picks = _picks(there, len(x_draws), stream(settings.seed, dataset, "methods"))

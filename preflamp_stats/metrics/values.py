@@ -21,13 +21,25 @@ __all__ = [
     "available_metrics",
     "example_values",
     "metric_info",
+    "metric_words",
     "policy_variables",
 ]
 
 DISCRIMINATION = ("rm_accuracy", "policy_accuracy")
 
 
-_ROUGE_WORDS = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+_WORDS = {
+    "rm_accuracy": "RM accuracy",
+    "policy_accuracy": "policy accuracy",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+}
+
+
+def metric_words(name: str) -> str:
+    """What a metric of ours is called in a sentence; another one by its name."""
+    return _WORDS.get(name, name)
 
 
 def available_metrics(ds: Results, options: MetricOptions | None = None) -> list[Metric]:
@@ -52,15 +64,14 @@ def available_metrics(ds: Results, options: MetricOptions | None = None) -> list
     ['rm_accuracy', 'policy_accuracy', 'rouge1']
     """
     ds, options = one_dataset(ds), options or MetricOptions()
-    found = [_discrimination("rm_accuracy", "RM accuracy", ("reward",))] * ("reward" in ds)
+    found = [_discrimination("rm_accuracy", ("reward",))] * ("reward" in ds)
     policy_needs = policy_variables(options)
     if set(policy_needs) <= set(ds):
-        found.append(_discrimination("policy_accuracy", "policy accuracy", policy_needs))
+        found.append(_discrimination("policy_accuracy", policy_needs))
     for name in generation_metrics(ds):
         if name in ROUGE_METRICS:
             needs = (name,) if name in ds else ("generation", "reference")
-            words = _ROUGE_WORDS[name]
-            found.append(Metric(name, "generation", needs, "share", words, POINTS, "higher"))
+            found.append(Metric(name, "generation", needs, "share", _WORDS[name], POINTS, "higher"))
         else:
             found.append(Metric.of_file(name, "generation", ds[name].attrs))
     found += [Metric.of_file(name, "method", ds[name].attrs) for name in schema.method_metrics(ds)]
@@ -86,8 +97,8 @@ def _directed(metric: Metric, options: MetricOptions) -> Metric:
     return metric
 
 
-def _discrimination(name: str, words: str, needs: tuple[str, ...]) -> Metric:
-    return Metric(name, "discrimination", needs, "credit", words, POINTS, "higher")
+def _discrimination(name: str, needs: tuple[str, ...]) -> Metric:
+    return Metric(name, "discrimination", needs, "credit", _WORDS[name], POINTS, "higher")
 
 
 def metric_info(ds: xr.Dataset, name: str, options: MetricOptions | None = None) -> Metric:

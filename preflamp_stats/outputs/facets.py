@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from preflamp_stats.outputs.formatting import one_line
-from preflamp_stats.results import ResultTable
+from preflamp_stats.results import distinct, table_frame
 
 __all__ = ["Facet", "distinct", "facets", "table_frame"]
-
-
-def distinct(frame: pd.DataFrame, column: str) -> list[str]:
-    """Values of a column in the order in which they appear; none where it is absent or empty.
-
-    Examples
-    --------
-    >>> distinct(pd.DataFrame({"model": ["b", "a", "b"]}), "model")
-    ['b', 'a']
-    """
-    return [str(v) for v in frame[column].dropna().unique()] if column in frame else []
 
 
 @dataclass(frozen=True)
@@ -82,21 +70,3 @@ def facets(*frames: pd.DataFrame) -> list[Facet]:
     places = list(dict.fromkeys(facet.dataset for facet in found))
     kept = [facet for facet in found if facet.model or facet.dataset not in with_model]
     return sorted(kept, key=lambda facet: places.index(facet.dataset))
-
-
-def table_frame(tables: Mapping[str, ResultTable], name: str) -> pd.DataFrame:
-    """Rows of a table that hold an estimate; an empty frame where there is no such table.
-
-    Parameters
-    ----------
-    tables : mapping of str to ResultTable
-    name : str
-
-    Returns
-    -------
-    DataFrame
-    """
-    table = tables.get(name)
-    if table is None or "estimate" not in table.frame:
-        return pd.DataFrame({"estimate": pd.Series(dtype=float)})
-    return table.frame[table.frame["estimate"].notna()]

@@ -1,4 +1,4 @@
-"""Words and numbers as people read them: labels, points, intervals, p-values."""
+"""Numbers and texts as people read them: intervals, p-values, counts, one printable line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from preflamp_stats.quantities import COEFFICIENT, Scale, number, quantities
+from preflamp_stats.metric import Scale, number
 from preflamp_stats.results import ResultTable
 
 __all__ = [
@@ -139,10 +139,10 @@ def count(value: float) -> str:
 
     Examples
     --------
-    >>> count(12000)
-    '12,000'
+    >>> count(12000), count(float("inf"))
+    ('12,000', '∞')
     """
-    return "" if math.isnan(value) else f"{value:,.0f}"
+    return number(value, Scale(1.0, 0)) if not abs(value) < math.inf else f"{value:,.0f}"
 
 
 def value_text(value: object) -> str:
@@ -201,14 +201,7 @@ def row_scales(table: ResultTable) -> list[Scale]:
     -------
     list of Scale
     """
-    frame, fallback = table.frame, metric_of(table.name)
-    if fallback == "tau":
-        return [COEFFICIENT] * len(frame)
-    if table.name in _IN_UNITS_OF_DOWNSTREAM and "downstream" in frame:
-        frame = frame.assign(metric=frame["downstream"])
-    found = quantities(frame, fallback)
-    names = frame["metric"].fillna(fallback) if "metric" in frame else [fallback] * len(frame)
-    return [found[str(name)].scale for name in names]
+    return [metric.scale for metric in table.row_metrics()]
 
 
 def sample_sizes(frame: pd.DataFrame) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ def to_json(analysis: Analysis, files: Sequence[str] = ()) -> str:
         "settings": analysis.settings.as_dict(),
         "versions": dict(analysis.versions),
         "inputs": [dict(entry) for entry in analysis.inputs],
-        "summary": list(analysis.summary),
+        "summary": analysis.summary,
+        "questions": [asdict(question) for question in analysis.questions],
         "notes": list(analysis.notes),
         "files": sorted(files),
         "table_order": list(analysis.tables),
@@ -46,7 +48,11 @@ def to_json(analysis: Analysis, files: Sequence[str] = ()) -> str:
             name: {
                 "title": table.title,
                 "caption": table.caption,
-                "higher_is_better": table.higher_is_better,
+                "metrics": {key: asdict(metric) for key, metric in table.metrics.items()},
+                "estimate_of": table.estimate_of,
+                "ranked": table.ranked,
+                "reading": table.reading,
+                "findings": list(table.findings),
                 "columns": [str(column) for column in table.frame.columns],
                 "rows": table.frame.to_dict("records"),
             }

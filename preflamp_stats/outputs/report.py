@@ -12,10 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from preflamp_stats.outputs.figures import FIGURES, Rendered, render_figures
-from preflamp_stats.outputs.formatting import label, sentence
-from preflamp_stats.outputs.grid import Grid
-from preflamp_stats.outputs.layout import lay_out
-from preflamp_stats.outputs.questions import QUESTIONS, READING
+from preflamp_stats.outputs.formatting import sentence
+from preflamp_stats.outputs.layout import Grid, lay_out
 from preflamp_stats.results import Analysis
 
 __all__ = ["to_html"]
@@ -25,8 +23,6 @@ _MOST_ROWS_OPEN = 60
 
 _PIXELS_PER_INCH = 130
 """Figures are larger on a screen than in print."""
-
-_REST = "Further tables"
 
 
 @dataclass(frozen=True)
@@ -84,36 +80,20 @@ def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"label": label, "sentence": sentence, "minus": _minus, "prose": _prose}
-    questions = _questions(analysis, figures)
-    placed = {
-        text for question in questions for part in question.sections for text in part.findings
-    }
+    environment.filters |= {"sentence": sentence, "minus": _minus, "prose": _prose}
+    questions = [
+        _Question(each.name, each.title, each.answer, _sections(analysis, each.tables, figures))
+        for each in analysis.questions
+    ]
     script = environment.get_template("report.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return environment.get_template("report.html.j2").render(
         analysis=analysis,
         questions=questions,
         verdict=[question for question in questions if question.answer],
-        sentences=[text for text in analysis.summary if text not in placed],
         script=Markup(script),  # our own file, no text of the analysis in it
         script_hash=f"sha256-{digest}",
     )
-
-
-def _questions(analysis: Analysis, figures: Mapping[str, Rendered]) -> list[_Question]:
-    """Tables under the question that they answer; those that answer none of ours come last."""
-    found = []
-    for question in QUESTIONS:
-        sections = _sections(analysis, question.tables, figures)
-        if sections:
-            answer = question.answer(analysis.tables)
-            found.append(_Question(question.name, question.title, answer, sections))
-    known = {name for question in QUESTIONS for name in question.tables}
-    rest = tuple(name for name in analysis.tables if name not in known)
-    if rest:
-        found.append(_Question("further", _REST, "", _sections(analysis, rest, figures)))
-    return found
 
 
 def _sections(
@@ -140,8 +120,8 @@ def _section(analysis: Analysis, name: str, figures: Mapping[str, Rendered]) -> 
         name=name,
         title=table.title,
         caption=table.caption,
-        reading=READING.get(name, ""),
-        findings=tuple(analysis.findings.get(name, ())),
+        reading=table.reading,
+        findings=tuple(table.findings),
         grid=grid,
         pictures=pictures,
         folded=sum(len(block.rows) for block in grid.blocks) > _MOST_ROWS_OPEN,

@@ -10,12 +10,10 @@ import numpy as np
 import pandas as pd
 
 from preflamp_stats.outputs.formatting import sentence
-from preflamp_stats.outputs.grid import Cell, Grid
-from preflamp_stats.outputs.latex import to_latex
-from preflamp_stats.outputs.layout import lay_out
+from preflamp_stats.outputs.layout import Cell, Grid, lay_out
 from preflamp_stats.results import ResultTable
 
-__all__ = ["guard_formula", "to_csv", "to_latex", "to_markdown"]
+__all__ = ["guard_formula", "to_csv", "to_markdown"]
 
 # The full-width forms are read as formulas by spreadsheets in East Asian locales.
 _FORMULA_STARTS = tuple("=+-@'＝＋－＠")
@@ -100,13 +98,14 @@ def to_markdown(table: ResultTable) -> str:
     Examples
     --------
     >>> frame = pd.DataFrame({"method": ["a|b", "c"], "estimate": [0.7, 0.6]})
-    >>> print(to_markdown(ResultTable("rm_accuracy", frame, "RM accuracy", "Two methods.", True)))
+    >>> table = ResultTable("rm_accuracy", frame, "RM accuracy", "Two methods.")
+    >>> print(to_markdown(table))
     **RM accuracy.** Two methods.
     <BLANKLINE>
     | Method | RM accuracy |
     |:---|---:|
-    | a\|b | **70.0** |
-    | c | 60.0 |
+    | a\|b | 0.700 |
+    | c | 0.600 |
     <BLANKLINE>
     """
     grid = lay_out(table)

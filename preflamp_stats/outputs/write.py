@@ -8,18 +8,21 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.atomic import lock
 from preflamp_stats.outputs.figures import render_figures
+from preflamp_stats.outputs.latex import to_latex
 from preflamp_stats.outputs.record import RECORD_KEY, to_json
 from preflamp_stats.outputs.report import to_html
-from preflamp_stats.outputs.tables import to_csv, to_latex, to_markdown
+from preflamp_stats.outputs.tables import to_csv, to_markdown
 from preflamp_stats.results import Analysis
 
 __all__ = ["render_files", "write_analysis"]
+
+Progress = Callable[[str, int, int], None]
 
 _RECORD = "analysis.json"
 _JOURNAL = "journal.json"
@@ -30,7 +33,9 @@ _RENDERERS = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
 _OURS = re.compile(r"tables/[\w.-]+\.(csv|md|tex)|figures/[\w.-]+\.(pdf|png)|report\.html")
 
 
-def write_analysis(analysis: Analysis, directory: Path) -> list[Path]:
+def write_analysis(
+    analysis: Analysis, directory: str | Path, *, progress: Progress | None = None
+) -> list[Path]:
     """Write tables, figures, report and record of an analysis.
 
     Everything is written into a hidden directory inside the target, flushed to the disk, and only
@@ -42,8 +47,10 @@ def write_analysis(analysis: Analysis, directory: Path) -> list[Path]:
     Parameters
     ----------
     analysis : Analysis
-    directory : Path
+    directory : path
         Made where absent.
+    progress : callable, optional
+        Called with what is being done, how much of it is done, and how much there is.
 
     Returns
     -------
@@ -57,7 +64,7 @@ def write_analysis(analysis: Analysis, directory: Path) -> list[Path]:
         where one is to be written. The directory is then as it was before.
     """
     directory = Path(directory)
-    files = render_files(analysis)
+    files = render_files(analysis, progress=progress)
     made = _missing_parents(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -85,12 +92,14 @@ def write_analysis(analysis: Analysis, directory: Path) -> list[Path]:
     return [directory / path for path in sorted(files, key=lambda path: (path != _RECORD, path))]
 
 
-def render_files(analysis: Analysis) -> dict[str, bytes]:
+def render_files(analysis: Analysis, *, progress: Progress | None = None) -> dict[str, bytes]:
     """Content of every file of an analysis by its relative path; the same analysis, the same bytes.
 
     Parameters
     ----------
     analysis : Analysis
+    progress : callable, optional
+        As of :func:`write_analysis`.
 
     Returns
     -------
@@ -100,15 +109,19 @@ def render_files(analysis: Analysis) -> dict[str, bytes]:
     formats = analysis.settings.formats
     endings = [ending for ending in _RENDERERS if ending == "csv" or ending in formats]
     files: dict[str, bytes] = {}
-    for name, table in analysis.tables.items():
+    tell = progress or (lambda stage, done, total: None)
+    for place, (name, table) in enumerate(analysis.tables.items()):
+        tell("writing tables", place, len(analysis.tables))
         if not re.fullmatch(r"[\w.-]+", name):
             raise ValueError(f"table name {name!r} cannot be a file name")
         for ending in endings:
             files[f"tables/{name}.{ending}"] = _RENDERERS[ending](table).encode()
     report = "html" in formats
+    tell("drawing figures", 0, 1)
     figures = render_figures(analysis, (*_FIGURES, *(["palette"] if report else [])))
     for name, figure in figures.items():
         files |= {f"figures/{name}.{kind}": figure.content[kind] for kind in _FIGURES}
+    tell("writing the report", 0, 1)
     if report:
         files["report.html"] = to_html(analysis, figures).encode()
     files[_RECORD] = to_json(analysis, [*files, _RECORD]).encode()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from preflamp_stats.analysis import analyze
+from preflamp_stats.analysis.run import analyze
 from preflamp_stats.errors import InputError
 from preflamp_stats.inference.decoupling import decoupling_test, judge_pairs
 from preflamp_stats.kernels.paired import PairedDifferences

@@ -20,12 +20,17 @@ from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.settings import Settings
 
 
+def of_others(ds: xr.Dataset, who: str) -> xr.Dataset:
+    """The same data, of other people."""
+    return ds.assign(user=("example", [f"{who} {user}" for user in ds["user"].values]))
+
+
 @pytest.fixture
 def two(make_study) -> dict[str, xr.Dataset]:
-    """Five methods on two models, and three methods on one."""
+    """Five methods on two models, and three methods on one, of other people."""
     return {
         "prism": make_study(1, n_methods=5, n_models=2),
-        "tldr": make_study(2, n_methods=3, n_models=1, n_users=9),
+        "tldr": of_others(make_study(2, n_methods=3, n_models=1, n_users=9), "tldr"),
     }
 
 
@@ -70,10 +75,49 @@ def test_models_of_a_dataset_share_their_resamples(make_study) -> None:
         for ds in (one, copies)
     ]
     xr.testing.assert_allclose(*intervals)
-    # As two datasets, with resamples of their own, they do.
-    apart = pooled_between([read(one, name) for name in "ab"], *METRICS, interval="percentile")
-    widths = [float(found["high"] - found["low"]) for found in (apart, intervals[0])]
-    assert widths[0] < widths[1]
+    # As two datasets of different people, with resamples of their own, they do.
+    apart = [read(of_others(one, name), name) for name in "ab"]
+    found = pooled_between(apart, *METRICS, interval="percentile")
+    assert found["high"] - found["low"] < intervals[0]["high"] - intervals[0]["low"]
+
+
+@pytest.mark.parametrize("interval", ["model", "percentile"])
+def test_the_same_people_in_four_datasets_are_asked_once(make_study, interval) -> None:
+    """Four copies of a dataset say no more than one, whatever they are called."""
+    one = make_study(4, n_models=1, n_users=12, n_examples=120)
+    names = ("a", "b", "c", "d")
+    alone, same, others = (
+        pooled_between(studies, *METRICS, interval=interval)
+        for studies in (
+            [read(one, "a")],
+            [read(one, name) for name in names],
+            [read(of_others(one, name), name) for name in names],
+        )
+    )
+    width = {k: float(v["high"] - v["low"]) for k, v in (("1", alone), ("4", same), ("o", others))}
+    assert width["4"] == pytest.approx(width["1"], rel=0.1)
+    assert width["o"] < 0.75 * width["1"]
+    assert same["n_users"] == alone["n_users"] == others["n_users"] / 4
+
+
+def test_people_are_found_through_other_datasets(make_study) -> None:
+    """The first and the last dataset share nobody but are both joined to the one between."""
+    one = make_study(4, n_models=1, n_users=8, n_examples=200)
+    users = one["user"].values
+
+    def named(offset: int) -> xr.Dataset:
+        return one.assign(user=("example", [f"u{int(u.split()[1]) + offset}" for u in users]))
+
+    found = pooled_between([read(named(5 * i), f"d{i}") for i in range(3)], *METRICS)
+    assert found["n_users"] == 18
+    apart = pooled_between([read(named(8 * i), f"d{i}") for i in range(3)], *METRICS)
+    assert apart["n_users"] == 24
+
+
+def test_examples_of_the_same_label_are_not_the_same(make_study) -> None:
+    one = make_study(4, n_models=1).drop_vars("user")
+    found = pooled_tau({"a": one, "b": one}, "rm_accuracy", "rouge1", n_resamples=50)
+    assert found["n_users"] == 2 * one.sizes["example"]
 
 
 def test_limits_are_percentiles_of_the_weighted_mean(two) -> None:

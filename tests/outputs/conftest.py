@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from preflamp_stats.metric import POINTS, TAU, Metric
 from preflamp_stats.results import Analysis, ResultTable
 from preflamp_stats.settings import Settings
 
@@ -22,6 +23,25 @@ FAMILIES = {
     "in-context 8 shots": "in-context",
     "in-context RAG": "in-context",
     "zero-shot": "zero-shot",
+}
+OF = {
+    **{name: name for name in ("rm_accuracy", "policy_accuracy", "tau")},
+    "weight_curve": "policy_accuracy",
+    "prefix_accuracy": "rm_accuracy",
+    "length_difference": "rm_accuracy",
+    "regret": "downstream",
+}
+METRICS = {
+    "tau": TAU,
+    **{
+        name: Metric(name, "generation", (), "share", words, POINTS, "higher")
+        for name, words in {
+            "rm_accuracy": "RM accuracy",
+            "policy_accuracy": "policy accuracy",
+            "rouge1": "ROUGE-1",
+            "rougeL": "ROUGE-L",
+        }.items()
+    },
 }
 GUIDED = [method for method, family in FAMILIES.items() if family == "reward-guided"]
 
@@ -206,6 +226,8 @@ def build_analysis() -> Analysis:
             pd.DataFrame(rows),
             title,
             "Share of pairs ranked right; intervals resample users (5 % & <more>).",
+            METRICS,
+            OF.get(name, "metric"),
             better,
         )
         for name, (rows, title, better) in frames.items()

@@ -152,7 +152,7 @@ def many_metrics(analysis: Analysis, n_metrics: int, n_methods: int) -> Analysis
         for m in range(n_metrics)
         for k in range(n_methods)
     ]
-    table = ResultTable("generation", pd.DataFrame(rows), "Generation", "", True)
+    table = ResultTable("generation", pd.DataFrame(rows), "Generation", "", ranked=True)
     settings = Settings(downstream=("metric-7",), upstream=("metric-3",))
     return replace(analysis, tables={"generation": table}, settings=settings)
 

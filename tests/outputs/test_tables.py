@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from preflamp_stats.outputs.cells import best_rows
 from preflamp_stats.outputs.grid import Cell
+
+from preflamp_stats.metric import POINTS, Metric
+from preflamp_stats.outputs.cells import best_rows
 from preflamp_stats.outputs.layout import lay_out
 from preflamp_stats.outputs.tables import guard_formula, to_csv, to_markdown
 from preflamp_stats.results import Analysis, ResultTable
@@ -27,7 +28,20 @@ def read_back(text: str) -> pd.DataFrame:
 
 
 def table(rows: list[dict[str, object]], *, name: str = "rm_accuracy", better: bool = True):
-    return ResultTable(name, pd.DataFrame(rows), "Title", "Caption.", better)
+    named = {str(row.get("metric", name)): row for row in rows}
+    metrics = {key: Metric.of_file(key, "generation", row) for key, row in named.items()} | {
+        key: Metric(key, "generation", (), "share", words, POINTS, "higher")
+        for key, words in (("rm_accuracy", "RM accuracy"), ("rouge1", "ROUGE-1"))
+    }
+    return ResultTable(
+        name,
+        pd.DataFrame(rows),
+        "Title",
+        "Caption.",
+        metrics,
+        "metric" if "metric" in rows[0] else name,
+        better,
+    )
 
 
 def test_csv_round_trips_through_pandas(analysis: Analysis) -> None:
@@ -150,11 +164,6 @@ def test_an_empty_table_renders() -> None:
     assert "Tau" in to_markdown(empty)
 
 
-def test_a_metric_beyond_one_is_not_scaled() -> None:
-    rows = [{"method": m, "metric": "board_accuracy", "estimate": e} for m, e in (("x", 85.25),)]
-    assert lay_out(table(rows, name="generation")).blocks[0].rows[0].cells[0].text == "85.2"
-
-
 def test_markdown_is_rectangular_escaped_and_bold(analysis: Analysis) -> None:
     text = to_markdown(analysis.tables["policy_accuracy"])
     lines = [line for line in text.splitlines() if line.startswith("|")]
@@ -179,7 +188,7 @@ def test_a_metric_of_its_own_is_named_in_its_units() -> None:
     ]  # fmt: skip
     grid = lay_out(table(rows, name="method_metrics"))
     assert grid.columns == ("Length of the pick (characters)",)
-    assert [row.cells[0].text for row in grid.blocks[0].rows] == ["142,976", "98,000"]
+    assert [row.cells[0].text for row in grid.blocks[0].rows] == ["142,976.400", "98,000.000"]
     assert not any(row.cells[0].best for row in grid.blocks[0].rows)
 
 

@@ -7,12 +7,11 @@ import pytest
 import xarray as xr
 
 import preflamp_stats as pls
-from preflamp_stats.analysis.evidence import DatasetEvidence
-from preflamp_stats.analysis.tidy import metric_rows, tidy
-from preflamp_stats.inference.resampled import read_study
+from preflamp_stats.inference.resampled import ResampledStudy, read_study
+from preflamp_stats.tables.rows import metric_rows, tidy
 
 
-def evidence(**attrs: object) -> DatasetEvidence:
+def evidence(**attrs: object) -> ResampledStudy:
     rng = np.random.default_rng(0)
     words = xr.DataArray(
         rng.integers(50, 99, (3, 12)).astype(float),

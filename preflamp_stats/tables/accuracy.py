@@ -1,0 +1,97 @@
+"""How often a reward model, and the policy that it guides, rank a user's pair right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from preflamp_stats.inference.resampled import ResampledStudy
+from preflamp_stats.results import ResultTable, table_frame
+from preflamp_stats.settings import Settings
+from preflamp_stats.tables import words
+from preflamp_stats.tables.rows import metric_rows
+from preflamp_stats.tables.table import Table
+
+__all__ = ["POLICY_ACCURACY", "RM_ACCURACY"]
+
+
+def _rm_rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    for study in studies:
+        if "rm_accuracy" in study.summed:
+            yield metric_rows(study, study.metrics["rm_accuracy"])
+
+
+def _policy_rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+    for study in studies:
+        if "policy_accuracy" in study.summed:
+            keys = {"scoring": study.settings.scoring, "weight": _weight(study)}
+            yield metric_rows(study, study.metrics["policy_accuracy"], keys)
+
+
+def _weight(evidence: ResampledStudy) -> float:
+    """Reward weight of the policy score; unknown where the file stores a score without one."""
+    if evidence.settings.scoring in ("stored", "renormalised"):
+        score = evidence.ds["policy_score"]
+        if "weight" not in score.dims:
+            return float(score.attrs.get("weight", "nan"))
+    return evidence.settings.weight
+
+
+def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
+    return words.spread(table.frame, table.metric(table.name))
+
+
+def _beats_chance(name: str, who: str) -> Callable[[Mapping[str, ResultTable]], str]:
+    """Say of how many methods a table shows that they are above chance."""
+
+    def answer(tables: Mapping[str, ResultTable]) -> str:
+        frame = table_frame(tables, name)
+        frame = frame[frame["low"].notna()] if "low" in frame else frame[:0]
+        if frame.empty:
+            return ""
+        better, worse = frame[frame["low"] > 0.5], frame[frame["high"] < 0.5]
+        metric = tables[name].metric(name)
+        several = frame[[k for k in ("dataset", "model", "seed") if k in frame]].drop_duplicates()
+        cases = words.counted(len(frame), "case" if len(several) > 1 else "method")
+        if len(better) == len(frame):
+            text = f"Yes: {who} prefers the chosen response more often than chance in all {cases}"
+        elif len(better):
+            text = f"In part: {who} is shown to beat chance in {len(better)} of {cases}"
+        else:
+            text = f"Not shown: {who} is shown to beat chance in none of {cases}"
+        text += f", and to fall below it in {len(worse)}" if len(worse) else ""
+        values = f"{words.span(frame['estimate'], metric.scale)} {metric.scale.unit}"
+        return f"{text} ({metric.words} {values})."
+
+    return answer
+
+
+POLICY_ACCURACY = Table(
+    name="policy_accuracy",
+    title="Policy accuracy",
+    question="discriminate",
+    rows=_policy_rows,
+    caption="Share of pairs in which the guided policy scores the chosen response above the "
+    "rejected one, by {scoring} ({counting}). {intervals}",
+    reading="50 points is a coin toss, the dashed line. This is what the guided policy itself "
+    "prefers; RM accuracy is what the reward prefers.",
+    finding=_finding,
+    answer=_beats_chance("policy_accuracy", "the guided policy"),
+    estimate_of="policy_accuracy",
+    ranked=True,
+)
+RM_ACCURACY = Table(
+    name="rm_accuracy",
+    title="Reward model accuracy",
+    question="discriminate",
+    rows=_rm_rows,
+    caption="Share of pairs in which the reward model scores the chosen response above the "
+    "rejected one ({counting}). {intervals}",
+    reading="50 points is a coin toss, the dashed line. Two methods whose intervals overlap may "
+    "still differ, since they saw the same users: look at the comparison of methods.",
+    finding=_finding,
+    answer=_beats_chance("rm_accuracy", "the reward"),
+    estimate_of="rm_accuracy",
+    ranked=True,
+)
