@@ -175,11 +175,12 @@ def _without_index(
 ) -> pd.DataFrame:
     """Leave out the index that data frames write as a first column without a name."""
     for name in [n for n in cells if not str(n).strip() or re.match(r"Unnamed: \d+$", str(n))]:
-        if (pd.to_numeric(cells[name], errors="coerce") % 1 == 0).all():
+        given = cells[name].dropna()
+        if (pd.to_numeric(given, errors="coerce") % 1 == 0).all():
             left_out.append(f"{name or 'the first column'} (an index)")
             cells = cells.drop(columns=name)
         else:
-            what = f"a column has no name; it holds {str(cells[name].dropna().iloc[0])[:40]!r}"
+            what = f"a column has no name; it holds {str(given.iloc[0])[:40]!r}"
             problems.append(Problem(what, "name every column", file))
     return cells
 

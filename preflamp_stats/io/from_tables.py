@@ -26,8 +26,8 @@ _SHOWN = 2
 
 
 def say_to_stderr(line: str) -> None:
-    """Print a line on standard error; control characters in it are written as escapes."""
-    print(printable(line), file=sys.stderr)
+    """Print a line on standard error as the command line does; control characters are escaped."""
+    print(f"preflamp-stats: {printable(line)}", file=sys.stderr)
 
 
 def convert(
