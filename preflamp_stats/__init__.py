@@ -38,9 +38,9 @@ _HOMES = {
     "metrics.generation": ["rouge"],
     "metrics.options": ["MetricOptions"],
     "metrics.values": ["available_metrics"],
-    "one_call": ["report"],
+    "analysis.one_call": ["report"],
     "results": ["ResultTable"],
-    "schema": ["datasets", "validate"],
+    "io.schema": ["datasets", "validate"],
     "settings": ["Settings"],
     "simulation": ["StudyDesign", "simulate", "simulate_dataset"],
 }

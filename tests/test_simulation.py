@@ -14,7 +14,7 @@ from scipy.stats import kendalltau
 
 from preflamp_stats.cli.simulate import simulate_command
 from preflamp_stats.errors import InputError
-from preflamp_stats.schema import validate
+from preflamp_stats.io.schema import validate
 from preflamp_stats.simulation import StudyDesign, simulate, simulate_dataset
 from preflamp_stats.simulation.truth import plant_asymmetry, plant_truth, tilted_accuracy
 

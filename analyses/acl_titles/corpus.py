@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
+from preflamp_backend.data.checks import normalise
 from preflamp_backend.data.lamp import TASKS
-from preflamp_backend.data.texts import normalise
 from preflamp_backend.data.titles import Paper, read_papers
-from preflamp_backend.files import write_text
+from preflamp_backend.files.text import write_text
 
 from preflamp_stats.errors import InputError, Problem
 

@@ -21,11 +21,11 @@ from corpus import documents, invent_papers, load_papers, write_documents
 from design import Design, read_design, to_toml
 from preflamp_backend.data import Example, write_examples
 from preflamp_backend.data.build import build_pref_lamp, write_built
+from preflamp_backend.data.checks import example_texts
 from preflamp_backend.data.splits import SplitOptions
-from preflamp_backend.data.texts import example_texts
 from preflamp_backend.data.titles import author_questions
-from preflamp_backend.files import write_text
-from preflamp_backend.pretraining.shape import train_tokenizer
+from preflamp_backend.files.text import write_text
+from preflamp_backend.pretraining.train_lm import train_tokenizer
 from steps import choose_weights, latest, reference_points, search_methods
 from summary import summarise
 
@@ -240,8 +240,8 @@ class Study:
 
 def _texts(example: Example) -> frozenset[str]:
     """Texts of an example, its abstract without the instruction among them."""
+    from preflamp_backend.data.checks import normalise
     from preflamp_backend.data.lamp import TASKS
-    from preflamp_backend.data.texts import normalise
 
     abstract = example.prompt.removeprefix(TASKS["LaMP_5"].instruction)
     return example_texts(example) | {normalise(abstract)}

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from preflamp_backend.data import Example
 from preflamp_backend.data.lamp import TASKS
-from preflamp_backend.methods import GUIDING
+from preflamp_backend.study.study import GUIDING
 
 import preflamp_stats as pls
 from preflamp_stats.metrics.generation import generation_quality

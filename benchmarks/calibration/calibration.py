@@ -77,13 +77,11 @@ def tasks(
 
 def _matches(design: Mapping[str, Any], where: Mapping[str, str]) -> bool:
     """Whether a design has these values, written as the command line has them."""
-    return all(name in design and _equal(design[name], text) for name, text in where.items())
+    return all(name in design and _text(design[name]) == text for name, text in where.items())
 
 
-def _equal(value: Any, text: str) -> bool:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return value == float(text)
-    return str(value) == text
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _named_value(text: str) -> tuple[str, str]:
@@ -166,28 +164,16 @@ def main() -> None:
     simulating.add_argument("--only", nargs="*", default=[], choices=list(GROUPS))
     simulating.add_argument("--studies", type=int)
     simulating.add_argument("--cells", type=int, help="only so many cells of each group")
-    simulating.add_argument(
-        "--where",
-        nargs="*",
-        default=[],
-        type=_named_value,
-        metavar="NAME=VALUE",
-        help="only cells of this design",
-    )
+    wanted = {"nargs": "*", "default": [], "type": _named_value, "metavar": "NAME=VALUE"}
+    simulating.add_argument("--where", **wanted, help="only cells of this design")
     simulating.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     reporting = commands("report")
     reporting.add_argument("results", type=Path)
     reporting.add_argument("--docs", type=Path, default=Path("docs"))
     options = parser.parse_args()
     if options.command == "run":
-        run(
-            options.out,
-            only=options.only,
-            studies=options.studies,
-            workers=options.workers,
-            cells=options.cells,
-            where=dict(options.where),
-        )
+        chosen = {name: getattr(options, name) for name in ("only", "studies", "workers", "cells")}
+        run(options.out, **chosen, where=dict(options.where))
     else:
         from cells.report import write_report
 

@@ -161,11 +161,7 @@ def posterior(
 
 
 def simulate(
-    rng: np.random.Generator,
-    n_studies: int,
-    setting: Setting,
-    designs: list[Design],
-    n_draws: int,
+    rng: np.random.Generator, n_studies: int, setting: Setting, designs: list[Design], n_draws: int
 ) -> Studies:
     """Draw studies from a mixture of the designs, and compute what each design says of them."""
     share = np.full(len(designs), (1 - _OF_DESIGN_0) / len(designs))

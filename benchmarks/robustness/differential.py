@@ -15,108 +15,63 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from harness.peers import COMPARISONS, R_COMPARISONS, Comparison, RComparison
+from harness.peers import COMPARISONS, R_COMPARISONS, Comparison
 
 HAS_R = shutil.which("Rscript") is not None
 _BLOCK = 250
 
 
-@dataclass
-class Result:
-    """What came of the cases of one quantity.
+def compare(of: Comparison, cases: Iterable[int]) -> pd.DataFrame:
+    """Compare the numbers of cases.
 
-    Attributes
+    Parameters
     ----------
-    cases : int
-    numbers : int
-        Numbers compared.
-    undefined : int
-        Of those, NaN by both.
-    largest : float
-        Largest difference, relative to a peer's number above 1.
-    wrong : list of str
-        Cases beyond the tolerance.
+    of : Comparison
+    cases : iterable of int
+        Each draws from its own random numbers.
+
+    Returns
+    -------
+    DataFrame
+        A row a case: ``numbers`` compared, those ``undefined`` by both, the largest difference
+        ``apart`` relative to a peer's number above 1 (infinite where one is undefined), and what is
+        ``wrong``, empty within the tolerance.
     """
-
-    quantity: str
-    peer: str
-    cases: int
-    numbers: int
-    undefined: int
-    largest: float
-    wrong: list[str]
-
-    def __add__(self, other: Result) -> Result:
-        return Result(
-            self.quantity,
-            self.peer,
-            self.cases + other.cases,
-            self.numbers + other.numbers,
-            self.undefined + other.undefined,
-            max(self.largest, other.largest),
-            self.wrong + other.wrong,
-        )
-
-
-def generator(quantity: str, case: int) -> np.random.Generator:
-    """Random numbers of one case."""
-    return np.random.default_rng([case, *quantity.encode()])
-
-
-def compared(of: Comparison | RComparison, pairs: Iterator[tuple[int, Any, Any]]) -> Result:
-    """Compare the numbers of cases, given with the case's number, ours first."""
-    result = Result(of.quantity, of.peer, 0, 0, 0, 0.0, [])
-    for case, mine, other in pairs:
-        ours = np.asarray(mine, dtype=np.float64).ravel()
-        theirs = np.asarray(other, dtype=np.float64).ravel()
-        result.cases += 1
-        result.numbers += theirs.size
-        if ours.shape != theirs.shape or (np.isnan(ours) != np.isnan(theirs)).any():
-            result.wrong.append(f"case {case}: {ours} against {theirs}")
-            continue
-        there = ~np.isnan(ours)
-        result.undefined += int((~there).sum())
-        # Equal infinities differ by nothing.
-        apart = np.where(ours == theirs, 0.0, np.abs(ours - theirs))[there]
-        apart = apart / np.maximum(1.0, np.abs(theirs[there]))
-        largest = float(apart.max(initial=0.0))
-        result.largest = max(result.largest, largest)
-        if not largest <= of.tolerance:
-            result.wrong.append(f"case {case}: {ours} against {theirs}")
-    return result
-
-
-def _block(job: tuple[int, int, int]) -> Result:
-    place, start, stop = job
-    of = COMPARISONS[place]
-
-    def pairs() -> Iterator[tuple[int, Any, Any]]:
-        for case in range(start, stop):
-            drawn = of.draw(generator(of.quantity, case))
-            yield case, of.ours(*drawn), of.theirs(*drawn)
-
+    drawn = {case: of.draw(np.random.default_rng([case, *of.quantity.encode()])) for case in cases}
     with warnings.catch_warnings():
         # Packages warn of constant or empty input, of which the cases are full.
         warnings.simplefilter("ignore")
-        return compared(of, pairs())
+        theirs = _in_r(of, drawn) if of.columns else {c: of.theirs(*d) for c, d in drawn.items()}
+        rows = [_row(of, case, of.ours(*each), theirs[case]) for case, each in drawn.items()]
+    return pd.DataFrame(rows).assign(quantity=of.quantity, peer=of.peer)
 
 
-def in_r(of: RComparison, cases: range) -> Result:
-    """Compare with R, which reads all the cases from one table."""
-    drawn = {case: of.draw(generator(of.quantity, case)) for case in cases}
-    frames = [pd.DataFrame(of.table(*each)).assign(case=case) for case, each in drawn.items()]
+def _row(of: Comparison, case: int, mine: Any, other: Any) -> dict[str, Any]:
+    ours, theirs = (np.asarray(each, dtype=np.float64).ravel() for each in (mine, other))
+    apart, undefined = np.inf, np.isnan(theirs)
+    if ours.shape == theirs.shape and (np.isnan(ours) == undefined).all():
+        # Equal infinities differ by nothing.
+        gaps = np.where(ours == theirs, 0.0, np.abs(ours - theirs)) / np.maximum(1, np.abs(theirs))
+        apart = float(gaps[~undefined].max(initial=0.0))
+    wrong = "" if apart <= of.tolerance else f"case {case}: {ours} against {theirs}"
+    counts = {"numbers": theirs.size, "undefined": int(undefined.sum())}
+    return counts | {"apart": apart, "wrong": wrong}
+
+
+def _in_r(of: Comparison, drawn: Mapping[int, Any]) -> Mapping[int, Any]:
+    """Numbers of R, which reads all the cases from one table."""
+    frames = [pd.DataFrame(of.columns(*each)).assign(case=case) for case, each in drawn.items()]
     program = (
         "a <- commandArgs(TRUE); d <- read.csv(a[1]);"
         "d <- split(d[names(d) != 'case'], d$case);"
-        f"f <- function(d) {of.script};"
+        f"f <- function(d) {of.theirs};"
         "r <- lapply(names(d), function(n) {v <- f(d[[n]]);"
         "data.frame(case=n, value=sprintf('%.17g', v))});"
         "write.csv(do.call(rbind, r), a[2], row.names=FALSE)"
@@ -126,59 +81,50 @@ def in_r(of: RComparison, cases: range) -> Result:
         pd.concat(frames).to_csv(told, index=False)
         command = ["Rscript", "-e", program, str(told), str(answer)]
         subprocess.run(command, check=True, capture_output=True, text=True)
-        found = pd.read_csv(answer).groupby("case")["value"].apply(np.asarray)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return compared(of, ((case, of.ours(*each), found[case]) for case, each in drawn.items()))
+        return pd.read_csv(answer).groupby("case")["value"].apply(np.asarray)
 
 
-def run(cases: int, workers: int) -> list[Result]:
+def _block(job: tuple[int, range]) -> pd.DataFrame:
+    return compare(COMPARISONS[job[0]], job[1])
+
+
+def run(cases: int, workers: int) -> pd.DataFrame:
     """Compare so many cases of every quantity."""
-    jobs = [
-        (place, start, min(cases, start + _BLOCK))
-        for place in range(len(COMPARISONS))
-        for start in range(0, cases, _BLOCK)
-    ]
-    results: dict[int, Result] = {}
+    starts = range(0, cases, _BLOCK)
+    blocks = [range(start, min(cases, start + _BLOCK)) for start in starts]
+    jobs = [(place, block) for place in range(len(COMPARISONS)) for block in blocks]
     with ProcessPoolExecutor(workers) as pool:
-        blocks = pool.map(_block, jobs)
-        for (place, _, _), result in zip(jobs, blocks, strict=True):
-            results[place] = results[place] + result if place in results else result
-    found = [results[place] for place in sorted(results)]
-    if HAS_R:
-        found += [in_r(of, range(cases)) for of in R_COMPARISONS]
-    return found
+        found = list(pool.map(_block, jobs))
+    return pd.concat(found + [compare(of, range(cases)) for of in R_COMPARISONS if HAS_R])
 
 
-def table(results: list[Result]) -> str:
+def table(found: pd.DataFrame) -> str:
     """Markdown table of the results."""
     lines = [
         "| quantity | beside | cases | numbers | undefined in both | largest difference | beyond |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    lines += [
-        f"| {r.quantity} | {r.peer} | {r.cases:,} | {r.numbers:,} | {r.undefined:,} |"
-        f" {r.largest:.1g} | {len(r.wrong)} |"
-        for r in results
-    ]
+    for (quantity, peer), rows in found.groupby(["quantity", "peer"], sort=False):
+        counts = f"{len(rows):,} | {rows['numbers'].sum():,} | {rows['undefined'].sum():,}"
+        beyond = (rows["wrong"] != "").sum()
+        lines.append(f"| {quantity} | {peer} | {counts} | {rows['apart'].max():.1g} | {beyond} |")
     return "\n".join(lines)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    running = commands.add_parser("run", help="compare")
-    running.add_argument("--cases", type=int, default=5000, help="of each quantity")
-    running.add_argument("--workers", type=int, default=2)
+    parser.add_argument("command", choices=["run"])
+    parser.add_argument("--cases", type=int, default=5000, help="of each quantity")
+    parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args()
-    results = run(chosen.cases, chosen.workers)
-    print(table(results))
+    found = run(chosen.cases, chosen.workers)
+    print(table(found))
     if not HAS_R:
         print("Rscript is not there: nothing was compared with R")
-    for each in results:
-        for wrong in each.wrong[:5]:
-            print(f"{each.quantity}, {each.peer}, {wrong}")
-    return any(each.wrong for each in results)
+    wrong = found[found["wrong"] != ""]
+    for _, row in wrong.groupby(["quantity", "peer"]).head(5).iterrows():
+        print(f"{row['quantity']}, {row['peer']}, {row['wrong']}")
+    return len(wrong) > 0
 
 
 if __name__ == "__main__":

@@ -22,28 +22,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 from fuzz import HAS_BACKEND, inputs_in, warm_up  # noqa: E402
-from harness.jobs import (  # noqa: E402
-    JOBS,
-    Job,
-    Reference,
-    complete,
-    contents,
-    disturbances,
-    finished,
-    fork,
-    half_written,
-    leftovers,
-    log,
-    prepared,
-    reference,
-)
+from harness import jobs  # noqa: E402
 
 NOTES = {"analysis/notes.txt": b"mine", "analysis/tables/mine.csv": b"a,b\n1,2\n"}
 """What somebody keeps in the folder of an analysis."""
@@ -64,14 +50,14 @@ class Trial:
 class Setting:
     """A job, its undisturbed result, and a folder for one trial."""
 
-    job: Job
-    wanted: Reference
+    job: jobs.Job
+    wanted: jobs.Reference
     folder: Path
     rng: random.Random
 
     def start(self, setup: Callable[[], None] | None = None) -> int:
         """Start the job in a child."""
-        return fork(self.job.arguments, self.folder, setup)
+        return jobs.fork(self.job.arguments, self.folder, setup)
 
     def disturb(self, pid: int, number: int) -> Iterator[str]:
         """Send a signal at a random moment, in half the trials while files are being written."""
@@ -81,13 +67,13 @@ class Setting:
         if number == signal.SIGINT:
             # Python's own start answers an earlier one, before any of our code.
             delay = max(0.05, delay)
-        yield from disturbances(pid, self.folder, self.wanted, delay=delay, aimed=aimed)
+        yield from jobs.disturbances(pid, self.folder, self.wanted, delay=delay, aimed=aimed)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, number)
 
     def ends(self, status: int, *allowed: int) -> Iterator[str]:
         """Say if a command ended otherwise than it may."""
-        said = log(self.folder)
+        said = jobs.log(self.folder)
         if status not in allowed:
             yield f"exits with {status}: {said[-300:]}"
         elif status == 2 and not all(
@@ -97,9 +83,9 @@ class Setting:
 
     def visible(self) -> Iterator[str]:
         """Say if a file stands half-written under a final name, or one of others is gone."""
-        for name in contents(self.folder / "out"):
+        for name in jobs.contents(self.folder / "out"):
             if name not in NOTES:
-                yield from half_written(self.folder, name, self.wanted)
+                yield from jobs.half_written(self.folder, name, self.wanted)
         yield from self.others()
 
     def others(self) -> Iterator[str]:
@@ -112,8 +98,8 @@ class Setting:
 
     def again(self) -> Iterator[str]:
         """Run the command again and compare."""
-        complete(self.job.arguments, self.folder)
-        found = {k: v for k, v in contents(self.folder / "out").items() if k not in NOTES}
+        jobs.complete(self.job.arguments, self.folder)
+        found = {k: v for k, v in jobs.contents(self.folder / "out").items() if k not in NOTES}
         if found != self.wanted.files:
             names = [
                 name
@@ -121,7 +107,7 @@ class Setting:
                 if found.get(name) != self.wanted.files.get(name)
             ]
             yield f"after a rerun {', '.join(names[:5])} differ"
-        if left := leftovers(self.folder / "out"):
+        if left := jobs.leftovers(self.folder / "out"):
             yield f"after a rerun {', '.join(left[:5])} are left"
         yield from self.others()
 
@@ -134,7 +120,7 @@ def killed(at: Setting) -> Iterator[str]:
     for _ in range(at.rng.choice((1, 1, 1, 2, 3))):
         pid = at.start()
         yield from at.disturb(pid, signal.SIGKILL)
-        yield from at.ends(finished(pid), 0, -signal.SIGKILL)
+        yield from at.ends(jobs.finished(pid), 0, -signal.SIGKILL)
         yield from at.visible()
     yield from at.again()
 
@@ -143,13 +129,15 @@ def interrupted(at: Setting) -> Iterator[str]:
     """Ctrl-C: exit 130 and one line."""
     pid = at.start()
     yield from at.disturb(pid, signal.SIGINT)
-    status = finished(pid)
+    status = jobs.finished(pid)
     yield from at.ends(status, 0, 130)
     # What it said before of a result that is there is no fault.
-    said = [line for line in log(at.folder).splitlines() if line.startswith("preflamp-stats: ")]
-    if status == 130 and (len(said) != 1 or "Traceback" in log(at.folder)):
-        yield f"is interrupted with {log(at.folder)[-300:]!r}"
-    if left := [each for each in leftovers(at.folder / "out") if status == 130]:
+    said = [
+        line for line in jobs.log(at.folder).splitlines() if line.startswith("preflamp-stats: ")
+    ]
+    if status == 130 and (len(said) != 1 or "Traceback" in jobs.log(at.folder)):
+        yield f"is interrupted with {jobs.log(at.folder)[-300:]!r}"
+    if left := [each for each in jobs.leftovers(at.folder / "out") if status == 130]:
         yield f"is interrupted and leaves {', '.join(left[:5])}"
     yield from at.visible()
     yield from at.again()
@@ -163,10 +151,10 @@ def full_disk(at: Setting) -> Iterator[str]:
         if not out:
             yield from _limited(at, room)
             return
-        status = finished(at.start())
+        status = jobs.finished(at.start())
         yield from at.ends(status, 0, 2)
         yield from at.visible()
-        if status == 2 and (left := leftovers(out)):
+        if status == 2 and (left := jobs.leftovers(out)):
             yield f"finds the disk full and leaves {', '.join(left[:5])}"
         subprocess.run(["mount", "-o", "remount,size=64m", str(out)], check=True)
         yield from at.again()
@@ -179,7 +167,7 @@ def _limited(at: Setting, room: int) -> Iterator[str]:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
 
-    status = finished(at.start(setup))
+    status = jobs.finished(at.start(setup))
     yield from at.ends(status, 0, 2)
     yield from at.visible()
     yield from at.again()
@@ -191,7 +179,7 @@ def read_only(at: Setting) -> Iterator[str]:
     shutil.rmtree(out)
     if at.rng.random() < 0.5:
         out.write_text("a file")
-        status = finished(at.start())
+        status = jobs.finished(at.start())
         yield from at.ends(status, 2)
         out.unlink()
         out.mkdir()
@@ -199,9 +187,9 @@ def read_only(at: Setting) -> Iterator[str]:
         out.mkdir()
         with _mounted(out, "ro,size=1m") as mounted:
             if mounted:
-                yield from at.ends(finished(at.start()), 2)
-    complete(at.job.arguments, at.folder)
-    if contents(out) != at.wanted.files:
+                yield from at.ends(jobs.finished(at.start()), 2)
+    jobs.complete(at.job.arguments, at.folder)
+    if jobs.contents(out) != at.wanted.files:
         yield "after a rerun the result differs"
 
 
@@ -210,12 +198,8 @@ def vanished(at: Setting) -> Iterator[str]:
     read = at.folder / "in" / at.job.read
     whole = read.read_bytes()
     pid = at.start()
-    yield from disturbances(
-        pid,
-        at.folder,
-        at.wanted,
-        delay=at.rng.uniform(0, at.wanted.seconds),
-        aimed=False,
+    yield from jobs.disturbances(
+        pid, at.folder, at.wanted, delay=at.rng.uniform(0, at.wanted.seconds), aimed=False
     )
     match at.rng.randrange(3):
         case 0:
@@ -224,7 +208,7 @@ def vanished(at: Setting) -> Iterator[str]:
             os.truncate(read, 0)
         case _:
             os.truncate(read, at.rng.randrange(len(whole)))
-    status = finished(pid)
+    status = jobs.finished(pid)
     yield from at.ends(status, 0, 2)
     yield from at.visible()
     read.write_bytes(whole)
@@ -237,7 +221,7 @@ def raced(at: Setting) -> Iterator[str]:
     time.sleep(at.rng.uniform(0, 0.3 * at.wanted.seconds))
     second = at.start()
     for pid in (first, second):
-        yield from at.ends(finished(pid), 0, 2)
+        yield from at.ends(jobs.finished(pid), 0, 2)
     yield from at.visible()
     yield from at.again()
 
@@ -256,7 +240,7 @@ FAULTS: dict[str, tuple[Run, float]] = {
 @contextlib.contextmanager
 def _mounted(folder: Path, options: str) -> Iterator[Path | None]:
     """Mount a file system in memory there, with what stands there; None where that is refused."""
-    kept = contents(folder)
+    kept = jobs.contents(folder)
     command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     with contextlib.suppress(FileNotFoundError):
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:
@@ -269,7 +253,7 @@ def _mounted(folder: Path, options: str) -> Iterator[Path | None]:
                     subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
                 yield folder
             finally:
-                found = contents(folder)
+                found = jobs.contents(folder)
                 subprocess.run(["umount", str(folder)], check=True)
                 _write(folder, found)
             return
@@ -283,14 +267,14 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def trial(
-    fault: str, name: str, seed: int, inputs: Path, wanted: Reference, scratch: Path
+    fault: str, name: str, seed: int, inputs: Path, wanted: jobs.Reference, scratch: Path
 ) -> Trial:
     """Run one trial."""
-    job = JOBS[name]
-    folder = prepared(job, inputs, scratch / f"{fault} {name} {seed}".replace(" ", "-"))
+    job, called = jobs.JOBS[name], f"{fault} {name} {seed}"
+    folder = jobs.prepared(job, inputs, scratch / called.replace(" ", "-"))
     if job.before:
         _write(folder / "out", wanted.earlier | NOTES)
-    at = Setting(job, wanted, folder, random.Random(f"{fault} {name} {seed}"))
+    at = Setting(job, wanted, folder, random.Random(called))
     try:
         wrong = list(dict.fromkeys(FAULTS[fault][0](at)))
     except RuntimeError as error:
@@ -300,8 +284,8 @@ def trial(
     return Trial(fault, name, seed, len(wrong), "; ".join(wrong))
 
 
-def run(out: Path, trials: int, jobs: list[str], faults: list[str], first: int) -> list[Trial]:
-    """Run trials of every fault on every job."""
+def run(out: Path, trials: int, names: list[str], faults: list[str], first: int) -> list[Trial]:
+    """Run trials of every fault on every job that is named."""
     warm_up()
     found = read(out)
     with (
@@ -310,14 +294,14 @@ def run(out: Path, trials: int, jobs: list[str], faults: list[str], first: int) 
     ):
         scratch = Path(made)
         inputs = inputs_in(scratch / "inputs")
-        for name in jobs:
-            wanted = reference(JOBS[name], inputs, scratch / f"reference-{name}")
+        for name in names:
+            wanted = jobs.reference(jobs.JOBS[name], inputs, scratch / f"reference-{name}")
             for fault in faults:
-                count = max(1, round(trials * FAULTS[fault][1] / len(jobs)))
+                count = max(1, round(trials * FAULTS[fault][1] / len(names)))
                 for seed in range(first, first + count):
                     each = trial(fault, name, seed, inputs, wanted, scratch)
                     found.append(each)
-                    file.write(json.dumps(asdict(each)) + "\n")
+                    file.write(json.dumps(vars(each)) + "\n")
                     file.flush()
                     if each.wrong:
                         print(f"{fault}, {name}, {seed}: {each.wrong}", flush=True)
@@ -326,31 +310,30 @@ def run(out: Path, trials: int, jobs: list[str], faults: list[str], first: int) 
 
 def read(path: Path) -> list[Trial]:
     """Trials that a file holds."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     return [Trial(**json.loads(line)) for line in lines if line.endswith("}\n")]
 
 
 def report(trials: list[Trial]) -> str:
     """Table of trials and failures by fault and job."""
-    jobs = [name for name in JOBS if any(each.job == name for each in trials)]
-    lines = [f"| fault | {' | '.join(jobs)} | failed |", f"|---|{'---:|' * (len(jobs) + 1)}"]
+    names = [name for name in jobs.JOBS if any(each.job == name for each in trials)]
+    lines = [f"| fault | {' | '.join(names)} | failed |", f"|---|{'---:|' * (len(names) + 1)}"]
     for fault in FAULTS:
         some = [each for each in trials if each.fault == fault]
-        counts = [str(sum(each.job == name for each in some)) for name in jobs]
+        counts = [str(sum(each.job == name for each in some)) for name in names]
         failed = sum(bool(each.wrong) for each in some)
         lines.append(f"| {fault} | {' | '.join(counts)} | {failed} |")
     return "\n".join(lines)
 
 
 def main() -> int:
+    here = [name for name, job in jobs.JOBS.items() if HAS_BACKEND or not job.backend]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="run trials")
     running.add_argument("--trials", type=int, default=200, help="kills, over all jobs")
     running.add_argument("--first", type=int, default=0, help="first seed")
-    running.add_argument("--jobs", nargs="*", choices=list(JOBS))
+    running.add_argument("--jobs", nargs="*", choices=list(jobs.JOBS), default=here)
     running.add_argument("--faults", nargs="*", choices=list(FAULTS), default=list(FAULTS))
     running.add_argument("--out", type=Path, default=Path("faults.jsonl"))
     reporting = commands.add_parser("report", help="print the table of a file of trials")
@@ -359,8 +342,7 @@ def main() -> int:
     if chosen.command == "report":
         print(report(read(chosen.file)))
         return 0
-    jobs = chosen.jobs or [name for name, job in JOBS.items() if HAS_BACKEND or not job.backend]
-    trials = run(chosen.out, chosen.trials, jobs, chosen.faults, chosen.first)
+    trials = run(chosen.out, chosen.trials, chosen.jobs, chosen.faults, chosen.first)
     print(report(trials))
     return any(each.wrong for each in trials)
 

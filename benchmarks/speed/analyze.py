@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preflamp_stats import __version__
-from preflamp_stats.schema import SCHEMA_VERSION
+from preflamp_stats.io.schema import SCHEMA_VERSION
 
 _BLOCK = 2_000
 _EXAMPLES_A_USER = 50
@@ -55,15 +55,11 @@ def write_study(
             file.createDimension(name, size)
 
         def variable(name: str, kind: object, *dims: str) -> netCDF4.Variable:
-            chunks = [min(_BLOCK, sizes[d]) if d == "example" else sizes[d] for d in dims]
-            chunks = [
-                1 if d in ("method", "model") else c for d, c in zip(dims, chunks, strict=True)
-            ]
-            return file.createVariable(name, kind, dims, chunksizes=chunks)
+            whole = sizes | {"example": min(_BLOCK, n_examples), "method": 1, "model": 1}
+            return file.createVariable(name, kind, dims, chunksizes=[whole[d] for d in dims])
 
-        file.createVariable("candidate", str, ("candidate",))[:] = np.array(
-            ["chosen", "rejected"], object
-        )
+        candidates = np.array(["chosen", "rejected"], object)
+        file.createVariable("candidate", str, ("candidate",))[:] = candidates
         for name in ("model", "method"):
             labels = np.array([f"{name} {i}" for i in range(sizes[name])], object)
             file.createVariable(name, str, (name,))[:] = labels
@@ -86,13 +82,8 @@ def write_study(
             if n_tokens:
                 steps = rng.standard_normal((n_tokens,), np.float32)
                 trace[:, :, rows] = final[..., None] * np.linspace(0.1, 1, n_tokens) + steps
-        return float(
-            sum(
-                np.prod(v.shape) * v.dtype.itemsize
-                for v in file.variables.values()
-                if v.dtype != str
-            )
-        )
+        numbers = [v for v in file.variables.values() if v.dtype != str]
+        return float(sum(np.prod(v.shape) * v.dtype.itemsize for v in numbers))
 
 
 WAYS = ("blocks", "dask", "cluster")

@@ -36,8 +36,9 @@ from backend_ways import (
     ours,
 )
 from numpy.typing import NDArray
-from preflamp_backend.scoring import ScoreOptions, score, score_rewards
-from preflamp_backend.text import Encoding
+from preflamp_backend.models.model import HeadReward
+from preflamp_backend.prompts.encoding import Encoding
+from preflamp_backend.scoring.score import ScoreOptions, score, score_rewards
 from torch.profiler import ProfilerActivity, profile
 
 TRACE = 48
@@ -131,151 +132,100 @@ def busy_share(way: Callable[[], object], seconds: float) -> float:
     return sum(event.self_device_time_total for event in found.key_averages()) / 1e6 / seconds
 
 
-def layer_parameters(subject: Subject) -> int:
-    """Parameters that every token passes through, embeddings left out."""
-    return sum(p.numel() for p in subject.full.base_model.layers.parameters())
+Row = tuple[str, str, str, str, str]
 
 
-def measure(name: str, device: str, turns: int) -> Iterator[tuple[str, str, str, str, str]]:
+def measure(name: str, device: str, turns: int) -> Iterator[Row]:
     """Rows of the table for one model, as they are measured: work, naive, ours, ratio, target."""
     shape = SHAPES[name]
     subject = make_subject(shape, device)
     check(subject, exact=shape.dtype == torch.float32)
     # Naive ways of these take long: on a GPU a forward costs its launches, however small.
     large = name != "tiny"
+    few_turns = 2 if large else turns
     # A CPU is busy with few tokens; a GPU wants many.
     batch = 1024 if device == "cpu" else 16_384
-    plain = ScoreOptions(trace=False, batch_tokens=batch)
-    traces = ScoreOptions(batch_tokens=batch)
+    plain, traces = ScoreOptions(trace=False, batch_tokens=batch), ScoreOptions(batch_tokens=batch)
     one = subject.heads.only("head0")
 
     # As in a study: chosen and rejected of each example.
     pair = (tuple(range(TRACE)), tuple(range(100, 100 + TRACE)))
     traced = [Encoding(e.prompt, pair) for e in subject.encodings[: 4 if large else 16]]
     users = [""] * PROMPTS
-    times = least_times(
-        {
-            "naive": lambda: [
-                naive_trace(subject, e.prompt, response) for e in traced for response in pair
-            ],
-            "ours": ours(subject, lambda: score_rewards(one, traced, users=users, options=traces)),
-        },
-        device,
-        2 if large else turns,
-    )
+    ways = {
+        "naive": lambda: [naive_trace(subject, e.prompt, each) for e in traced for each in pair],
+        "ours": ours(subject, lambda: score_rewards(one, traced, users=users, options=traces)),
+    }
+    times = least_times(ways, device, few_turns)
     yield row(f"reward traces of pairs, {TRACE} tokens", len(traced), "pairs/s", times, "≥ 50")
 
-    times = least_times(
-        {
-            "naive": lambda: [naive_logprobs(subject, e) for e in subject.encodings],
-            "ours": ours(subject, lambda: score(subject.model, subject.encodings, options=plain)),
-        },
-        device,
-        turns,
-    )
+    ways = {
+        "naive": lambda: [naive_logprobs(subject, e) for e in subject.encodings],
+        "ours": ours(subject, lambda: score(subject.model, subject.encodings, options=plain)),
+    }
+    times = least_times(ways, device, turns)
     work = f"log-probabilities, {CANDIDATES} candidates a prompt"
     yield row(work, PROMPTS, "prompts/s", times, "≥ 1.7")
     scoring_time = times["ours"]
 
     share = 1 if large else 4
-    times_guided = least_times(
-        {
-            "naive": lambda: [
-                naive_guided(subject, p, NEW_TOKENS) for p in subject.prompts[:share]
-            ],
-            "ours": ours(subject, lambda: guided(subject)),
-            "generate": lambda: generate(subject),
-        },
-        device,
-        2 if large else turns,
-    )
-    speed = {
-        "naive": share * NEW_TOKENS / times_guided["naive"],
-        "ours": PROMPTS * NEW_TOKENS / times_guided["ours"],
-        "generate": PROMPTS * NEW_TOKENS / times_guided["generate"],
+    ways = {
+        "naive": lambda: [naive_guided(subject, p, NEW_TOKENS) for p in subject.prompts[:share]],
+        "ours": ours(subject, lambda: guided(subject)),
+        "generate": lambda: generate(subject),
     }
-    work = f"guided decoding, k = {TOP_K}, batch {PROMPTS}"
-    for other, target in (("naive", "≥ 25"), ("generate", "≥ 0.40 (0.70 on a GPU)")):
-        against = "re-encoding (ARGS)" if other == "naive" else "plain greedy `generate`"
-        ratio = speed["ours"] / speed[other]
-        figures = (f"{speed[other]:.4g} tok/s", f"{speed['ours']:.4g} tok/s", f"{ratio:.2f}")
-        yield (f"{work}, against {against}", *figures, target)
+    guiding = least_times(ways, device, few_turns)
+    work = f"guided decoding, k = {TOP_K}, batch {PROMPTS}, against"
+    tokens = PROMPTS * NEW_TOKENS
+    times = {"naive": guiding["naive"] * PROMPTS / share, "ours": guiding["ours"]}
+    yield row(f"{work} re-encoding (ARGS)", tokens, "tok/s", times, "≥ 25")
+    times = {"naive": guiding["generate"], "ours": guiding["ours"]}
+    target = "≥ 0.40 (0.70 on a GPU)"
+    yield row(f"{work} plain greedy `generate`", tokens, "tok/s", times, target)
 
-    times = least_times(
-        {
-            "one": ours(
-                subject,
-                lambda: score(
-                    subject.model, subject.encodings, heads=one, users=users, options=traces
-                ),
-            ),
-            "eight": ours(
-                subject,
-                lambda: score(
-                    subject.model,
-                    subject.encodings,
-                    heads=subject.heads,
-                    users=users,
-                    options=traces,
-                ),
-            ),
-        },
-        device,
-        turns,
-    )
+    def scored(heads: HeadReward) -> Callable[[], object]:
+        everything = {"heads": heads, "users": users, "options": traces}
+        return ours(subject, lambda: score(subject.model, subject.encodings, **everything))
+
+    times = least_times({"one": scored(one), "eight": scored(subject.heads)}, device, turns)
+    figures = (f"{times['one']:.3g} s (1)", f"{times['eight']:.3g} s (8)")
     cost = f"{times['eight'] / times['one']:.2f}"
-    figures = (f"{times['one']:.3g} s (1)", f"{times['eight']:.3g} s (8)", cost)
-    yield ("8 methods on one backbone, against 1", *figures, "≤ 1.3")
+    yield ("8 methods on one backbone, against 1", *figures, cost, "≤ 1.3")
+    yield from _use_of_the_machine(subject, shape, device, guiding, scoring_time)
 
-    layers = layer_parameters(subject)
-    step = PROMPTS * NEW_TOKENS / speed["ours"] / NEW_TOKENS
-    done = 2 * layers * PROMPTS * TOP_K / step
-    peak = matrix_rate(shape, PROMPTS * TOP_K, device)
-    plain_step = PROMPTS * NEW_TOKENS / speed["generate"] / NEW_TOKENS
-    plain_done = 2 * layers * PROMPTS / plain_step
-    plain_peak = matrix_rate(shape, PROMPTS, device)
-    yield (
-        f"matrix rate in guided decoding, {PROMPTS * TOP_K} tokens a step",
-        f"{peak / 1e9:.4g} GFLOP/s is possible",
-        f"{done / 1e9:.4g} GFLOP/s",
-        f"{done / peak:.2f}",
-        "",
-    )
-    yield (
-        f"matrix rate in plain `generate`, {PROMPTS} tokens a step",
-        f"{plain_peak / 1e9:.4g} GFLOP/s is possible",
-        f"{plain_done / 1e9:.4g} GFLOP/s",
-        f"{plain_done / plain_peak:.2f}",
-        "",
-    )
-    read = layers * shape.dtype.itemsize / step
-    yield (
-        "memory rate in guided decoding, weights read once a step",
-        f"{copy_rate(device) / 1e9:.4g} GB/s is possible",
-        f"{read / 1e9:.4g} GB/s",
-        f"{read / copy_rate(device):.2f}",
-        "",
-    )
-    if device == "cuda":
-        mine = busy_share(ours(subject, lambda: guided(subject)), times_guided["ours"])
-        plain_share = busy_share(lambda: generate(subject), times_guided["generate"])
-        work = "share of the time in which the GPU computes, `generate` and guided"
-        yield (work, f"{plain_share:.2f}", f"{mine:.2f}", "", "")
+
+def _use_of_the_machine(
+    subject: Subject, shape: Shape, device: str, guiding: dict[str, float], scoring_time: float
+) -> Iterator[Row]:
+    """How near each way comes to what the machine can multiply and read."""
+    # Parameters that every token passes through, embeddings left out.
+    layers = sum(p.numel() for p in subject.full.base_model.layers.parameters())
+    guided_rows = PROMPTS * TOP_K
     tokens = sum(len(encoding) for encoding in subject.encodings)
-    done = 2 * layers * tokens / scoring_time
-    peak = matrix_rate(shape, 1024, device)
-    yield (
-        "matrix rate in scoring",
-        f"{peak / 1e9:.4g} GFLOP/s is possible",
-        f"{done / 1e9:.4g} GFLOP/s",
-        f"{done / peak:.2f}",
-        "",
-    )
+    step, plain_step = guiding["ours"] / NEW_TOKENS, guiding["generate"] / NEW_TOKENS
+    for work, count, seconds, rows in (
+        (f"guided decoding, {guided_rows} tokens a step", guided_rows, step, guided_rows),
+        (f"plain `generate`, {PROMPTS} tokens a step", PROMPTS, plain_step, PROMPTS),
+        ("scoring", tokens, scoring_time, 1024),
+    ):
+        done, possible = 2 * layers * count / seconds, matrix_rate(shape, rows, device)
+        yield _of_possible(f"matrix rate in {work}", "GFLOP/s", done, possible)
+    read = layers * shape.dtype.itemsize / step
+    work = "memory rate in guided decoding, weights read once a step"
+    yield _of_possible(work, "GB/s", read, copy_rate(device))
+    if device == "cuda":
+        mine = busy_share(ours(subject, lambda: guided(subject)), guiding["ours"])
+        theirs = busy_share(lambda: generate(subject), guiding["generate"])
+        work = "share of the time in which the GPU computes, `generate` and guided"
+        yield (work, f"{theirs:.2f}", f"{mine:.2f}", "", "")
 
 
-def row(
-    work: str, count: int, unit: str, times: dict[str, float], target: str
-) -> tuple[str, str, str, str, str]:
+def _of_possible(work: str, unit: str, done: float, possible: float) -> Row:
+    figures = (f"{possible / 1e9:.4g} {unit} is possible", f"{done / 1e9:.4g} {unit}")
+    return (work, *figures, f"{done / possible:.2f}", "")
+
+
+def row(work: str, count: int, unit: str, times: dict[str, float], target: str) -> Row:
     """Format a row of the table from two times."""
     naive, mine = count / times["naive"], count / times["ours"]
     return work, f"{naive:.4g} {unit}", f"{mine:.4g} {unit}", f"{mine / naive:.2f}", target

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import transformers
-from preflamp_backend.attention import TREE_ATTENTION
-from preflamp_backend.decoding.guided import write
+from preflamp_backend.decoding.decode import write
 from preflamp_backend.decoding.options import DecodingOptions
-from preflamp_backend.models import Backbone, HeadReward, LanguageModel
-from preflamp_backend.rewards.linear import LinearHead
-from preflamp_backend.text import Encoding
+from preflamp_backend.models.heads.linear import LinearHead
+from preflamp_backend.models.model import Backbone, HeadReward, LanguageModel
+from preflamp_backend.models.trees import TREE_ATTENTION
+from preflamp_backend.prompts.encoding import Encoding
 
 PROMPTS, CANDIDATES, NEW_TOKENS, TOP_K = 16, 2, 32, 10
 
@@ -54,10 +54,9 @@ class Subject:
         return [encoding.prompt for encoding in self.encodings]
 
 
-def make_subject(shape: Shape, device: str) -> Subject:
-    """Build a random model with eight reward heads, and sixteen prompts with two responses each."""
-    torch.manual_seed(0)
-    config = transformers.Qwen2Config(
+def qwen(shape: Shape, **tokens: int | None) -> transformers.Qwen2Config:
+    """Configuration of a Qwen2 of this shape, without special tokens but those given."""
+    return transformers.Qwen2Config(
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,
         num_hidden_layers=shape.layers,
@@ -66,9 +65,14 @@ def make_subject(shape: Shape, device: str) -> Subject:
         num_key_value_heads=shape.key_heads,
         max_position_embeddings=4096,
         tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=None,
+        **{"bos_token_id": None, "eos_token_id": None} | tokens,
     )
+
+
+def make_subject(shape: Shape, device: str) -> Subject:
+    """Build a random model with eight reward heads, and sixteen prompts with two responses each."""
+    torch.manual_seed(0)
+    config = qwen(shape)
     with torch.device(device):
         full = transformers.AutoModelForCausalLM.from_config(config, dtype=shape.dtype).eval()
     full.requires_grad_(False)

@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from backend_ways import SHAPES, qwen
 from preflamp_backend.data import Example
-from preflamp_backend.loading import load_language_model
-from preflamp_backend.models import Backbone
-from preflamp_backend.rewards.features import FeatureStore
-from preflamp_backend.rewards.fitting import adapt_user, fit
-from preflamp_backend.rewards.likelihood import Scaling, mean_log_loss, predicted
-from preflamp_backend.rewards.pairs import PairFeatures, split_off
+from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.model import Backbone
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.rewards.pal import PalOptions
-from preflamp_backend.sources import ModelSource
-from preflamp_backend.text import PromptFormat
+from preflamp_backend.training.features import FeatureStore, PairFeatures, split_off
+from preflamp_backend.training.user_rows import Scaling, mean_log_loss, predicted
+from preflamp_backend.training_study.methods import adapt_user, fit
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 USERS, TYPES, VOCABULARY, CONTEXT_PAIRS = 150, 4, 2000, 8
@@ -50,19 +50,7 @@ def save_model(folder: Path) -> ModelSource:
         tokenizer_object=raw, eos_token="w1", pad_token="w2"
     ).save_pretrained(folder)
     torch.manual_seed(0)
-    config = transformers.Qwen2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=128,
-        num_hidden_layers=4,
-        intermediate_size=384,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=1,
-        pad_token_id=2,
-    )
+    config = qwen(SHAPES["tiny"], eos_token_id=1, pad_token_id=2)
     transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     return ModelSource(str(folder), device="cpu")
 

@@ -16,9 +16,9 @@ import xarray as xr
 from preflamp_stats import __version__, results
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.resampled import ResampledStudy, read_study
+from preflamp_stats.io.schema import datasets
 from preflamp_stats.metric import Metric
 from preflamp_stats.metrics.values import available_metrics, metric_words
-from preflamp_stats.schema import datasets
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import registry
 from preflamp_stats.tables.metrics import shared_metrics

@@ -101,7 +101,7 @@ def run_analysis(
 def _joined(trees: dict[str, xr.DataTree]) -> dict[str, xr.Dataset]:
     """Datasets of all files by name; two of one name are refused."""
     from preflamp_stats.errors import InputError, Problem
-    from preflamp_stats.schema import datasets
+    from preflamp_stats.io.schema import datasets
 
     found: dict[str, xr.Dataset] = {}
     origin: dict[str, str] = {}

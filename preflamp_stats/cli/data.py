@@ -28,7 +28,7 @@ def validate_command(results: Path, as_json: bool) -> None:
     from preflamp_stats.cli.console import print_json, say
     from preflamp_stats.errors import InputError
     from preflamp_stats.io.files import open_results
-    from preflamp_stats.schema import SCHEMA_VERSION, datasets, validate
+    from preflamp_stats.io.schema import SCHEMA_VERSION, datasets, validate
 
     try:
         with open_results(results) as tree:
@@ -64,7 +64,7 @@ def describe_command(results: Path, as_json: bool) -> None:
     from preflamp_stats.cli.console import print_json
     from preflamp_stats.io.describe import describe
     from preflamp_stats.io.files import open_results
-    from preflamp_stats.schema import validate
+    from preflamp_stats.io.schema import validate
 
     with open_results(results) as tree:
         validate(tree, file=str(results), values=False)
@@ -142,7 +142,7 @@ def merge_command(shards: tuple[Path, ...], out: Path) -> None:
 
 def _say_written(tree: Any, out: Path) -> None:
     from preflamp_stats.cli.console import say
-    from preflamp_stats.schema import datasets
+    from preflamp_stats.io.schema import datasets
 
     parts = [
         f"{name} ({', '.join(f'{size} {dim}' for dim, size in ds.sizes.items())})"

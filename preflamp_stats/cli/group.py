@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from importlib.metadata import entry_points
 from typing import Any
 
 import click
@@ -24,35 +25,38 @@ _COMMANDS = {
     "merge": ("data", "merge_command"),
     "simulate": ("simulate", "simulate_command"),
     "power": ("power", "power_command"),
-    "data": ("datasets", "data_group"),
-    "train-lm": ("train_lm", "train_lm_command"),
-    "train": ("train", "train_command"),
-    "run": ("run", "run_command"),
 }
 """Module below ``preflamp_stats.cli`` and name of each command, in the order of the help."""
 
+COMMANDS = "preflamp_stats.commands"
+"""Group of entry points by which other packages, such as the backend, bring commands."""
+
 
 class _Group(click.Group):
-    """Commands by name; an unknown one is answered with the nearest."""
+    """Commands by name, ours and installed ones; an unknown one is answered with the nearest."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        installed = {each.name for each in entry_points(group=COMMANDS)}
+        return [*_COMMANDS, *sorted(installed.union(self.commands) - set(_COMMANDS))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module, attribute = _COMMANDS[cmd_name]
-        command: click.Command = getattr(
-            importlib.import_module(f"preflamp_stats.cli.{module}"), attribute
-        )
-        return command
+        if cmd_name in _COMMANDS:
+            module, attribute = _COMMANDS[cmd_name]
+            command: click.Command = getattr(
+                importlib.import_module(f"preflamp_stats.cli.{module}"), attribute
+            )
+            return command
+        installed = [each.load() for each in entry_points(group=COMMANDS, name=cmd_name)]
+        return installed[0] if installed else super().get_command(ctx, cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"choose among {', '.join(_COMMANDS)}"
+        # Ours are known without looking through what is installed.
+        known = [] if not args or args[0] in _COMMANDS else self.list_commands(ctx)
+        if known and args[0] not in known and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose among {', '.join(known)}"
             raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
         name, command, rest = super().resolve_command(ctx, args)
         _refuse_repeated(ctx, command, rest)

@@ -161,7 +161,7 @@ def _file(path: Path, choices: dict[str, Any]) -> None:
     from preflamp_stats.cli.power_tables import print_detectable, print_json, records, summaries
     from preflamp_stats.inference.power import minimum_detectable_effect
     from preflamp_stats.io.files import open_results
-    from preflamp_stats.schema import datasets, validate
+    from preflamp_stats.io.schema import datasets, validate
 
     found = {}
     with open_results(path) as tree:

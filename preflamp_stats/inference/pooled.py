@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats import schema
 from preflamp_stats.choices import Resample, Variant
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.alignment import align_metrics, each_model, joined_notes
@@ -17,6 +16,7 @@ from preflamp_stats.inference.intervals import percentile_limits
 from preflamp_stats.inference.method_metrics import MethodMetric, draw_metrics
 from preflamp_stats.inference.resampled import ResampledStudy, read_study
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
+from preflamp_stats.io import schema
 from preflamp_stats.kernels.posterior_limits import central_limits
 from preflamp_stats.metrics.options import MetricOptions
 from preflamp_stats.metrics.values import metric_info

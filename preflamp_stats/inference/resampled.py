@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from preflamp_stats.inference.method_metrics import MethodMetric, as_method_metric, draw_metrics
 from preflamp_stats.inference.sums import ExampleValues, collect_sums
 from preflamp_stats.inference.units import Units, resampling_units
+from preflamp_stats.io.schema import dataset_name
 from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.metric import POINTS, Metric
 from preflamp_stats.metrics.curves import (
@@ -32,7 +33,6 @@ from preflamp_stats.metrics.values import (
     metric_info,
     policy_variables,
 )
-from preflamp_stats.schema import dataset_name
 from preflamp_stats.settings import Settings
 
 __all__ = ["ResampledStudy", "read_study", "study_of_call"]

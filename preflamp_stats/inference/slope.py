@@ -13,6 +13,7 @@ from preflamp_stats.choices import Resample
 from preflamp_stats.inference.alignment import align_metrics, over_models
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
+from preflamp_stats.io.select import Results
 from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = ["slope_between", "slope_draws", "slope_test"]
@@ -35,7 +36,7 @@ def slope_draws(evidence: TauEvidence) -> Array:
 
 
 def slope_test(
-    ds: xr.Dataset,
+    ds: Results,
     upstream: str = "rm_accuracy",
     downstream: str = "rouge1",
     *,

@@ -64,11 +64,14 @@ _OF_CANDIDATES = {
 }
 """Names that mean a value of a candidate where rows or columns are candidates."""
 
-_CANDIDATES = {
-    "chosen": ("chosen", "preferred", "winner", "accepted"),
-    "rejected": ("rejected", "dispreferred", "loser"),
-}
-_SIDES = {word: side for side, words in _CANDIDATES.items() for word in words}
+_CANDIDATES = ("chosen", "rejected")
+_WORDS = (
+    _CANDIDATES,
+    ("preferred", "dispreferred"),
+    ("winner", "loser"),
+    ("accepted", "rejected"),
+)
+_SIDES = {word: side for words in _WORDS for side, word in zip(_CANDIDATES, words, strict=True)}
 _WORD = "|".join(_SIDES)
 _HALF = re.compile(rf"(?:(.+?)[ _.\-/:])?({_WORD})(?:[ _.\-/:](.+))?", re.IGNORECASE)
 _FAMILIES = {_plain(name): name for name in METHOD_FAMILIES} | {
@@ -134,8 +137,12 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
     unreadable = {given.get(n, n): what for n, what in table.unreadable.items() if n not in ignore}
     cells = table.cells.drop(columns=[name for name in ignore if name in table.cells])
     cells = _without_index(cells, left_out, table.file, problems)
-    said = [f"{theirs} read as {ours}" for theirs, ours in given.items() if theirs in cells]
-    replaced = {ours for theirs, ours in given.items() if theirs in cells and ours in cells}
+    mapped = [(theirs, ours) for theirs, ours in given.items() if theirs in cells]
+    said = [f"{theirs} read as {ours}" for theirs, ours in mapped]
+    for ours in {ours for _, ours in mapped if [each for _, each in mapped].count(ours) > 1}:
+        names = " and ".join(theirs for theirs, each in mapped if each == ours)
+        problems.append(Problem(f"{names} are both mapped to {ours}", "map one", table.file))
+    replaced = {ours for theirs, ours in mapped if ours in cells and theirs != ours}
     left_out += [f"{name} (another column is mapped to it)" for name in sorted(replaced)]
     cells = cells.drop(columns=list(replaced)).rename(columns=dict(given))
     halves = {} if "candidate" in cells else _halves(cells, table.file, problems)
@@ -150,6 +157,8 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
             problems.append(Problem(f"holds {what}", mend, table.file, variable=name))
         else:
             left_out.append(f"{name} (holds {what})")
+    if not cells.columns.is_unique:
+        return Known(table, {}, [], problems)
     if not problems:
         cells = _labelled(cells, halves, table, said, problems)
         cells = _as_rows(cells, halves, said) if halves else _scored_columns(cells, said)
@@ -166,11 +175,12 @@ def _without_index(
 ) -> pd.DataFrame:
     """Leave out the index that data frames write as a first column without a name."""
     for name in [n for n in cells if not str(n).strip() or re.match(r"Unnamed: \d+$", str(n))]:
-        if (pd.to_numeric(cells[name], errors="coerce") % 1 == 0).all():
+        given = cells[name].dropna()
+        if (pd.to_numeric(given, errors="coerce") % 1 == 0).all():
             left_out.append(f"{name or 'the first column'} (an index)")
             cells = cells.drop(columns=name)
         else:
-            what = f"a column has no name; it holds {str(cells[name].dropna().iloc[0])[:40]!r}"
+            what = f"a column has no name; it holds {str(given.iloc[0])[:40]!r}"
             problems.append(Problem(what, "name every column", file))
     return cells
 
@@ -208,12 +218,13 @@ def _halves(cells: pd.DataFrame, file: str, problems: list[Problem]) -> dict[str
         if match := _HALF.fullmatch(name):
             before, word, after = match.groups()
             stem = " ".join(filter(None, (before, after)))
-            stems.setdefault(stem, {}).setdefault(_SIDES[word.lower()], name)
-    pairs = {
-        stem: (sides, _half_variable(stem, all(_numeric(cells[each]) for each in sides.values())))
-        for stem, sides in stems.items()
-        if len(sides) == 2
-    }
+            stems.setdefault(stem, {}).setdefault(word.lower(), name)
+    pairs = {}
+    for stem, held in stems.items():
+        for words in [words for words in _WORDS if {*words} <= {*held}][:1]:
+            sides = {side: held[word] for side, word in zip(_CANDIDATES, words, strict=True)}
+            numeric = all(_numeric(cells[each]) for each in sides.values())
+            pairs[stem] = (sides, _half_variable(stem, numeric))
     variables = [variable for _, variable in pairs.values()]
     for variable in {each for each in variables if each and variables.count(each) > 1}:
         names = [n for sides, each in pairs.values() if each == variable for n in sides.values()]
@@ -359,7 +370,8 @@ def _own_columns(
                 mend += f", or --ignore {name} if it measures the example"
             problems.append(Problem(what, mend, file, variable=name))
         elif not _rates(cells, name):
-            left_out.append(f"{name} ({'names rows' if _numeric(cells[name]) else 'text'})")
+            holds = "names rows" if _numeric(cells[name]) else "text" if given.any() else "empty"
+            left_out.append(f"{name} ({holds})")
         elif _MEANS.get(_plain(name)) in (*LABEL_COLUMNS, "user"):
             left_out.append(f"{name} (another column is the {_MEANS[_plain(name)]})")
         elif of_candidate is not None and (of_candidate & given).any():

@@ -13,7 +13,7 @@ import xarray as xr
 
 from preflamp_stats.io.blocks import example_blocks, load_block
 from preflamp_stats.io.encoding import is_missing, is_text
-from preflamp_stats.schema import datasets, generation_metrics, method_metrics
+from preflamp_stats.io.schema import datasets, generation_metrics, method_metrics
 
 __all__ = ["coverage", "describe"]
 

@@ -53,7 +53,7 @@ def is_missing(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
 
 def text_width(
     values: npt.ArrayLike, *, may_miss: bool = False
-) -> tuple[int, list[tuple[str, str]]]:
+) -> tuple[int, list[tuple[str, str]], int]:
     """Bytes that the longest text takes in UTF-8, and what cannot be stored.
 
     Parameters
@@ -69,15 +69,17 @@ def text_width(
         At least 1, as a dim of the file cannot be empty.
     faults : list of (str, str)
         What is wrong and how to mend it, once for each kind of fault.
+    longest_mark : int
+        Length of the longest text that looks like the mark of a missing one; 0 as a rule.
 
     Examples
     --------
     >>> text_width(["naïve", ""])
-    (6, [])
+    (6, [], 0)
     >>> text_width([None])[1]
     [('holds NoneType at position 0', 'store text')]
     """
-    width = 1
+    width, longest_mark = 1, 0
     faults: dict[str, tuple[str, str]] = {}
     texts = np.asarray(values, dtype=object).ravel()
     missing = is_missing(texts) if may_miss else np.zeros(len(texts), dtype=bool)
@@ -97,7 +99,9 @@ def text_width(
         if "\0" in text:
             what = f"has a NUL character at position {position}, at which text would be cut"
             faults.setdefault("nul", (what, "remove it"))
-    return width, list(faults.values())
+        if text.startswith(MISSING_TEXT) and not text.strip(MISSING_TEXT):
+            longest_mark = max(longest_mark, len(text))
+    return width, list(faults.values()), longest_mark
 
 
 def encode_text(

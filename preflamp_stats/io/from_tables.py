@@ -16,9 +16,9 @@ import xarray as xr
 from preflamp_stats.errors import InputError, Problem, SchemaError, printable
 from preflamp_stats.io.columns import ABSENT_NUMBERS, LABEL_COLUMNS, VALUE_COLUMNS, recognise
 from preflamp_stats.io.row_arrays import Rows, Texts, dataset_from_rows
+from preflamp_stats.io.schema import find_problems
 from preflamp_stats.io.tables import Table, as_text, frame_table, read_table
 from preflamp_stats.io.variables import SCHEMA_VERSION, VariableSpec, annotated
-from preflamp_stats.schema import find_problems
 
 __all__ = ["convert", "from_frame", "say_to_stderr"]
 
@@ -26,8 +26,8 @@ _SHOWN = 2
 
 
 def say_to_stderr(line: str) -> None:
-    """Print a line on standard error; control characters in it are written as escapes."""
-    print(printable(line), file=sys.stderr)
+    """Print a line on standard error as the command line does; control characters are escaped."""
+    print(f"preflamp-stats: {printable(line)}", file=sys.stderr)
 
 
 def convert(
@@ -307,7 +307,9 @@ def _numbers(
             return values, []
         bad = [i for i, text in enumerate(cells) if not _is_number(text)]
         what = f"is {cells[bad[0]]!r}, not a number, in {rows.place(given[bad])}"
-        return values, [Problem(what, "write a number or leave it empty", variable=name)]
+        comma = ", with a point and nothing between thousands" * ("," in str(cells[bad[0]]))
+        mend = f"write a number{comma} or leave it empty"
+        return values, [Problem(what, mend, variable=name)]
     return values, []
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError
-from preflamp_stats.schema import SCHEMA_VERSION, find_problems
+from preflamp_stats.io.schema import SCHEMA_VERSION, find_problems
 
 __all__ = ["merge"]
 

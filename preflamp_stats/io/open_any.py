@@ -10,8 +10,8 @@ import xarray as xr
 
 from preflamp_stats.io.files import open_results
 from preflamp_stats.io.from_tables import convert, say_to_stderr
+from preflamp_stats.io.schema import validate
 from preflamp_stats.io.tables import SUFFIXES
-from preflamp_stats.schema import validate
 
 __all__ = ["is_table", "open_any"]
 

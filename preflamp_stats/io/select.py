@@ -8,7 +8,7 @@ import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.from_tables import from_frame
-from preflamp_stats.schema import datasets
+from preflamp_stats.io.schema import datasets
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoDataFrame

@@ -333,7 +333,9 @@ def frame_table(frame: Any, file: str = "table") -> Table:
             unreadable[name] = str(column.dtype)
             continue
         try:
-            cells = _cells(column.to_list(), index, "row", file, name)
+            values = column.to_list()
+            plain = column.dtype == nw.String
+            cells = values if plain else _cells(values, index, "row", file, name)
         except UnicodeDecodeError as error:
             what, mend = f"holds text that is not UTF-8 ({error})", "write text in UTF-8"
             raise InputError(Problem(what, mend, file, variable=name)) from error

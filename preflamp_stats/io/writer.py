@@ -136,8 +136,8 @@ def _rank(name: str) -> tuple[int, str]:
 
 
 def _write_text(group: Any, name: str, variable: xr.Variable, *, may_miss: bool) -> None:
-    width = _measure_text(name, variable, may_miss=may_miss)[0]
-    mark = MISSING_TEXT * (1 + _longest_mark(name, variable)) if may_miss else ""
+    width, _, longest_mark = _measure_text(name, variable, may_miss=may_miss)
+    mark = MISSING_TEXT * (1 + longest_mark) if may_miss else ""
     width = max(width, len(mark))
     dim = f"string{width}"
     if dim not in group.dimensions:
@@ -191,23 +191,13 @@ def _stored_dtype(name: str, variable: xr.Variable) -> tuple[np.dtype[Any], Any]
 
 def _measure_text(
     name: str, variable: xr.Variable, *, may_miss: bool
-) -> tuple[int, list[tuple[str, str]]]:
-    width, faults = 1, dict[str, str]()
+) -> tuple[int, list[tuple[str, str]], int]:
+    width, faults, longest_mark = 1, dict[str, str](), 0
     for _, block in _blocks(variable):
-        block_width, block_faults = text_width(_values(block, name), may_miss=may_miss)
-        width = max(width, block_width)
+        block_width, block_faults, block_mark = text_width(_values(block, name), may_miss=may_miss)
+        width, longest_mark = max(width, block_width), max(longest_mark, block_mark)
         faults = {**dict(block_faults), **faults}
-    return width, list(faults.items())[:3]
-
-
-def _longest_mark(name: str, variable: xr.Variable) -> int:
-    """Length of the longest text that is nothing but the mark of a missing one; 0 as a rule."""
-    longest = 0
-    for _, block in _blocks(variable):
-        for text in np.ravel(_values(block, name)):
-            if text and isinstance(text, str) and text[0] == MISSING_TEXT and {*text} == {text[0]}:
-                longest = max(longest, len(text))
-    return longest
+    return width, list(faults.items())[:3], longest_mark
 
 
 def _blocks(

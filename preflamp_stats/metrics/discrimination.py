@@ -212,7 +212,7 @@ def best_of_accuracy(
     chosen, _ = compared_pair(reward)
     best = reward.max("candidate", skipna=False)
     at_top = (reward == best).sum("candidate")
-    credit = xr.where(chosen == best, 1 / at_top, 0.0).where(best.notnull())
+    credit = (1 / at_top).where(chosen == best, 0.0).where(best.notnull())
     if ties != "half":
         shared = (chosen == best) & (at_top > 1)
         credit = credit.where(~shared, 0.0 if ties == "strict" else np.nan)

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from preflamp_stats import schema
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io import schema
 from preflamp_stats.kernels.rouge import ROUGE_METRICS, Tokenizer, rouge_scores
 
 __all__ = ["generation_metrics", "generation_quality", "rouge"]
@@ -108,7 +108,8 @@ def generation_metrics(ds: xr.Dataset) -> list[str]:
     Returns
     -------
     list of str
-        ROUGE first, then the producer's own; see :func:`preflamp_stats.schema.generation_metrics`.
+        ROUGE first, then the producer's own; see
+        :func:`preflamp_stats.io.schema.generation_metrics`.
 
     Examples
     --------

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from preflamp_stats import schema
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.io import schema
 from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.kernels.rouge import ROUGE_METRICS
 from preflamp_stats.metric import POINTS, Direction, Metric

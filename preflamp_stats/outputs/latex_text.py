@@ -64,7 +64,7 @@ def escape_latex(text: str) -> str:
     """
     # "--" would become a dash; an empty group keeps the hyphens apart.
     plain = re.sub(r"-(?=-)", "-\u200b", unicodedata.normalize("NFC", one_line(text)))
-    pieces = []
+    pieces: list[str] = []
     for known, run in itertools.groupby(plain, lambda character: bool(_character(character))):
         if known:
             pieces += map(_character, run)

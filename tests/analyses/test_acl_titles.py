@@ -17,7 +17,7 @@ if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transf
     collect_ignore_glob = ["*"]
     pytest.skip("the study needs torch and transformers", allow_module_level=True)
 
-from preflamp_backend.data.texts import normalise
+from preflamp_backend.data.checks import normalise
 
 
 @pytest.fixture(scope="module")

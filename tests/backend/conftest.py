@@ -13,10 +13,20 @@ import pytest
 if find_spec("torch") is None or find_spec("transformers") is None:
     collect_ignore_glob = ["*.py"]
 else:
-    from preflamp_backend.loading import load_language_model, load_sequence_classifier
-    from preflamp_backend.models import HeadReward, LanguageModel
-    from preflamp_backend.sources import ModelSource
+    from preflamp_backend.cli.data import data_group
+    from preflamp_backend.cli.run import run_command
+    from preflamp_backend.cli.train import train_command
+    from preflamp_backend.cli.train_lm import train_lm_command
+    from preflamp_backend.models.loading import load_language_model, load_sequence_classifier
+    from preflamp_backend.models.model import HeadReward, LanguageModel
+    from preflamp_backend.models.sources import ModelSource
     from tiny_models import ARCHITECTURES, DEVICE, save_model
+
+    from preflamp_stats.cli.group import main
+
+    # A checkout need not be installed for its tests: the entry points may not be known.
+    for command in (data_group, run_command, train_command, train_lm_command):
+        main.add_command(command)
 
     @pytest.fixture(scope="session")
     def model_folders(tmp_path_factory) -> dict[str, Path]:

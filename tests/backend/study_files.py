@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 
 import torch
-from preflamp_backend.rewards.head import save_head
-from preflamp_backend.rewards.linear import LinearHead
+from preflamp_backend.models.heads.head import save_head
+from preflamp_backend.models.heads.linear import LinearHead
 from tiny_models import save_model
 
 STUDY = """

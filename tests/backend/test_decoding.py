@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from preflamp_backend.decoding.decode import Request, decode
 from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.decoding.pick import choose, propose, uniforms
-from preflamp_backend.models import AutoregressiveReward
-from preflamp_backend.text import Encoding, PromptFormat
+from preflamp_backend.models.model import AutoregressiveReward
+from preflamp_backend.prompts.encoding import Encoding, PromptFormat
 from tiny_models import make_heads
 from transformers import AutoModelForCausalLM
 

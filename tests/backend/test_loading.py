@@ -5,25 +5,38 @@ import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
-from preflamp_backend.loading import (
+from preflamp_backend.models.heads.head import save_head
+from preflamp_backend.models.heads.linear import LinearHead
+from preflamp_backend.models.loading import (
     context_length,
     load_heads,
     load_language_model,
     load_sequence_classifier,
 )
-from preflamp_backend.rewards.head import save_head
-from preflamp_backend.rewards.linear import LinearHead
-from preflamp_backend.sources import ModelSource, identify, reading, remote_code_allowed
+from preflamp_backend.models.model import Backbone
+from preflamp_backend.models.sources import (
+    ModelSource,
+    identify,
+    load_tokenizer,
+    reading,
+    remote_code_allowed,
+)
+from preflamp_backend.models.trees import SlotCache
 from tiny_models import DEVICE, make_config, make_tokenizer, save_model
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from transformers import (
     AutoModelForCausalLM,
     BertConfig,
     BertForSequenceClassification,
     GraniteConfig,
     MistralConfig,
+    PreTrainedTokenizerFast,
 )
 from transformers.utils import logging
 
@@ -172,8 +185,8 @@ def test_a_name_of_the_hub_is_read_from_its_cache_and_known_by_its_commit(model_
     (home / "refs").mkdir()
     (home / "refs" / "main").write_text(commit)
     script = (
-        "import sys; from preflamp_backend.loading import load_language_model\n"
-        "from preflamp_backend.sources import ModelSource, identify\n"
+        "import sys; from preflamp_backend.models.loading import load_language_model\n"
+        "from preflamp_backend.models.sources import ModelSource, identify\n"
         "source = ModelSource('somebody/tiny', revision='main', device='cpu')\n"
         "print(load_language_model(source).parameters, identify(source)['weights'])"
     )
@@ -198,3 +211,58 @@ def test_code_of_a_model_is_run_only_when_the_environment_asks(monkeypatch, valu
     if value is not None:
         monkeypatch.setenv("PREFLAMP_TRUST_REMOTE_CODE", value)
     assert remote_code_allowed() is allowed
+
+
+def words_in(folder):
+    """A folder of model type qwen2 whose tokenizer knows whole words only."""
+    save_model(folder, "qwen2", seed=1)
+    words = ["<|end|>", "[UNK]", *["a", "graph", "theory", "of", "rewards", "and", "cats"]]
+    raw = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    raw.pre_tokenizer = Whitespace()
+    saved = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<|end|>", unk_token="[UNK]")
+    saved.save_pretrained(folder)
+    return ModelSource(str(folder), device=DEVICE)
+
+
+def test_the_saved_tokenizer_decides_not_the_class_of_the_models_type(tmp_path):
+    source = words_in(tmp_path / "words")
+    found = load_tokenizer(source)
+    assert found.encode("a theory of cats", add_special_tokens=False) == [2, 4, 5, 8]
+    assert found.encode("a dog", add_special_tokens=False) == [2, 1]
+    assert found.eos_token_id == 0
+    assert load_language_model(source).tokenizer is found
+
+
+def test_a_tokenizer_that_reads_otherwise_than_its_file_is_refused(tmp_path, monkeypatch):
+    source = words_in(tmp_path / "words")
+    other = load_tokenizer(ModelSource(str(save_model(tmp_path / "other", "qwen2", seed=1))))
+    monkeypatch.setattr(PreTrainedTokenizerFast, "from_pretrained", lambda *_, **__: other)
+    with pytest.raises(InputError, match=r"otherwise than its tokenizer\.json"):
+        load_tokenizer(source)
+
+
+@pytest.mark.parametrize("name", ["cache", "past_key_values"])
+def test_the_cache_is_given_under_the_name_that_the_library_knows(name):
+    given = {}
+
+    class Network:
+        device = torch.device("cpu")
+
+        def call(self, **arguments):
+            given.update(arguments)
+            return SimpleNamespace(last_hidden_state=torch.zeros(1, 1, 2))
+
+        __call__ = call
+
+        if name == "cache":
+
+            def forward(self, input_ids, cache=None, **others): ...
+
+        else:
+
+            def forward(self, input_ids, past_key_values=None, **others): ...
+
+    ids, cache = torch.zeros(1, 1, dtype=torch.int64), SlotCache(2)
+    Backbone(Network(), None, 10).hidden(ids, ids, torch.ones(1, 1, 1).bool(), cache)
+    assert given[name] is cache
+    assert not ({"cache", "past_key_values"} - {name}) & set(given)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 from backend_oracles import greedy_generate, head_reward, last_hidden, token_logprobs
-from preflamp_backend import forward
-from preflamp_backend.batching import in_batches
 from preflamp_backend.decoding.decode import Request, decode
 from preflamp_backend.decoding.options import DecodingOptions
-from preflamp_backend.loading import load_language_model
-from preflamp_backend.scoring import ScoreOptions, score, score_rewards
-from preflamp_backend.sources import ModelSource
-from preflamp_backend.text import Encoding, PromptFormat, encode
-from preflamp_backend.trees import pack
+from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.models.trees import pack
+from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode
+from preflamp_backend.scoring import forward
+from preflamp_backend.scoring.forward import in_batches
+from preflamp_backend.scoring.score import ScoreOptions, score, score_rewards
 from tiny_models import make_heads, make_tokenizer
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
@@ -79,7 +79,7 @@ def test_04_a_model_without_a_padding_token_scores_batches(model_folders, tmp_pa
     tokenizer = make_tokenizer(bos=False)
     tokenizer.pad_token = None
     tokenizer.save_pretrained(tmp_path)
-    from preflamp_backend.loading import load_sequence_classifier
+    from preflamp_backend.models.loading import load_sequence_classifier
 
     reward = load_sequence_classifier(ModelSource(str(tmp_path), device="cpu"), "rm")
     found = score_rewards(reward, [SHORT, LONG], users=["", ""])

@@ -10,18 +10,22 @@ import torch
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from preflamp_backend.loading import load_language_model
+from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.sources import ModelSource, load_tokenizer, same_vocabulary
 from preflamp_backend.pretraining.documents import (
     Document,
     encode_documents,
     read_documents,
     split_documents,
 )
-from preflamp_backend.pretraining.shape import END, model_config, parse_size, train_tokenizer
-from preflamp_backend.pretraining.train_lm import train_lm
+from preflamp_backend.pretraining.train_lm import (
+    END,
+    model_config,
+    parse_size,
+    train_lm,
+    train_tokenizer,
+)
 from preflamp_backend.pretraining.training import TrainingOptions, batches, evaluate
-from preflamp_backend.sources import ModelSource, load_tokenizer
-from preflamp_backend.vocabulary import same_vocabulary
 from tiny_models import DEVICE
 
 from preflamp_stats.cli import main

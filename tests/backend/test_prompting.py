@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from preflamp_backend.data import Example, HistoryItem
-from preflamp_backend.prompting import PromptOptions, bm25_scores, build_prompt
+from preflamp_backend.prompts.in_context import PromptOptions, bm25_scores, build_prompt
 
 from preflamp_stats.errors import InputError
 

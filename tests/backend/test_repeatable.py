@@ -4,7 +4,7 @@ import os
 
 import pytest
 import torch
-from preflamp_backend.repeatable import ask_for_repeatable_products, repeatable
+from preflamp_backend.models.repeatable import ask_for_repeatable_products, repeatable
 
 
 def test_on_a_gpu_torch_is_asked_for_one_order_and_gets_its_freedom_back(monkeypatch):

@@ -8,19 +8,24 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from preflamp_backend.estimate import estimate
-from preflamp_backend.rewards.head import save_head
-from preflamp_backend.rewards.linear import LinearHead
-from preflamp_backend.run import prepare, run_study
-from preflamp_backend.study import read_study
+from preflamp_backend.cli.run import run_command
+from preflamp_backend.data import Example
+from preflamp_backend.decoding.options import Generation, Request
+from preflamp_backend.models.heads.head import save_head
+from preflamp_backend.models.heads.linear import LinearHead
+from preflamp_backend.prompts.encoding import Encoding
+from preflamp_backend.runs.arrays import generation_arrays
+from preflamp_backend.runs.estimate import estimate
+from preflamp_backend.runs.run import prepare, run_study
+from preflamp_backend.scoring.score import BaseScores
+from preflamp_backend.study.study import read_study
 from study_files import LIGHT, STUDY, write_study
 from tiny_models import save_model
 
 from preflamp_stats import Settings, analyze, policy_accuracy
-from preflamp_stats.cli.run import run_command
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.files import open_results
-from preflamp_stats.schema import validate
+from preflamp_stats.io.schema import validate
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +70,26 @@ def test_the_file_holds_every_method_model_and_example(everything):
     last = trace.isel(token=(ds.n_tokens.fillna(1) - 1).astype(int))
     np.testing.assert_allclose(last.where(present), ds.reward.sel({"method": rewarded}), atol=1e-6)
     assert ds.generation.sel({"method": "lore"}).isnull().all()
+    third = ds.candidate_text.sel(candidate="third")
+    np.testing.assert_array_equal(third.notnull(), [i % 2 for i in range(7)])
     assert set(np.unique(ds.generation_stop.sel({"method": "icl"}))) <= {"eos", "length", "context"}
     assert ds.generation_shots.sel({"method": "icl"}).max() > 0
     gpu = torch.cuda.is_available()
     assert ds.attrs["computed_on"] == (torch.cuda.get_device_name() if gpu else "cpu")
     assert ds.method_family.sel({"method": "rm"}) == "best-of-n"
+
+
+def test_what_is_absent_is_neither_empty_nor_zero():
+    empty = np.empty((0, 0))
+    assert np.isnan(BaseScores(empty[0:0, 0:0].sum(1), empty.astype(int), empty).logprob)
+    rows = [Example(name, "u", "x", {}, reference) for name, reference in (("a", ""), ("b", "y"))]
+    written = [Generation((), "", "eos", np.nan, np.nan), Generation((5,), "t", "eos", -1.0, 0.0)]
+    requests = [Request(row.id, Encoding((3,))) for row in rows]
+    ds = generation_arrays(written, requests, [0, 0], rows, "zero")
+    assert ds.reference.isnull().values.tolist() == [True, False]
+    # A model that wrote nothing did write: its text is empty, not absent.
+    assert ds.generation.values.tolist() == [[["", "t"]]]
+    assert np.isnan(ds.generation_logprob.values).tolist() == [[[True, False]]]
 
 
 def test_the_file_can_be_analysed(everything):
@@ -98,7 +118,7 @@ def test_the_policy_score_at_weight_zero_ignores_the_reward(everything):
 
 
 def test_a_missing_backend_is_said(study_file, monkeypatch):
-    monkeypatch.setitem(sys.modules, "preflamp_backend.run", None)
+    monkeypatch.setitem(sys.modules, "preflamp_backend.runs.run", None)
     found = CliRunner().invoke(run_command, [str(study_file)])
     assert isinstance(found.exception, InputError)
     assert "pip install 'preflamp-stats[backend,dask]'" in str(found.exception)

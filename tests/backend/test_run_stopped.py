@@ -11,13 +11,14 @@ import time
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from preflamp_backend import run as run_module
-from preflamp_backend.run import Cluster, prepare, run_study
-from preflamp_backend.study import read_study
+from preflamp_backend.cli.run import run_command
+from preflamp_backend.runs import run as run_module
+from preflamp_backend.runs.cluster import Cluster
+from preflamp_backend.runs.run import prepare, run_study
+from preflamp_backend.study.study import read_study
 from study_files import LIGHT, write_study
 
 from preflamp_stats.cli.group import main
-from preflamp_stats.cli.run import run_command
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.files import open_results
 
@@ -38,7 +39,8 @@ def unbroken(study_file, tmp_path_factory):
 def test_a_killed_run_resumes_to_the_same_bytes(study_file, unbroken, tmp_path):
     out = tmp_path / "results.nc"
     code = (
-        "from preflamp_backend.run import *; from preflamp_backend.study import read_study;"
+        "from preflamp_backend.runs.run import *;"
+        "from preflamp_backend.study.study import read_study;"
         "from pathlib import Path; import sys, torch; torch.set_num_threads(1);"
         "run_study(prepare(read_study(sys.argv[1]), Path(sys.argv[2])))"
     )
@@ -181,8 +183,8 @@ def test_a_full_disk_is_said_not_traced(study_file, tmp_path, monkeypatch):
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from preflamp_backend import run
-from preflamp_backend.study import read_study
+from preflamp_backend.runs import run
+from preflamp_backend.study.study import read_study
 from preflamp_stats.errors import InputError
 planned = run.prepare(read_study(sys.argv[1]), Path(sys.argv[2]))
 assemble = run.assemble

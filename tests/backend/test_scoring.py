@@ -8,9 +8,9 @@ import torch
 from backend_oracles import head_trace, renormalised, token_logprobs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from preflamp_backend.models import AutoregressiveReward
-from preflamp_backend.scoring import ScoreOptions, score, score_rewards
-from preflamp_backend.text import Encoding
+from preflamp_backend.models.model import AutoregressiveReward
+from preflamp_backend.prompts.encoding import Encoding
+from preflamp_backend.scoring.score import ScoreOptions, score, score_rewards
 from tiny_models import DEVICE, make_heads
 
 from preflamp_stats.errors import InputError

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from preflamp_backend.data import read_examples
-from preflamp_backend.study import read_study
+from preflamp_backend.study.study import read_study
 
 from preflamp_stats.errors import InputError
 
@@ -71,7 +71,7 @@ def test_a_study_is_read(read):
         ('path = "d.jsonl"', f'path = "{"x" * 300}"', "names x+, which is no file"),
         ("weight = 2.0", "wieght = 2.0", r"methods.bt.wieght: .*did you mean weight\?"),
         ("weight = 2.0", 'weight = "2"', "methods.bt.weight: is '2'; give a float"),
-        ("weight = 2.0", "weight = -2.0", "methods.bt.weight: is -2.0; take a finite number"),
+        ("weight = 2.0", "weight = -2.0", "methods.bt.weight: is -2.0; take at least 0"),
         ('"bfloat16"', '"int8"', "models.m.dtype: is 'int8'"),
         ('kind = "pad"', 'kind = "dpo"', "methods.pad.kind: is 'dpo'; choose one of"),
         ("chat = true", "chat = 1", "prompt.chat: is 1; give a bool"),

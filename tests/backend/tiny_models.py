@@ -8,9 +8,9 @@ from pathlib import Path
 import tokenizers
 import torch
 import transformers
-from preflamp_backend.models import HeadReward, LanguageModel
-from preflamp_backend.rewards.head import RewardHead
-from preflamp_backend.rewards.linear import LinearHead
+from preflamp_backend.models.heads.head import RewardHead
+from preflamp_backend.models.heads.linear import LinearHead
+from preflamp_backend.models.model import HeadReward, LanguageModel
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from torch import nn
 

@@ -20,7 +20,7 @@ def test_without_information_it_is_the_shortest_range_of_the_null_distribution(r
     The randomised rule between those two ranges that covers 80 % is 2/3 + 8/3 (.8 - 16/24) wide.
     """
     found = least_width(
-        rng, Setting(4, noise_of(1e-6)), [], [1.0], cover=0.8, n_studies=3000, n_draws=4000
+        rng, Setting(4, noise_of(1e-6)), [], [1.0], cover=0.8, n_studies=1500, n_draws=2000
     )
     assert found.width == pytest.approx(2 / 3 + 8 / 3 * (0.8 - 16 / 24), abs=0.04)
 
@@ -36,8 +36,8 @@ def test_order_between_groups_is_known_without_information(rng):
         [],
         [1.0],
         cover=0.8,
-        n_draws=4000,
-        n_studies=3000,
+        n_draws=2000,
+        n_studies=1500,
     )
     assert found.width == pytest.approx((0.8 - 0.5) / 0.25 / 3, abs=0.03)
 
@@ -85,8 +85,8 @@ def test_noise_is_that_of_the_calibration(n_users: int, noise: float):
 
 def test_it_grows_with_what_must_be_covered(rng):
     setting = Setting(6, 1.0)
-    few = least_width(rng, setting, [], [1.0], n_studies=3000, n_draws=100)
-    more = least_width(rng, setting, [-0.95, 0.5, 0.95], [1.0], n_studies=3000, n_draws=100)
+    few = least_width(rng, setting, [], [1.0], n_studies=1500, n_draws=60)
+    more = least_width(rng, setting, [-0.95, 0.5, 0.95], [1.0], n_studies=1500, n_draws=60)
     assert more.width > few.width + 3 * (few.error + more.error)
 
 

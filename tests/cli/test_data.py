@@ -91,8 +91,8 @@ def test_convert_says_on_standard_error_how_it_read_a_table(tmp_path: Path) -> N
     out, err = run("convert", table, "-o", tmp_path / "r.nc", *options)
     assert out == [f"{tmp_path / 'r.nc'}: results (1 example, 2 method, 2 candidate)"]
     assert err == [
-        f"{table}: judge_no read as user; rm read as method; prompt_id read as example; "
-        "chosen, rejected read as the reward of chosen and rejected"
+        f"preflamp-stats: {table}: judge_no read as user; rm read as method; "
+        "prompt_id read as example; chosen, rejected read as the reward of chosen and rejected"
     ]
     with open_results(tmp_path / "r.nc") as tree:
         assert tree["mistakes"].attrs["direction"] == "lower"

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from preflamp_backend.cli.data import data_group
 
 from preflamp_stats.cli import main
+
+# A checkout need not be installed for its tests: the entry points may not be known.
+main.add_command(data_group)
 
 TOPICS = ("parsing", "translation", "summaries", "dialogue", "speech", "ethics", "morphology")
 

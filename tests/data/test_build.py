@@ -165,7 +165,7 @@ def test_non_latin_titles_go_the_whole_way(tmp_path, command, write_jsonl):
 def test_the_builders_need_no_torch():
     code = (
         "import sys; import preflamp_backend.data.build, preflamp_backend.data.card, "
-        "preflamp_backend.data.titles, preflamp_backend.data.tldr; "
+        "preflamp_backend.data.titles, preflamp_backend.data.people; "
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

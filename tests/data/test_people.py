@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from preflamp_backend.data.prism import conversation_examples, dialogue_of
+from preflamp_backend.data.people import (
+    comparison_examples,
+    conversation_examples,
+    dialogue_of,
+    lengths_decide,
+)
 from preflamp_backend.data.rows import Faults, read_rows
-from preflamp_backend.data.tldr import comparison_examples, lengths_decide
 
 from preflamp_stats.errors import InputError
 

@@ -31,7 +31,15 @@ def test_compressed_files_and_first_words(tmp_path, papers_file):
 
 @pytest.mark.parametrize(
     ("month", "date"),
-    [(None, "2017-12"), ("October-November", "2017-10"), ("April", "2017-04")],
+    [
+        (None, "2017-12"),
+        ("October-November", "2017-10"),
+        ("April", "2017-04"),
+        ("Jul", "2017-07"),
+        ("Sept.", "2017-09"),
+        ("07", "2017-07"),
+        (7, "2017-07"),
+    ],
 )
 def test_months(tmp_path, write_jsonl, month, date):
     record = {

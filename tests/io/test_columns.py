@@ -420,3 +420,29 @@ def test_memory_follows_the_file_not_the_longest_text(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 150 * 2**20  # 200,000 characters for each text would be 763 MiB
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({"score_chosen": 1.0, "score_rejected": 0.0}, {}, "more than one pair of columns may be"),
+        ({"a": "x", "b": "y"}, {"mapping": {"a": "user", "b": "user"}}, "a and b are both mapped"),
+        ({"example": pd.Timestamp("2026-01-01")}, {}, "variable example: holds Datetime"),
+        ({"chosen": "1.234,5", "rejected": "1"}, {}, "with a point and nothing between thousands"),
+    ],
+)
+def test_what_cannot_be_decided_is_refused(
+    change: dict[str, Any], options: dict[str, Any], message: str
+) -> None:
+    table = pairs().assign(**change)
+    if "1.234,5" in change.values():
+        table = table.melt(["method", "user", "example"], var_name="candidate", value_name="reward")
+    with pytest.raises(InputError, match=message):
+        from_frame(table, **options)
+
+
+def test_sides_are_paired_by_their_own_words() -> None:
+    found, said = read(pairs().assign(winner="a", empty=None, chosen_model="x", rejected_model="y"))
+    same(found)
+    left = "left out: winner (text), empty (empty), chosen_model (text), rejected_model (text)"
+    assert left in said

@@ -11,7 +11,7 @@ import xarray as xr
 from preflamp_stats.errors import InputError, SchemaError
 from preflamp_stats.io.files import open_results, write_results
 from preflamp_stats.io.merge import merge
-from preflamp_stats.schema import find_problems
+from preflamp_stats.io.schema import find_problems
 
 
 def trees(*shards: xr.Dataset) -> list[xr.DataTree]:

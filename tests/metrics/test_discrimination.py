@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preflamp_stats.errors import InputError, SchemaError
+from preflamp_stats.io.schema import validate
 from preflamp_stats.metrics.discrimination import (
     pair_accuracy,
     policy_accuracy,
@@ -16,7 +17,6 @@ from preflamp_stats.metrics.discrimination import (
     score_credit,
 )
 from preflamp_stats.metrics.policy import policy_score
-from preflamp_stats.schema import validate
 from preflamp_stats.simulation import simulate
 
 TIES = st.sampled_from(["half", "strict", "drop"])

@@ -120,6 +120,7 @@ def test_no_legend_covers_a_panel_and_no_text_is_cut_off(study: Analysis, name: 
         assert name == "icl_by_model_size"
         return
     figure = drawn.figure
+    figure.canvas.draw()
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     assert not any(panel.findobj(Legend) for panel in figure.axes)
     panels = [panel.get_tightbbox(renderer) for panel in figure.axes if panel.get_visible()]
@@ -223,7 +224,8 @@ def dots(panel: Axes) -> list[tuple[float, float]]:
 def test_points_stand_where_the_estimates_are(analysis: Analysis) -> None:
     panel = figure_of(analysis, "rm_accuracy").axes[0]
     frame = analysis.tables["rm_accuracy"].frame
-    expected = frame.loc[frame["dataset"] == "tldr", "estimate"] * 100
+    first = (frame["dataset"] == "tldr") & (frame["model"] == "Llama-3.2-1B")
+    expected = frame.loc[first, "estimate"] * 100
     found = sorted(dots(panel), key=lambda point: point[1])
     np.testing.assert_allclose(found, list(zip(expected, range(len(expected)), strict=True)))
 
@@ -406,7 +408,7 @@ def test_one_model_makes_no_curve_over_models(single: Analysis) -> None:
 
 def test_panels_above_an_empty_place_keep_their_ticks(analysis: Analysis) -> None:
     table = analysis.tables["prefix_accuracy"]
-    frame = pd.concat([table.frame.assign(dataset=f"d{k}") for k in range(5)])
+    frame = pd.concat([table.frame.assign(dataset=f"d{k}", model="1B") for k in range(5)])
     figure = figure_of(
         replace(analysis, tables={"prefix_accuracy": replace(table, frame=frame)}),
         "prefix_accuracy",
@@ -465,18 +467,28 @@ def test_the_scatter_names_the_best_method_though_it_has_no_reward(crowd: Analys
         assert len(across) == 1
         assert across[0].get_color() != PALE
         assert panel.get_ylim()[1] > best * 100
-    assert "methods without an accuracy" in figure.legends[0].get_title().get_text()
+    note = figure.legends[0].get_title().get_text().replace("\n", " ")
+    assert "Lines across: methods without an accuracy." in note
 
 
-def test_scatter_joins_rewards_without_a_model_to_every_model(analysis: Analysis) -> None:
-    panels = figure_of(analysis, "discrimination_vs_generation").axes[:3]
-    tables = {name: analysis.tables[name].frame for name in ("rm_accuracy", "generation")}
-    rewards = tables["rm_accuracy"].query("dataset == 'tldr'").set_index("method")["estimate"]
-    written = tables["generation"].query("dataset == 'tldr' and metric == 'rouge1'")
-    for panel, (_, own) in zip(panels, written.groupby("model", sort=False), strict=True):
-        quality = own.set_index("method")["estimate"]
-        expected = {(rewards[m] * 100, quality[m] * 100) for m in rewards.index}
-        np.testing.assert_allclose(sorted(dots(panel)), sorted(expected))
+@pytest.mark.parametrize("of_every_model", [False, True])
+def test_the_scatter_joins_both_halves_of_a_method(
+    analysis: Analysis, of_every_model: bool
+) -> None:
+    rewards, written = (analysis.tables[name] for name in ("rm_accuracy", "generation"))
+    x, y = (table.frame.query("dataset == 'tldr'") for table in (rewards, written))
+    if of_every_model:
+        x = x.query("model == 'Llama-3.2-1B'").drop(columns="model")
+    tables = {"rm_accuracy": replace(rewards, frame=x), "generation": replace(written, frame=y)}
+    figure = figure_of(replace(analysis, tables=tables), "discrimination_vs_generation")
+    models = list(y["model"].unique())
+    assert [panel.get_title(loc="left") for panel in figure.axes] == [f"tldr · {m}" for m in models]
+    for panel, model in zip(figure.axes, models, strict=True):
+        own = x if of_every_model else x[x["model"] == model]
+        quality = y[(y["model"] == model) & (y["metric"] == "rouge1")]
+        both = own.merge(quality, on="method")[["estimate_x", "estimate_y"]] * 100
+        assert len(both) == 4
+        np.testing.assert_allclose(sorted(dots(panel)), sorted(both.to_numpy().tolist()))
 
 
 def test_global_settings_are_left_alone(analysis: Analysis) -> None:

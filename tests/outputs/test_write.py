@@ -56,7 +56,7 @@ def test_writes_what_it_says(small: Analysis, tmp_path: Path) -> None:
 
 
 def test_csv_and_record_are_written_always(small: Analysis) -> None:
-    files = render_files(replace(small, settings=Settings(formats=())))
+    files = render_files(replace(small, settings=Settings(formats=("csv",))))
     assert {path for path in files if not path.startswith("figures")} == {
         "analysis.json",
         "tables/rm_accuracy.csv",

@@ -57,9 +57,9 @@ class _Bomb:
 
 def test_weights_in_a_pickle_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
-    from preflamp_backend.loading import load_language_model
-    from preflamp_backend.rewards.head import load_head
-    from preflamp_backend.sources import ModelSource
+    from preflamp_backend.models.heads.head import load_head
+    from preflamp_backend.models.loading import load_language_model
+    from preflamp_backend.models.sources import ModelSource
     from tiny_models import save_model
 
     monkeypatch.chdir(tmp_path)
@@ -78,8 +78,8 @@ def test_code_that_comes_with_a_model_is_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch")
-    from preflamp_backend.loading import load_language_model
-    from preflamp_backend.sources import ModelSource
+    from preflamp_backend.models.loading import load_language_model
+    from preflamp_backend.models.sources import ModelSource
     from tiny_models import save_model
 
     monkeypatch.chdir(tmp_path)
@@ -96,8 +96,8 @@ def test_code_that_comes_with_a_model_is_not_run(
 
 def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from preflamp_backend.loading import load_language_model
-    from preflamp_backend.sources import ModelSource
+    from preflamp_backend.models.loading import load_language_model
+    from preflamp_backend.models.sources import ModelSource
     from tiny_models import save_model
 
     folder = save_model(tmp_path / "m", "qwen3", seed=0)
@@ -306,7 +306,7 @@ def test_a_parquet_file_that_declares_too_much(tmp_path: Path) -> None:
 
 
 def test_a_corpus_that_unpacks_too_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = pytest.importorskip("preflamp_backend.files")
+    files = pytest.importorskip("preflamp_backend.files.text")
     monkeypatch.setattr(files, "_SMALL", 2**20)
     path = tmp_path / "papers.jsonl.gz"
     path.write_bytes(gzip.compress(bytes(2**24)))

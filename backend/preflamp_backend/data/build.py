@@ -9,17 +9,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from preflamp_backend.data.checks import usable, without_texts
+from preflamp_backend.data.checks import example_texts, normalise, usable, without_texts
 from preflamp_backend.data.examples import Example, write_examples
 from preflamp_backend.data.lamp import Question, expand
+from preflamp_backend.data.people import dialogue_of
 from preflamp_backend.data.pref_lamp import RULES, Rule, preference_examples
-from preflamp_backend.data.prism import dialogue_of
 from preflamp_backend.data.rows import Faults
 from preflamp_backend.data.splits import SplitOptions, split
-from preflamp_backend.data.texts import example_texts, normalise
-from preflamp_backend.files import write_text
-
-__all__ = ["CARD", "Built", "build_pref_lamp", "split_pairs", "write_built"]
+from preflamp_backend.files.text import write_text
 
 CARD = "card.json"
 """Name of the record that stands beside the examples."""

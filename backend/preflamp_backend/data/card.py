@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 
 from preflamp_backend.data.build import CARD
-from preflamp_backend.data.checks import leaks, note_faults, single_pair_users
+from preflamp_backend.data.checks import (
+    example_texts,
+    leaks,
+    note_faults,
+    scripts,
+    single_pair_users,
+)
 from preflamp_backend.data.examples import Example, read_examples
+from preflamp_backend.data.people import lengths_decide
 from preflamp_backend.data.rows import Faults
-from preflamp_backend.data.texts import example_texts, scripts
-from preflamp_backend.data.tldr import lengths_decide
-
-__all__ = ["describe_examples", "describe_files"]
 
 _SCRIPTS_SHOWN = 6
 _ORDER = {name: at for at, name in enumerate(("train", "adapt", "validation", "test"), 1)}

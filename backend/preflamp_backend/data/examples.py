@@ -9,10 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from preflamp_backend.files import write_text
+from preflamp_backend.files.text import json_lines, write_text
 from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Example", "HistoryItem", "content_hash", "read_examples", "write_examples"]
 
 _TEXTS = ("user", "prompt", "chosen", "rejected", "reference", "preference", "id")
 _KEYS = (*_TEXTS, "candidates", "history")
@@ -81,31 +79,27 @@ def read_examples(path: str | Path, limit: int | None = None) -> list[Example]:
     problems: list[Problem] = []
     examples: list[Example] = []
     seen: set[str] = set()
-    for number, record in _records(Path(path)):
+    for number, record in json_lines(path, "name a JSONL file in UTF-8"):
         if limit is not None and len(examples) + len(problems) >= limit:
             break
         where = f"line {number}"
-        found = list(_faults(record, where, str(path))) if isinstance(record, dict) else [record]
+        found = [Problem("is not a JSON object", "write one object a line", str(path), where)]
+        if isinstance(record, dict):
+            found = list(_faults(record, where, str(path)))
         if not found:
             example = _example(record, number)
             if example.id in seen:
-                found = [
-                    Problem("is there twice", "name each example once", f"{path}", where, "id")
-                ]
+                mend = "name each example once"
+                found = [Problem("is there twice", mend, str(path), where, "id")]
             seen.add(example.id)
             examples.append(example)
         problems += found
         if len(problems) >= _MOST_PROBLEMS:
             break
-    names = {
-        tuple(sorted(set(example.candidates) & {"chosen", "rejected"})) for example in examples
-    }
-    if not problems and len(names) > 1:
-        problems.append(
-            Problem(
-                "has chosen and rejected in some lines only", "give both in every line", str(path)
-            )
-        )
+    names = [set(example.candidates) & {"chosen", "rejected"} for example in examples]
+    if not problems and any(each != names[0] for each in names):
+        what = "has chosen and rejected in some lines only"
+        problems.append(Problem(what, "give both in every line", str(path)))
     if not problems and not examples:
         problems.append(Problem("holds no example", "give one JSON object a line", str(path)))
     if problems:
@@ -136,20 +130,12 @@ def content_hash(examples: Sequence[Example]) -> str:
 
 
 def _line(example: Example) -> str:
-    others = {
-        name: text
-        for name, text in example.candidates.items()
-        if name not in ("chosen", "rejected")
-    }
+    pair = {name: example.candidates.get(name) for name in ("chosen", "rejected")}
     record = {
-        "id": example.id,
-        "user": example.user,
-        "prompt": example.prompt,
-        "chosen": example.candidates.get("chosen"),
-        "rejected": example.candidates.get("rejected"),
-        "candidates": others,
-        "reference": example.reference,
-        "preference": example.preference,
+        **{key: getattr(example, key) for key in ("id", "user", "prompt")},
+        **pair,
+        "candidates": {k: text for k, text in example.candidates.items() if k not in pair},
+        **{key: getattr(example, key) for key in ("reference", "preference")},
         "history": [
             {key: text for key, text in asdict(item).items() if text or key != "date"}
             for item in example.history
@@ -157,30 +143,6 @@ def _line(example: Example) -> str:
     }
     said = {key: value for key, value in record.items() if value}
     return json.dumps(said, ensure_ascii=False)
-
-
-def _records(path: Path) -> Iterator[tuple[int, Any]]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    record = error
-                if not isinstance(record, dict):
-                    record = Problem(
-                        "is not a JSON object",
-                        "write one object a line",
-                        str(path),
-                        f"line {number}",
-                    )
-                yield number, record
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            Problem(f"cannot be read ({error})", "name a JSONL file in UTF-8", str(path))
-        ) from error
 
 
 def _faults(record: dict[str, Any], where: str, file: str) -> Iterator[Problem]:
@@ -233,3 +195,9 @@ def _example(record: dict[str, Any], number: int) -> Example:
         preference=record.get("preference", ""),
         history=tuple(HistoryItem(**item) for item in record.get("history", [])),
     )
+
+
+def candidate_names(examples: Sequence[Example]) -> list[str]:
+    """Names of all candidates: chosen, rejected, then the others in order."""
+    others = {name for row in examples for name in row.candidates} - {"chosen", "rejected"}
+    return ["chosen", "rejected", *sorted(others)]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from preflamp_backend.data.examples import HistoryItem
+from preflamp_backend.faults import fault
+from preflamp_backend.files.text import read_json
 from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["TASKS", "Question", "Task", "expand", "read_lamp"]
 
 _MOST_PROBLEMS = 20
 
@@ -95,15 +94,15 @@ def read_lamp(questions: str | Path, outputs: str | Path) -> list[Question]:
     InputError
         For files that are not of this form, or whose ids differ.
     """
-    asked, gold = _json(questions), _json(outputs)
+    asked, gold = (read_json(each, "give LaMP's own file") for each in (questions, outputs))
     if not isinstance(asked, list):
-        raise _fault(questions, "is not a JSON list", "give LaMP's questions file")
+        raise fault("is not a JSON list", "give LaMP's questions file", questions)
     if not isinstance(gold, dict) or not isinstance(gold.get("golds"), list):
         mend = 'give {"task": "LaMP_5", "golds": [{"id": …, "output": …}]}'
-        raise _fault(outputs, "has no list named golds", mend)
+        raise fault("has no list named golds", mend, outputs)
     if not isinstance(gold.get("task"), str) or gold["task"] not in TASKS:
         what = f"names task {gold.get('task')!r}"
-        raise _fault(outputs, what, f"take a generation task: {', '.join(TASKS)}")
+        raise fault(what, f"take a generation task: {', '.join(TASKS)}", outputs)
     task = TASKS[gold["task"]]
     problems = [*_faults(asked, questions, task), *_gold_faults(gold["golds"], outputs)]
     if problems:
@@ -204,26 +203,12 @@ def _same_ids(
 ) -> None:
     if len(set(asked)) < len(asked):
         twice = next(each for each in asked if asked.count(each) > 1)
-        raise _fault(questions, f"has id {twice!r} more than once", "name each question once")
+        raise fault(f"has id {twice!r} more than once", "name each question once", questions)
     without, beyond = sorted(set(asked) - set(output_of)), sorted(set(output_of) - set(asked))
     if without or beyond:
         some = ", ".join((without + beyond)[:5])
-        raise _fault(
-            outputs,
+        what = (
             f"has other ids than {questions}: {len(without)} questions have no output, "
-            f"{len(beyond)} outputs no question ({some})",
-            "give the two files of one split",
+            f"{len(beyond)} outputs no question ({some})"
         )
-
-
-def _json(path: str | Path) -> Any:
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise _fault(path, f"cannot be read ({error})", "check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise _fault(path, f"is not JSON in UTF-8 ({error})", "give LaMP's own file") from error
-
-
-def _fault(path: str | Path, what: str, mend: str) -> InputError:
-    return InputError(Problem(what, mend, str(path)))
+        raise fault(what, "give the two files of one split", outputs)

@@ -14,12 +14,11 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 
+from preflamp_backend.data.checks import normalise
 from preflamp_backend.data.examples import Example
 from preflamp_backend.data.lamp import Question
-from preflamp_backend.data.texts import normalise
+from preflamp_backend.faults import fault
 from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Rule", "nearest_others", "preference_examples", "read_outputs"]
 
 Rule = Literal["similar", "other", "given"]
 
@@ -125,16 +124,14 @@ def read_outputs(path: str | Path) -> dict[str, str]:
         records = [records] if isinstance(records, dict) else records
         pairs = [(str(each["id"]), str(each["output"])) for each in records]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            Problem(
-                f"cannot be read as outputs ({error})",
-                'give JSONL of {"id": …, "output": …}, or LaMP\'s outputs file',
-                str(path),
-            )
+        raise fault(
+            f"cannot be read as outputs ({error})",
+            'give JSONL of {"id": …, "output": …}, or LaMP\'s outputs file',
+            str(path),
         ) from error
     outputs = dict(pairs)
     if len(outputs) < len(pairs):
-        raise InputError(Problem("names an id twice", "name each once", str(path)))
+        raise fault("names an id twice", "name each once", str(path))
     return outputs
 
 
@@ -156,12 +153,10 @@ class _Allowed:
             other = self.questions[at].user != self.questions[row].user
             if other and self.outputs[at] not in mine:
                 return at
-        raise InputError(
-            Problem(
-                "has no output of another user to reject",
-                "give questions of several users, or a file of a model's outputs",
-                variable=f"question {self.questions[row].id}",
-            )
+        raise fault(
+            "has no output of another user to reject",
+            "give questions of several users, or a file of a model's outputs",
+            variable=f"question {self.questions[row].id}",
         )
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from preflamp_backend.faults import fault
+from preflamp_backend.files.text import json_lines, read_json
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.parquet import read_parquet
 
-__all__ = ["Faults", "read_rows"]
-
 _MOST_PROBLEMS = 20
+_FORMS = "name JSONL, JSON or Parquet in UTF-8"
 
 
 @dataclass
@@ -77,35 +77,23 @@ def read_rows(
     """
     rows = [row for path in paths for row in _local(Path(path))] if paths else _hub(hub, split)
     if not rows:
-        raise InputError(Problem("hold no row", "give rows", ", ".join(map(str, paths))))
+        raise fault("hold no row", "give rows", ", ".join(map(str, paths)))
     return rows
 
 
 def _local(path: Path) -> list[dict[str, Any]]:
-    try:
-        if path.suffix == ".parquet":
-            return _parquet(path)
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            Problem(f"cannot be read ({error})", "name JSONL, JSON or Parquet", str(path))
-        ) from error
-    if path.suffix == ".json":
+    if path.suffix == ".parquet":
         try:
-            rows = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(Problem(f"is not JSON ({error})", "mend it", str(path))) from error
+            return _parquet(path)
+        except OSError as error:
+            raise fault(f"cannot be read ({error})", _FORMS, path) from error
+    if path.suffix == ".json":
+        rows = read_json(path, _FORMS)
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise InputError(Problem("is not a list of objects", "give one", str(path)))
+            raise fault("is not a list of objects", "give one", path)
         return rows
     faults, rows = Faults(str(path)), []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
+    for number, row in json_lines(path, _FORMS):
         if isinstance(row, dict):
             rows.append(row)
         else:
@@ -120,7 +108,7 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = table.to_pylist()
     # Cells that are not what their column says: text that is no UTF-8, dates out of range.
     except (ValueError, OverflowError) as error:
-        raise InputError(Problem(f"cannot be read ({error})", "check it", str(path))) from error
+        raise fault(f"cannot be read ({error})", "check it", str(path)) from error
     return rows
 
 
@@ -128,19 +116,15 @@ def _hub(hub: tuple[str, str], split: str) -> list[dict[str, Any]]:
     try:
         from datasets import concatenate_datasets, load_dataset
     except ImportError as error:
-        raise InputError(
-            Problem(
-                "no file was named, and the package 'datasets' is not installed",
-                f"pip install datasets, or name files of {hub[0]}",
-            )
+        raise fault(
+            "no file was named, and the package 'datasets' is not installed",
+            f"pip install datasets, or name files of {hub[0]}",
         ) from error
     try:
         found = load_dataset(*hub, split=split or None)
     except (OSError, ValueError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(
-            Problem(f"{hub[0]} cannot be loaded ({lines[0]})", "name local files of it")
-        ) from error
+        raise fault(f"{hub[0]} cannot be loaded ({lines[0]})", "name local files of it") from error
     if isinstance(found, dict):
         found = concatenate_datasets(list(found.values()))
     return [dict(row) for row in found]

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Mode", "Split", "SplitOptions", "components", "split"]
+from preflamp_backend.faults import fault
+from preflamp_backend.options import Check, Options, at_least, option
 
 Mode = Literal["later", "unseen"]
 
 
 @dataclass(frozen=True)
-class SplitOptions:
+class SplitOptions(Options):
     """How users and their items are divided.
 
     Parameters
@@ -39,31 +38,18 @@ class SplitOptions:
     """
 
     mode: Mode = "later"
-    validation: float = 0.2
-    test: float = 0.5
-    held_out: int = 1
-    min_items: int = 1
+    validation: float = option(0.2, lambda share: 0 <= share < 1, "take a share from 0 to below 1")
+    test: float = option(0.5, lambda share: 0 < share <= 1, "take a share above 0, at most 1")
+    held_out: int = at_least(1, 1)
+    min_items: int = at_least(1, 1)
     distinct: bool = True
-    seed: int = 0
+    seed: int = at_least(0, 0)
 
-    def __post_init__(self) -> None:
+    def checks(self) -> tuple[Check, ...]:
+        """Both shares are of the same users."""
         most = 1.0 if self.mode == "later" else 0.95
-        checks = [
-            ("mode", self.mode in get_args(Mode), "choose later or unseen"),
-            ("validation", 0 <= self.validation < 1, "take a share from 0 to below 1"),
-            ("test", 0 < self.test <= 1, "take a share above 0, at most 1"),
-            ("test", self.validation + self.test <= most + 1e-9, f"keep the sum to {most:g}"),
-            ("held_out", self.held_out >= 1, "take at least 1"),
-            ("min_items", self.min_items >= 1, "take at least 1"),
-            ("seed", self.seed >= 0, "take a number from 0"),
-        ]
-        problems = [
-            Problem(f"is {getattr(self, name)!r}", mend, variable=name)
-            for name, good, mend in checks
-            if not good
-        ]
-        if problems:
-            raise InputError(problems)
+        good = self.validation + self.test <= most + 1e-9
+        return (("test", good, f"keep the sum to {most:g}"),)
 
 
 @dataclass(frozen=True)
@@ -139,9 +125,9 @@ def split(
     component = components(keys)
     side: dict[int, str] = {}
     claimed: dict[int, str] = {}
-    for user in (
-        user for wanted in ("test", "validation") for user in role if role[user] == wanted
-    ):
+    for user in sorted(role, key=lambda user: role[user] != "test"):
+        if role[user] == "train":
+            continue
         last = items[user][-options.held_out :]
         if options.distinct and any(claimed.get(component[at], user) != user for at in last):
             role[user] = "train" if options.mode == "later" else "out"
@@ -203,20 +189,16 @@ def _roles(eligible: Sequence[str], options: SplitOptions) -> dict[str, str]:
 
 def _check(found: Split, options: SplitOptions, eligible: int, needed: int) -> None:
     if not eligible:
-        raise InputError(
-            Problem(
-                f"no user has {needed} items",
-                f"give users with more ({options.held_out} held out and {options.min_items} before "
-                "them), or lower held_out or min_items",
-                variable="user",
-            )
+        raise fault(
+            f"no user has {needed} items",
+            f"give users with more ({options.held_out} held out and {options.min_items} before "
+            "them), or lower held_out or min_items",
+            variable="user",
         )
     if not found.train or not found.test:
         empty = "training" if not found.train else "test"
-        raise InputError(
-            Problem(
-                f"nothing is left for {empty}: shared texts link {eligible} users",
-                "hold out fewer users, or take data whose users share fewer texts",
-                variable="test",
-            )
+        raise fault(
+            f"nothing is left for {empty}: shared texts link {eligible} users",
+            "hold out fewer users, or take data whose users share fewer texts",
+            variable="test",
         )

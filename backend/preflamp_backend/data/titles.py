@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import calendar
-import gzip
-import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from preflamp_backend.data.examples import HistoryItem
 from preflamp_backend.data.lamp import TASKS, Question
-from preflamp_backend.files import check_unpacked
+from preflamp_backend.faults import fault
+from preflamp_backend.files.text import json_lines
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["Paper", "author_questions", "read_papers"]
-
-_MONTHS = [name.lower() for name in calendar.month_name[1:]]
+_MONTHS = {
+    name.lower(): number
+    for names in (calendar.month_name, calendar.month_abbr, map(str, range(13)))
+    for number, name in enumerate(names)
+    if number
+} | {"sept": 9}
+"""Months by their names, the names' first three letters, and their numbers."""
+_MEND = "write {id, year, month, title, authors, abstract}; a month is July, Jul, 7 or left out"
 _MOST_PROBLEMS = 20
 
 
@@ -43,8 +48,8 @@ class Paper:
 def read_papers(path: str | Path, *, words: int | None = None) -> list[Paper]:
     """Read papers from JSONL, gzip-compressed or not.
 
-    A line holds ``id, year, month, title, authors, abstract``; the month is a name, and the first
-    counts where two are given.
+    A line holds ``id, year, month, title, authors, abstract``; the month is a name (July, Jul) or
+    a number, and the first counts where two are given.
 
     Parameters
     ----------
@@ -64,13 +69,12 @@ def read_papers(path: str | Path, *, words: int | None = None) -> list[Paper]:
     """
     problems: list[Problem] = []
     papers: dict[str, Paper] = {}
-    for number, record in _lines(Path(path)):
+    for number, record in json_lines(path, "name a JSONL file of papers"):
         found = _paper(record, words) if isinstance(record, dict) else "is not a JSON object"
         if isinstance(found, Paper) and found.id in papers:
             found = f"repeats id {found.id}"
         if isinstance(found, str):
-            mend = "write {id, year, month, title, authors, abstract}"
-            problems.append(Problem(found, mend, str(path), f"line {number}"))
+            problems.append(Problem(found, _MEND, str(path), f"line {number}"))
             if len(problems) >= _MOST_PROBLEMS:
                 break
         else:
@@ -127,30 +131,12 @@ def author_questions(papers: Sequence[Paper], *, min_papers: int = 5) -> list[Qu
         )
     if not questions:
         most = max(map(len, written.values()), default=0)
-        raise InputError(
-            Problem(
-                f"no author has {min_papers} papers (at most {most})",
-                "ask for fewer, or give more papers",
-                variable="min_papers",
-            )
+        raise fault(
+            f"no author has {min_papers} papers (at most {most})",
+            "ask for fewer, or give more papers",
+            variable="min_papers",
         )
     return questions
-
-
-def _lines(path: Path) -> Iterator[tuple[int, Any]]:
-    check_unpacked(path)
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    try:
-                        yield number, json.loads(line)
-                    except (ValueError, RecursionError):
-                        yield number, None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            Problem(f"cannot be read ({error})", "name a JSONL file of papers", str(path))
-        ) from error
 
 
 def _paper(record: dict[str, Any], words: int | None) -> Paper | str:
@@ -163,9 +149,10 @@ def _paper(record: dict[str, Any], words: int | None) -> Paper | str:
         return "has no list of authors"
     if not isinstance(record.get("year"), int):
         return "has no year as a number"
-    month = str(record.get("month") or "december").lower().replace("-", " ").split()[0]
-    if month not in _MONTHS:
+    words_of_month = re.findall(r"\w+", str(record.get("month") or "december").lower())
+    month = _MONTHS.get(words_of_month[0].lstrip("0")) if words_of_month else None
+    if month is None:
         return f"has month {record['month']!r}"
     abstract = " ".join(record["abstract"].split()[:words])
-    date = f"{record['year']}-{_MONTHS.index(month) + 1:02d}"
+    date = f"{record['year']}-{month:02d}"
     return Paper(record["id"], " ".join(record["title"].split()), abstract, tuple(authors), date)

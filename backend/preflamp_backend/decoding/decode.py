@@ -1,72 +1,32 @@
-"""Responses to prompts by any strategy, each with ids, reward, log-probability and stop."""
+"""The way of every token that is written: requests in batches, steps, one forward each.
+
+A step is taken in one of three ways: plain, by reward heads, by another model's logits.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
+import torch
+from torch import Tensor
 
-from preflamp_backend.batching import in_batches
-from preflamp_backend.decoding.guided import Written, write
-from preflamp_backend.decoding.options import DecodingOptions
-from preflamp_backend.decoding.pick import uniforms
-from preflamp_backend.models import HeadReward, LanguageModel, RewardModel
-from preflamp_backend.scoring import BaseScores, ScoreOptions, score, score_rewards
-from preflamp_backend.text import Encoding, PromptFormat, encode, suffix_ids
-from preflamp_backend.vocabulary import same_vocabulary
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Generation", "Request", "decode"]
-
-
-@dataclass(frozen=True)
-class Request:
-    """A prompt to answer.
-
-    Parameters
-    ----------
-    key : str
-        Names the example and the method; with the seed it fixes every random number.
-    prompt : Encoding
-        As the base model reads it.
-    user : str
-        Whose reward heads are meant.
-    reward_text : str, optional
-        The prompt as text for a reward model with a backbone of its own.
-    reward_prompt : Encoding, optional
-        The prompt as that reward model reads it.
-    """
-
-    key: str
-    prompt: Encoding
-    user: str = ""
-    reward_text: str = ""
-    reward_prompt: Encoding | None = None
-
-
-@dataclass(frozen=True)
-class Generation:
-    """A response that was written.
-
-    Attributes
-    ----------
-    ids : tuple of int
-        Without the end-of-sequence token.
-    text : str
-    stop : {"eos", "length", "context"}
-    logprob : float
-        log π of the ids under the base model, nats: of what :func:`preflamp_backend.scoring.score`
-        counts.
-    reward : float
-        NaN without a reward model and for an empty response.
-    """
-
-    ids: tuple[int, ...]
-    text: str
-    stop: str
-    logprob: float
-    reward: float
+from preflamp_backend.decoding.options import DecodingOptions, Generation, Ids, Request, Written
+from preflamp_backend.decoding.pick import choose, propose, uniforms
+from preflamp_backend.decoding.rescoring import score_written
+from preflamp_backend.faults import fault
+from preflamp_backend.models.heads.head import BatchRewards
+from preflamp_backend.models.model import (
+    AutoregressiveReward,
+    Backbone,
+    HeadReward,
+    LanguageModel,
+    RewardModel,
+)
+from preflamp_backend.models.sources import other_tokenizer, same_vocabulary
+from preflamp_backend.models.trees import SlotCache, hang, pack
+from preflamp_backend.prompts.encoding import PromptFormat, suffix_ids
+from preflamp_backend.scoring.forward import Batches
+from preflamp_backend.scoring.score import ScoreOptions, unsound_reward
 
 
 def decode(
@@ -109,125 +69,328 @@ def decode(
     form = form or PromptFormat()
     scoring = scoring or ScoreOptions(trace=False)
     if reward is None and options.strategy != "plain":
-        raise InputError(
-            Problem(f"{options.strategy} decoding needs a reward model", "name one for this method")
-        )
+        what = f"{options.strategy} decoding needs a reward model"
+        raise fault(what, "name one for this method")
     suffix = suffix_ids(reward.backbone.tokenizer, form) if isinstance(reward, HeadReward) else ()
     samples = options.n if options.strategy == "best-of-n" else 1
-    guide = reward if options.strategy == "guided" else None
-
-    def run(batch: list[Request]) -> list[list[Written]]:
-        keys = [f"{request.key}\0{i}" for request in batch for i in range(samples)]
-        written = write(
-            model,
-            [request.prompt.prompt for request in batch],
-            options,
-            uniforms(seed, keys, options.max_new_tokens),
-            samples=samples,
-            reward=guide,
-            reward_prompts=[(request.reward_prompt or request.prompt).prompt for request in batch],
-            users=[request.user for request in batch],
-            suffix=suffix,
-        )
-        return [written[i : i + samples] for i in range(0, len(written), samples)]
-
-    written = in_batches(
-        requests,
-        lambda request: len(request.prompt.prompt) + options.max_new_tokens,
-        run,
+    written: dict[int, list[Written]] = {}
+    batches = Batches(
+        [len(request.prompt.prompt) + options.max_new_tokens for request in requests],
         budget=options.batch_rows * model.backbone.context,
         most=max(1, options.batch_rows // samples),
     )
-    return _scored(model, requests, written, reward, form, suffix, scoring)
+    for batch in batches:
+        asked = [requests[i] for i in batch]
+        keys = [f"{request.key}\0{i}" for request in asked for i in range(samples)]
+        with batches.memory():
+            found = write(
+                model,
+                [request.prompt.prompt for request in asked],
+                options,
+                uniforms(seed, keys, options.max_new_tokens),
+                samples=samples,
+                reward=reward if options.strategy == "guided" else None,
+                reward_prompts=[(each.reward_prompt or each.prompt).prompt for each in asked],
+                users=[request.user for request in asked],
+                suffix=suffix,
+            )
+            parts = range(0, len(found), samples)
+            written |= {i: found[at : at + samples] for i, at in zip(batch, parts, strict=True)}
+    every = [written[i] for i in range(len(requests))]
+    return score_written(model, requests, every, reward, form, suffix, scoring)
 
 
-def _scored(
+@torch.inference_mode()
+def write(
     model: LanguageModel,
-    requests: Sequence[Request],
-    written: Sequence[Sequence[Written]],
-    reward: RewardModel | None,
-    form: PromptFormat,
-    suffix: Sequence[int],
-    options: ScoreOptions,
-) -> list[Generation]:
-    """Score generations by the code, and so by the definition, that scores stored responses.
+    prompts: Sequence[Ids],
+    options: DecodingOptions,
+    uniform: Tensor,
+    *,
+    samples: int = 1,
+    reward: RewardModel | None = None,
+    reward_prompts: Sequence[Ids] | None = None,
+    users: Sequence[str] = (),
+    suffix: Ids = (),
+) -> list[Written]:
+    """Write responses to one batch of prompts.
 
-    Ids are scored as they were written: decoding and encoding them again would give others.
+    Parameters
+    ----------
+    model : LanguageModel
+    prompts : sequence of sequence of int
+    options : DecodingOptions
+    uniform : Tensor, (rows, max_new_tokens)
+        Random numbers in [0, 1), a row for each sample of each prompt.
+    samples : int
+        Responses a prompt; the prompt is read once for all of them.
+    reward : HeadReward or AutoregressiveReward, optional
+        What guides the steps; None for plain decoding.
+    reward_prompts : sequence of sequence of int, optional
+        The prompts as the reward model reads them; the model's own where left out.
+    users : sequence of str
+        Whose heads guide, one a prompt.
+    suffix : sequence of int
+        Ids that reward heads read after a prefix.
+
+    Returns
+    -------
+    list of Written
+        Samples of a prompt stand together.
+
+    Raises
+    ------
+    InputError
+        If the reward model's tokenizer is another: then a token of one means nothing to the other.
     """
-    own_end = model.eos[:1] if form.count_eos else ()
-    users = [request.user for request in requests]
-    encodings = [
-        Encoding(
-            request.prompt.prompt,
-            tuple((*each.ids, *(own_end if each.stop == "eos" else ())) for each in samples),
-        )
-        for request, samples in zip(requests, written, strict=True)
-    ]
-    shared = isinstance(reward, HeadReward) and reward.backbone is model.backbone
-    heads = reward if shared and isinstance(reward, HeadReward) else None
-    scored = score(model, encodings, heads=heads, users=users, suffix=suffix, options=options)
-    logprobs = [[base.logprob for base, _ in row] for row in scored]
-    rewards = [[float(r.reward[0]) if r else np.nan for _, r in row] for row in scored]
-    if reward is not None and not shared:
-        base = [[each for each, _ in row] for row in scored]
-        rewards = _rewards_apart(model, requests, encodings, base, reward, form, suffix, options)
-    generations = []
-    for samples, logprob, gained in zip(written, logprobs, rewards, strict=True):
-        # Best-of-n keeps the first of equals; an empty response, whose reward is NaN, comes last.
-        best = int(np.argmax(np.nan_to_num(gained, nan=-np.inf)))
-        ids = samples[best].ids
-        text = str(model.tokenizer.decode(list(ids), skip_special_tokens=True))
-        generations.append(Generation(ids, text, samples[best].stop, logprob[best], gained[best]))
-    return generations
+    reward_prompts = reward_prompts or prompts
+    space = [model.backbone.context - len(prompt) for prompt in prompts for _ in range(samples)]
+    if reward is not None:
+        if not same_vocabulary(model.tokenizer, reward.backbone.tokenizer):
+            raise other_tokenizer(reward.methods[0])
+        theirs = reward.backbone.context - len(suffix)
+        spaces = (theirs - len(prompt) for prompt in reward_prompts for _ in range(samples))
+        space = [min(pair) for pair in zip(space, spaces, strict=True)]
+    steps: _PlainSteps | _HeadSteps
+    if reward is None:
+        steps = _PlainSteps(model, prompts, options, samples)
+    elif isinstance(reward, HeadReward):
+        steps = _HeadSteps(model, prompts, options, reward, reward_prompts, users, suffix)
+    else:
+        steps = _LogitSteps(model, prompts, options, reward, reward_prompts)
+    uniform, longest = uniform.to(model.backbone.device), options.max_new_tokens
+    ids: list[list[int]] = [[] for _ in space]
+    stop = ["" if room > 0 else "context" for room in space]
+    rows = list(range(len(space)))
+    for step in range(longest):
+        writing = [row for row in rows if not stop[row]]
+        if not writing:
+            break
+        # Rows that have stopped are dropped once they are half.
+        if 2 * len(writing) <= len(rows):
+            places = [place for place, row in enumerate(rows) if not stop[row]]
+            steps.select(torch.tensor(places, device=uniform.device))
+            rows = writing
+        draws = uniform[torch.tensor(rows, device=uniform.device), step]
+        for row, token in zip(rows, steps.next(draws).tolist(), strict=True):
+            if stop[row]:
+                continue
+            if token in model.eos:
+                stop[row] = "eos"
+                continue
+            ids[row].append(token)
+            if len(ids[row]) == min(longest, space[row]):
+                stop[row] = "length" if len(ids[row]) == longest else "context"
+    return [Written(tuple(each), why) for each, why in zip(ids, stop, strict=True)]
 
 
-def _rewards_apart(
-    model: LanguageModel,
-    requests: Sequence[Request],
-    encodings: Sequence[Encoding],
-    base: Sequence[Sequence[BaseScores]],
-    reward: RewardModel,
-    form: PromptFormat,
-    suffix: Sequence[int],
-    options: ScoreOptions,
-) -> list[list[float]]:
-    """Rewards by a model with a backbone of its own, over the same ids where they mean the same."""
-    users = [request.user for request in requests]
-    tokenizer = reward.backbone.tokenizer
-    if same_vocabulary(model.tokenizer, tokenizer):
-        theirs = [
-            Encoding((request.reward_prompt or request.prompt).prompt, encoding.continuations)
-            for request, encoding in zip(requests, encodings, strict=True)
-        ]
-        found = score_rewards(
-            reward,
-            theirs,
-            users=users,
-            base=base,
-            suffix=suffix,
-            options=options,
-        )
-        return [[float(each.reward[0]) for each in row] for row in found]
-    texts = [
-        [
-            str(model.tokenizer.decode(list(ids), skip_special_tokens=True))
-            for ids in row.continuations
-        ]
-        for row in encodings
-    ]
-    theirs = [
-        encode(
-            tokenizer,
-            request.reward_text,
-            [text or " " for text in row],
-            form,
-            context=reward.backbone.context,
-            room=len(suffix),
-        )
-        for request, row in zip(requests, texts, strict=True)
-    ]
-    found = score_rewards(reward, theirs, users=users, suffix=suffix, options=options)
-    return [
-        [float(each.reward[0]) if text else np.nan for each, text in zip(row, said, strict=True)]
-        for row, said in zip(found, texts, strict=True)
-    ]
+class Inference:
+    """Prompts read into a cache, ready to go on: a row a sequence.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    prompts : sequence of sequence of int
+        Ids, a row each; their lengths may differ.
+    room : int
+        Slots for what follows: the new tokens and the widest tree.
+
+    Attributes
+    ----------
+    last : Tensor, (rows, width)
+        Hidden state of each prompt's last token.
+    """
+
+    def __init__(self, backbone: Backbone, prompts: Sequence[Ids], *, room: int) -> None:
+        packed = pack([(prompt, ()) for prompt in prompts], device=backbone.device)
+        width = packed.ids.shape[1]
+        self.backbone = backbone
+        self.cache = SlotCache(width + room)
+        hidden = backbone.hidden(packed.ids, packed.positions, packed.mask, self.cache)
+        self.cache.advance(width)
+        self.last = hidden[torch.arange(len(prompts), device=backbone.device), packed.last]
+        # Padding stands between a short prompt and what it goes on with, and is never seen.
+        slots = torch.arange(width + room, device=backbone.device)
+        self._seen = (slots <= packed.last[:, None]) | (slots >= width)
+        self._position = packed.last + 1
+
+    def branch(self, chains: Tensor) -> Tensor:
+        """Hidden states of chains that each go on from the row's sequence.
+
+        Parameters
+        ----------
+        chains : Tensor, (rows, chains, length), int64
+
+        Returns
+        -------
+        Tensor, (rows, chains, length, width)
+        """
+        rows, count, length = chains.shape
+        seen = self._seen[:, None, : self.cache.used].expand(-1, count, -1)
+        where = hang(chains, seen, self._position[:, None].expand(-1, count))
+        hidden = self.backbone.hidden(chains.flatten(1), *where, self.cache)
+        return hidden.view(rows, count, length, -1)
+
+    def keep(self, offset: Tensor | None = None) -> None:
+        """Go on with the token that :meth:`branch` just read, or the ``offset``-th of them."""
+        if offset is None:
+            self.cache.advance(1)
+        else:
+            self.cache.keep(offset)
+        self._position = self._position + 1
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows, (kept,), int64; a row may be named more than once."""
+        self.cache.select(rows)
+        self.last = self.last[rows]
+        self._seen = self._seen[rows]
+        self._position = self._position[rows]
+
+
+class _PlainSteps:
+    """The model's own next token."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        prompts: Sequence[Ids],
+        options: DecodingOptions,
+        samples: int = 1,
+    ) -> None:
+        self.model, self.options = model, options
+        self.inference = Inference(model.backbone, prompts, room=options.max_new_tokens)
+        if samples > 1:
+            every = torch.arange(len(prompts), device=model.backbone.device)
+            self.inference.select(every.repeat_interleave(samples))
+        self.hidden = self.inference.last
+        self.written: Tensor | None = None
+
+    def next(self, uniform: Tensor) -> Tensor:
+        """Append a token to every row: uniform (rows,) in, token ids (rows,) out.
+
+        The last token is read only now: the one before a stop never is.
+        """
+        if self.written is not None:
+            self.hidden = self.inference.branch(self.written[:, None, None])[:, 0, 0]
+            self.inference.keep()
+        logits = self.model.logits(self.hidden)
+        if self.options.top_k is None:
+            self.written = choose(logits, self.options.temperature, uniform)
+            return self.written
+        ids, logprobs = propose(logits, self.options.top_k)
+        at = choose(logprobs, self.options.temperature, uniform)
+        self.written = ids.gather(1, at[:, None])[:, 0]
+        return self.written
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows only."""
+        self.inference.select(rows)
+        self.hidden = self.hidden[rows]
+        self.written = None if self.written is None else self.written[rows]
+
+
+class _LogitSteps(_PlainSteps):
+    """GenARM: log π(v) + w·log π_r(v). PAD: log π(v) + w·[log π_r(v) − log π(v)]."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        prompts: Sequence[Ids],
+        options: DecodingOptions,
+        reward: AutoregressiveReward,
+        reward_prompts: Sequence[Ids],
+    ) -> None:
+        super().__init__(model, prompts, options)
+        self.reward = reward
+        self.judge = Inference(reward.backbone, reward_prompts, room=options.max_new_tokens)
+        self.judged = self.judge.last
+
+    def next(self, uniform: Tensor) -> Tensor:
+        """One token through each of the two models."""
+        if self.written is not None:
+            chains = self.written[:, None, None]
+            self.hidden = self.inference.branch(chains)[:, 0, 0]
+            self.judged = self.judge.branch(chains)[:, 0, 0]
+            self.inference.keep()
+            self.judge.keep()
+        ids, logprobs = propose(self.model.logits(self.hidden), self.options.top_k)
+        # Models with one tokenizer may pad their vocabularies to different sizes.
+        guide = self.reward.model.logits(self.judged).log_softmax(-1)
+        rewards = guide.gather(-1, ids.clamp(max=guide.shape[-1] - 1))
+        if self.reward.relative:
+            rewards = rewards - logprobs
+        rewards = self.reward.scale * rewards
+        _check_numbers(rewards, self.reward.method)
+        at = choose(logprobs + self.options.weight * rewards, self.options.temperature, uniform)
+        self.written = ids.gather(1, at[:, None])[:, 0]
+        return self.written
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows only."""
+        super().select(rows)
+        self.judge.select(rows)
+        self.judged = self.judged[rows]
+
+
+class _HeadSteps:
+    """ARGS: log π(v) + w·r([x, y_<t, v]) over the top tokens v, all of them read as one tree.
+
+    With reward heads on the model's own backbone the tree has read the chosen token too: its
+    hidden state gives the next logits, and a step is one forward.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        prompts: Sequence[Ids],
+        options: DecodingOptions,
+        reward: HeadReward,
+        reward_prompts: Sequence[Ids],
+        users: Sequence[str],
+        suffix: Ids,
+    ) -> None:
+        if options.top_k is None:
+            mend = "take 10: a reward is computed for each token"
+            raise fault("is not set", mend, variable="top_k")
+        self.model, self.options = model, options
+        longest, shared = options.max_new_tokens, reward.backbone is model.backbone
+        room = longest + options.top_k * (1 + len(suffix))
+        self.inference = Inference(model.backbone, prompts, room=room if shared else longest)
+        self.judge = self.inference
+        if not shared:
+            self.judge = Inference(reward.backbone, reward_prompts, room=room)
+        self.heads: BatchRewards = reward.for_users(users, self.judge.last)
+        self.suffix = torch.tensor(list(suffix), dtype=torch.int64, device=reward.backbone.device)
+        self.hidden = self.inference.last
+
+    def next(self, uniform: Tensor) -> Tensor:
+        """One tree of the top tokens, each with the suffix behind it."""
+        ids, logprobs = propose(self.model.logits(self.hidden), self.options.top_k)
+        rows = torch.arange(len(ids), device=ids.device)
+        chains = torch.cat([ids[..., None], self.suffix.expand(*ids.shape, -1)], -1)
+        hidden = self.judge.branch(chains)
+        rewards = self.heads(hidden[:, :, -1])[..., 0]
+        _check_numbers(rewards, self.heads.methods[0])
+        at = choose(logprobs + self.options.weight * rewards, self.options.temperature, uniform)
+        written = ids[rows, at]
+        self.judge.keep(at * chains.shape[-1])
+        if self.judge is self.inference:
+            self.hidden = hidden[rows, at, 0]
+        else:
+            self.hidden = self.inference.branch(written[:, None, None])[:, 0, 0]
+            self.inference.keep()
+        return written
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows only."""
+        self.inference.select(rows)
+        if self.judge is not self.inference:
+            self.judge.select(rows)
+        self.hidden = self.hidden[rows]
+        self.heads.select(rows)
+
+
+def _check_numbers(rewards: Tensor, method: str) -> None:
+    """Name the method whose rewards would decide nothing: NaN wins every comparison in argmax."""
+    if bool(rewards.isnan().any()):
+        raise unsound_reward(method)

@@ -1,20 +1,21 @@
-"""The choices of decoding, checked once and recorded with every generation."""
+"""What is asked of decoding, checked once and recorded, and what it gives."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
-from preflamp_stats.errors import InputError, Problem
+from preflamp_backend.options import Check, Options, at_least
+from preflamp_backend.prompts.encoding import Encoding
 
-__all__ = ["DecodingOptions", "Strategy"]
+Ids = Sequence[int]
 
 Strategy = Literal["plain", "guided", "best-of-n"]
 
 
 @dataclass(frozen=True)
-class DecodingOptions:
+class DecodingOptions(Options):
     """How responses are written.
 
     Parameters
@@ -38,31 +39,74 @@ class DecodingOptions:
     """
 
     strategy: Strategy = "plain"
-    weight: float = 1.0
-    top_k: int | None = None
-    temperature: float = 0.0
-    n: int = 1
-    max_new_tokens: int = 64
-    batch_rows: int = 16
+    weight: float = at_least(0, 1.0)
+    top_k: int | None = at_least(1, None)
+    temperature: float = at_least(0, 0.0)
+    n: int = at_least(1, 1)
+    max_new_tokens: int = at_least(1, 64)
+    batch_rows: int = at_least(1, 16)
 
-    def __post_init__(self) -> None:
-        checks = [
-            ("strategy", self.strategy in get_args(Strategy), "choose plain, guided or best-of-n"),
-            ("weight", 0 <= self.weight < math.inf, "take a finite number from 0"),
-            ("top_k", self.top_k is None or self.top_k >= 1, "take at least 1"),
-            ("temperature", 0 <= self.temperature < math.inf, "take 0 (greedy) or more"),
-            ("n", self.n >= 1, "take at least 1"),
-            ("max_new_tokens", self.max_new_tokens >= 1, "take at least 1"),
-            ("batch_rows", self.batch_rows >= 1, "take at least 1"),
-        ]
-        problems = [
-            Problem(f"is {getattr(self, name)!r}", mend, variable=name)
-            for name, good, mend in checks
-            if not good
-        ]
-        if self.strategy == "best-of-n" and self.n > 1 and self.temperature == 0:
-            problems.append(
-                Problem("is 0, which makes all n samples alike", "take 1.0", variable="temperature")
-            )
-        if problems:
-            raise InputError(problems)
+    def checks(self) -> tuple[Check, ...]:
+        """Samples of best-of-n must differ."""
+        alike = self.strategy == "best-of-n" and self.n > 1 and self.temperature == 0
+        return (("temperature", not alike, "take 1.0: at 0 all n samples are alike"),)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A prompt to answer.
+
+    Parameters
+    ----------
+    key : str
+        Names the example and the method; with the seed it fixes every random number.
+    prompt : Encoding
+        As the base model reads it.
+    user : str
+        Whose reward heads are meant.
+    reward_text : str, optional
+        The prompt as text for a reward model with a backbone of its own.
+    reward_prompt : Encoding, optional
+        The prompt as that reward model reads it.
+    """
+
+    key: str
+    prompt: Encoding
+    user: str = ""
+    reward_text: str = ""
+    reward_prompt: Encoding | None = None
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A response that was written.
+
+    Attributes
+    ----------
+    ids : tuple of int
+        Without the end-of-sequence token.
+    text : str
+    stop : {"eos", "length", "context"}
+    logprob : float
+        log π of the ids under the base model, nats, as
+        :func:`preflamp_backend.scoring.score.score` counts them.
+    reward : float
+        NaN without a reward model and for an empty response.
+    """
+
+    ids: tuple[int, ...]
+    text: str
+    stop: str
+    logprob: float
+    reward: float
+
+
+@dataclass(frozen=True)
+class Written:
+    """Ids of a generation without the end-of-sequence token, and why it stopped.
+
+    ``stop`` is ``eos``, ``length`` (max_new_tokens) or ``context`` (the model can see no further).
+    """
+
+    ids: tuple[int, ...]
+    stop: str

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["choose", "propose", "uniforms"]
-
 
 def propose(logits: Tensor, top_k: int | None) -> tuple[Tensor, Tensor]:
     """Log-probabilities of the tokens considered at a step.

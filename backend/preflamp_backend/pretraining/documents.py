@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
-from preflamp_backend.files import check_unpacked
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Document", "Row", "encode_documents", "read_documents", "split_documents"]
+from preflamp_backend.faults import fault
+from preflamp_backend.files.text import check_unpacked, parsed
 
 _MEND = 'write {"text": "…"} or {"pairs": [["prompt", "response"], …]}'
 
@@ -87,11 +84,11 @@ def read_documents(paths: Sequence[str | Path], field: str = "text") -> list[Doc
                 read = _records(file, path, field) if name.endswith(".jsonl") else _blocks(file)
                 found = [document for document in read if document.text.strip()]
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                Problem(f"cannot be read ({error})", "name text or JSONL in UTF-8", str(path))
+            raise fault(
+                f"cannot be read ({error})", "name text or JSONL in UTF-8", str(path)
             ) from error
         if not found:
-            raise InputError(Problem("holds no text", "give documents to train on", str(path)))
+            raise fault("holds no text", "give documents to train on", str(path))
         documents += found
     return documents
 
@@ -113,12 +110,10 @@ def split_documents(
     texts = list(dict.fromkeys(document.pairs for document in documents))
     count = round(share * len(texts))
     if not 0 < count < len(texts):
-        raise InputError(
-            Problem(
-                f"{share:g} of {len(texts)} different documents leaves one side empty",
-                "give more documents or another share",
-                variable="--held-out",
-            )
+        raise fault(
+            f"{share:g} of {len(texts)} different documents leaves one side empty",
+            "give more documents or another share",
+            variable="--held-out",
         )
     drawn = np.random.default_rng(seed).permutation(len(texts))[:count]
     held_out = {texts[i] for i in drawn.tolist()}
@@ -182,19 +177,14 @@ def _records(file: Any, path: Path, field: str) -> Iterator[Document]:
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
+        record = parsed(line)
         if isinstance(record, dict) and isinstance(record.get(field), str):
             yield Document((("", record[field]),))
         elif isinstance(record, dict) and _are_pairs(record.get("pairs")):
             yield Document(tuple((prompt, response) for prompt, response in record["pairs"]))
         else:
-            raise InputError(
-                Problem(
-                    f"line {number} holds no text named {field!r} and no pairs", _MEND, str(path)
-                )
+            raise fault(
+                f"line {number} holds no text named {field!r} and no pairs", _MEND, str(path)
             )
 
 

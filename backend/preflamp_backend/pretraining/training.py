@@ -14,18 +14,18 @@ import torch
 from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM
 
+from preflamp_backend.faults import fault
+from preflamp_backend.files.tensors import read_tensors, write_tensors
+from preflamp_backend.models.repeatable import repeatable
+from preflamp_backend.options import Options, above_zero, at_least, option
 from preflamp_backend.pretraining.documents import Row
-from preflamp_backend.repeatable import repeatable
-from preflamp_backend.tensors import read_tensors, write_tensors
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["Losses", "TrainingOptions", "batches", "evaluate", "fingerprint", "train"]
+from preflamp_backend.training.loop import restore, snapshot
 
 Report = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
+class TrainingOptions(Options):
     """How a model is trained.
 
     Parameters
@@ -49,33 +49,14 @@ class TrainingOptions:
         Steps between checkpoints.
     """
 
-    epochs: int = 4
-    batch_tokens: int = 8192
-    learning_rate: float | None = None
-    warm_up: float = 0.05
-    weight_decay: float = 0.1
-    prompt_weight: float = 1.0
-    seed: int = 0
-    save_every: int = 200
-
-    def __post_init__(self) -> None:
-        checks = [
-            ("epochs", self.epochs >= 1, "take at least 1"),
-            ("batch_tokens", self.batch_tokens >= 2, "take at least 2"),
-            ("learning_rate", self.learning_rate is None or self.learning_rate > 0, "take > 0"),
-            ("warm_up", 0 <= self.warm_up < 1, "take a share from 0 to below 1"),
-            ("weight_decay", self.weight_decay >= 0, "take at least 0"),
-            ("prompt_weight", 0 <= self.prompt_weight <= 1, "take 0 to 1"),
-            ("seed", self.seed >= 0, "take a number from 0"),
-            ("save_every", self.save_every >= 1, "take at least 1"),
-        ]
-        problems = [
-            Problem(f"is {getattr(self, name)!r}", mend, variable=name)
-            for name, good, mend in checks
-            if not good
-        ]
-        if problems:
-            raise InputError(problems)
+    epochs: int = at_least(1, 4)
+    batch_tokens: int = at_least(2, 8192)
+    learning_rate: float | None = above_zero(None)
+    warm_up: float = option(0.05, lambda share: 0 <= share < 1, "take a share from 0 to below 1")
+    weight_decay: float = at_least(0, 0.1)
+    prompt_weight: float = option(1.0, lambda weight: 0 <= weight <= 1, "take 0 to 1")
+    seed: int = at_least(0, 0)
+    save_every: int = at_least(1, 200)
 
 
 @dataclass(frozen=True)
@@ -132,7 +113,7 @@ def train(
     steps = [batch for epoch in range(options.epochs) for batch in batches(rows, options, epoch)]
     optimizer = _optimizer(model, options)
     key = fingerprint(model, rows, options)
-    done = _load(checkpoint, model, optimizer, key) if checkpoint.exists() else 0
+    done = _resume(checkpoint, model, optimizer, key)
     model.train()
     peak = options.learning_rate or min(0.005, 0.003 * (128 / model.config.hidden_size) ** 0.5)
     with repeatable(model.device):
@@ -145,7 +126,8 @@ def train(
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             if (number + 1) % options.save_every == 0 and number + 1 < len(steps):
-                _save(checkpoint, model, optimizer, number + 1, key)
+                about = {"step": number + 1, "training": key}
+                write_tensors(checkpoint, snapshot(model, optimizer), about)
             if report:
                 report(number + 1, len(steps), loss.item())
     model.eval()
@@ -160,17 +142,15 @@ def evaluate(model: Qwen2ForCausalLM, rows: Sequence[Row], batch_tokens: int = 8
     -------
     Losses
     """
-    was_training = model.training
     model.eval()
-    sums = np.zeros(4)
+    sums = np.zeros((2, 2))
     options = TrainingOptions(batch_tokens=batch_tokens)
     for batch in batches(rows, options, 0):
         ids, weights, answers = _padded([rows[i] for i in batch], 1.0, model.device)
         loss = _token_losses(model, ids) * weights
-        sums += [loss.sum().item(), weights.sum().item(), 0, 0]
-        sums += [0, 0, (loss * answers).sum().item(), (weights * answers).sum().item()]
-    model.train(was_training)
-    return Losses(float(sums[0] / sums[1]), float(sums[2] / max(1.0, sums[3])))
+        for row, each in enumerate((weights, weights * answers)):
+            sums[row] += [(loss * (answers if row else 1)).sum().item(), each.sum().item()]
+    return Losses(*(float(total / max(1.0, count)) for total, count in sums))
 
 
 def batches(rows: Sequence[Row], options: TrainingOptions, epoch: int) -> Iterator[list[int]]:
@@ -261,37 +241,13 @@ def fingerprint(model: Qwen2ForCausalLM, rows: Sequence[Row], options: TrainingO
     return digest.hexdigest()
 
 
-def _save(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, key: str
-) -> None:
-    """Write weights and AdamW's moments by name."""
-    tensors: dict[str, Tensor] = {}
-    for name, parameter in model.named_parameters():
-        tensors[f"weight.{name}"] = parameter
-        for moment, value in optimizer.state[parameter].items():
-            tensors[f"{moment}.{name}"] = value
-    write_tensors(path, tensors, {"step": step, "training": key})
-
-
-def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, key: str) -> int:
+def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, key: str) -> int:
+    """Take a checkpoint up, and return its step; 0 where there is none."""
+    if not path.exists():
+        return 0
     tensors, about = read_tensors(path)
     if about.get("training") != key:
-        raise InputError(
-            Problem(
-                "is a checkpoint of another training",
-                "remove it, or train with the texts and options it was made with",
-                str(path),
-            )
-        )
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(tensors[f"weight.{name}"])
-            optimizer.state[parameter] = {
-                moment: tensors[f"{moment}.{name}"].to(device)
-                for moment, device in (
-                    ("step", torch.device("cpu")),
-                    ("exp_avg", parameter.device),
-                    ("exp_avg_sq", parameter.device),
-                )
-            }
+        mend = "remove it, or train with the texts and options it was made with"
+        raise fault("is a checkpoint of another training", mend, path)
+    restore(model, optimizer, tensors)
     return int(about["step"])

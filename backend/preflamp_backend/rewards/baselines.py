@@ -12,11 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from preflamp_backend.scores import BaseScores, RewardScores, ScoreOptions
-
-__all__ = ["add_baselines"]
+from preflamp_backend.scoring.score import BaseScores, RewardScores, ScoreOptions
 
 
 def add_baselines(
@@ -52,24 +49,24 @@ def add_baselines(
     array([[ 1.  ,  2.  ],
            [-0.69, -2.08]], dtype=float32)
     """
-    count = len(base.token_logprob)
     logprob = base.token_logprob.astype(np.float64)
-    traces = {"length": np.arange(1.0, count + 1), "likelihood": logprob.cumsum()}
-    trace = np.array([traces[kind] for kind in kinds], np.float32)
-    # What a prefix has earned is the same for every next token, and cancels.
     likely = base.top_logprob.astype(np.float64)
-    steps = {
-        "length": (np.zeros_like(logprob), np.zeros_like(likely)),
-        "likelihood": (logprob, likely),
-    }
-    policy = np.array(
-        [
-            [_policy_logprob(base, targets, *steps[kind], weight) for kind in kinds]
-            for weight in options.weights
-        ]
-    ).reshape(len(options.weights), len(kinds))
-    kept = trace if options.trace else trace[:, :0]
-    mine = RewardScores(trace[:, -1], kept, policy)
+    # What a prefix has earned is the same for every next token, and cancels: the length's step is
+    # the same for all of them too, the likelihood's is what the base model says once more.
+    own = base.top_ids == np.asarray(targets)[:, None]
+
+    def policy_logprob(kind: str, weight: float) -> float:
+        tilt = weight if kind == "likelihood" else 0.0
+        mine = logprob + tilt * logprob
+        theirs = np.where(own, -np.inf, likely + tilt * likely)
+        every = np.concatenate([mine[:, None], theirs], 1)
+        return float((mine - np.logaddexp.reduce(every, axis=1)).sum())
+
+    traces = {"length": np.arange(1.0, len(logprob) + 1), "likelihood": logprob.cumsum()}
+    trace = np.array([traces[kind] for kind in kinds], np.float32)
+    policy = np.array([[policy_logprob(kind, w) for kind in kinds] for w in options.weights])
+    policy = policy.reshape(len(options.weights), len(kinds))
+    mine = RewardScores(trace[:, -1], trace if options.trace else trace[:, :0], policy)
     if others is None:
         return mine
     return RewardScores(
@@ -77,18 +74,3 @@ def add_baselines(
         np.concatenate([others.trace, mine.trace]),
         np.concatenate([others.policy, mine.policy], 1),
     )
-
-
-def _policy_logprob(
-    base: BaseScores,
-    targets: Sequence[int],
-    own: NDArray[np.float64],
-    leaves: NDArray[np.float64],
-    weight: float,
-) -> float:
-    """Σ_t log p̃(y_t), p̃ ∝ π·exp(w·r) over the top tokens and y_t."""
-    mine = base.token_logprob.astype(np.float64) + weight * own
-    theirs = base.top_logprob.astype(np.float64) + weight * leaves
-    theirs = np.where(base.top_ids == np.asarray(targets)[:, None], -np.inf, theirs)
-    every = np.concatenate([mine[:, None], theirs], 1)
-    return float((mine - np.logaddexp.reduce(every, axis=1)).sum())

@@ -13,31 +13,21 @@ Test-time Alignment", arXiv 2410.08193.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from preflamp_backend.data import Example
-from preflamp_backend.loading import load_trainable
-from preflamp_backend.prompting import PromptOptions
-from preflamp_backend.rewards.token_pairs import (
-    encode_pairs,
+from preflamp_backend.models.loading import load_trainable
+from preflamp_backend.options import Check, above_zero
+from preflamp_backend.training.loop import TrainingOptions
+from preflamp_backend.training.token_pairs import (
+    TokenTask,
     is_trained,
-    key_of,
     pair_logprobs,
-    save_folder,
     stored_logprobs,
 )
-from preflamp_backend.rewards.training import Report, TrainingOptions, train
-from preflamp_backend.sources import ModelSource
-from preflamp_backend.text import PromptFormat
-
-__all__ = ["GenArmOptions", "fit_genarm"]
 
 
 @dataclass(frozen=True)
@@ -56,86 +46,39 @@ class GenArmOptions(TrainingOptions):
     batch_size: int = 16
     learning_rate: float = 5e-5
     patience: int = 2
-    beta: float = 0.05
+    beta: float = above_zero(0.05)
 
-    def checks(self) -> dict[str, tuple[bool, str]]:
-        """Beta is positive."""
-        return {
-            "beta": (0 < self.beta < math.inf, "a number above 0"),
-            "optimizer": (self.optimizer == "adamw", "adamw, as a language model is trained"),
-        }
+    def checks(self) -> tuple[Check, ...]:
+        """All weights of a language model are trained."""
+        good = self.optimizer == "adamw"
+        return (("optimizer", good, "take adamw, as a language model is trained"),)
 
 
-def fit_genarm(
-    base: ModelSource,
-    examples: Sequence[Example],
-    held_out: Sequence[Example],
-    options: GenArmOptions,
-    folder: str | Path,
-    *,
-    seed: int = 0,
-    prompt: PromptOptions | None = None,
-    form: PromptFormat | None = None,
-    report: Report | None = None,
-) -> None:
+def fit(task: TokenTask) -> None:
     """Train an autoregressive reward model and write its folder.
 
-    A run that was stopped goes on from its last epoch and ends with the same bytes; one that is
-    done is not run again.
-
-    Parameters
-    ----------
-    base : ModelSource
-        Model to start from; trained in float32 whatever its dtype.
-    examples, held_out : sequence of Example
-        With chosen and rejected; training stops by the held-out ones.
-    options : GenArmOptions
-    folder : path
-        Written as transformers does, in safetensors; for the method kind ``autoregressive``.
-    seed : int
-        Of the order of pairs.
-    prompt : PromptOptions, optional
-    form : PromptFormat, optional
-        How prompts are made and read; the same as when the model is used.
-    report : callable, optional
-        Told of each epoch.
+    It serves the method kind ``autoregressive``. A run that was stopped goes on from its last epoch
+    and ends with the same bytes; one that is done is not run again.
 
     Raises
     ------
     InputError
         For a model that cannot be loaded, examples that cannot be used, or a full disk.
     """
-    prompt, form, folder = prompt or PromptOptions(), form or PromptFormat(), Path(folder)
-    data = {"train": examples, "held_out": held_out}
-    key = key_of("genarm", base, data, options, prompt, form, seed)
-    if is_trained(folder, key):
+    if is_trained(task.folder, task.key("genarm")):
         return
-    network, model = load_trainable(base)
-    context = model.backbone.context
-    pairs, others = (
-        encode_pairs(model.tokenizer, rows, context=context, prompt=prompt, form=form)
-        for rows in (examples, held_out)
-    )
+    network, model = load_trainable(task.base)
+    pairs, others = (task.encode(model, rows) for rows in (task.train, task.held_out))
+    beta = task.options.beta
 
     def loss(rows: Tensor, generator: torch.Generator, progress: float) -> Tensor:
-        return _loss(pair_logprobs(model, [pairs[i] for i in rows.tolist()]), options.beta)
+        return _loss(pair_logprobs(model, [pairs[i] for i in rows.tolist()]), beta)
 
     def held_out_loss() -> float:
-        return _loss(stored_logprobs(model, others), options.beta).item()
+        return _loss(stored_logprobs(model, others), beta).item()
 
-    train(
-        network,
-        loss,
-        held_out_loss,
-        len(pairs),
-        options,
-        seed=seed,
-        report=report,
-        checkpoint=folder.with_name(f".{folder.name}.checkpoint.safetensors"),
-        key=key,
-    )
-    about = {"kind": "genarm", "key": key, "seed": seed, "options": asdict(options)}
-    save_folder(folder, network, model.tokenizer, about)
+    task.fit("genarm", network, loss, held_out_loss, len(pairs))
+    task.save("genarm", network, model)
 
 
 def _loss(logprobs: Tensor, beta: float) -> Tensor:

@@ -27,86 +27,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from preflamp_backend.data import Example
-from preflamp_backend.decoding.decode import Request, decode
-from preflamp_backend.decoding.options import DecodingOptions
-from preflamp_backend.models import LanguageModel
-from preflamp_backend.prompting import fill, gives_away
-from preflamp_backend.scores import ScoreOptions, unsound_reward
-from preflamp_backend.scoring import score
-from preflamp_backend.text import Encoding, PromptFormat, encode, encode_prompt
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["JudgeOptions", "Judgement", "ask", "evidence_of", "judge", "write_personas"]
-
-UNKNOWN = "Nothing is known about this user."
-"""Persona of a user who has shown nothing."""
-
-
-@dataclass(frozen=True)
-class JudgeOptions:
-    """How a judge is asked.
-
-    Parameters
-    ----------
-    pairs : str
-        JSONL file of the users' earlier pairs; empty takes what they wrote, their history.
-    shown : int
-        Pairs or texts from which a persona is written, at most; the source takes 5 to 15.
-    budget : int
-        Tokens for all of them together; what does not fit is left out.
-    persona_tokens : int
-        Longest persona.
-    pair, text : str
-        How a pair (``{prompt}``, ``{chosen}``, ``{rejected}``) and a text (``{input}``,
-        ``{output}``) are shown.
-    ask_persona : str
-        Prompt for a persona, with ``{evidence}``.
-    question : str
-        Prompt for a judgement, with ``{persona}``, ``{prompt}``, ``{a}`` and ``{b}``.
-    answers : (str, str)
-        What the model would say for the first and for the second response.
-    """
-
-    pairs: str = ""
-    shown: int = 10
-    budget: int = 1024
-    persona_tokens: int = 128
-    pair: str = "Request: {prompt}\nPreferred: {chosen}\nNot preferred: {rejected}\n\n"
-    text: str = "Request: {input}\nWrote: {output}\n\n"
-    ask_persona: str = (
-        "Here is what a user chose or wrote.\n\n{evidence}"
-        "Describe in a few sentences what this user prefers.\nDescription:"
-    )
-    question: str = (
-        "A user is described so: {persona}\n\nRequest: {prompt}\n\nResponse A: {a}\n\n"
-        "Response B: {b}\n\nWhich response would this user prefer, A or B?\nAnswer:"
-    )
-    answers: tuple[str, ...] = (" A", " B")
-
-    def __post_init__(self) -> None:
-        checks = [
-            ("shown", self.shown >= 0, "take 0 or more"),
-            ("budget", self.budget >= 1, "take at least 1 token"),
-            ("persona_tokens", self.persona_tokens >= 1, "take at least 1"),
-            ("ask_persona", "{evidence}" in self.ask_persona, "put {evidence} where it goes"),
-            (
-                "question",
-                all(part in self.question for part in ("{prompt}", "{a}", "{b}")),
-                "put {persona}, {prompt}, {a} and {b} where they go",
-            ),
-            (
-                "answers",
-                len(self.answers) == 2 and self.answers[0] != self.answers[1] and all(self.answers),
-                "give two different texts",
-            ),
-        ]
-        problems = [
-            Problem(f"is {getattr(self, name)!r}", mend, variable=name)
-            for name, good, mend in checks
-            if not good
-        ]
-        if problems:
-            raise InputError(problems)
+from preflamp_backend.decoding.decode import decode
+from preflamp_backend.decoding.options import DecodingOptions, Request
+from preflamp_backend.models.model import LanguageModel
+from preflamp_backend.prompts.encoding import (
+    Encoding,
+    PromptFormat,
+    counter_of,
+    encode,
+    encode_prompt,
+)
+from preflamp_backend.prompts.in_context import fill, gives_away
+from preflamp_backend.scoring.score import ScoreOptions, score, unsound_reward
+from preflamp_backend.study.study import UNKNOWN, JudgeOptions
 
 
 @dataclass(frozen=True)
@@ -164,10 +97,11 @@ def evidence_of(
             for item in reversed(row.history)
             if not gives_away(item, row)
         ]
+    count = counter_of(model.tokenizer)
     kept: list[str] = []
     spent = 0
     for text in texts:
-        cost = len(model.tokenizer.encode(text, add_special_tokens=False))
+        cost = count(text)
         if len(kept) < options.shown and spent + cost <= options.budget:
             kept.append(text)
             spent += cost

@@ -15,24 +15,17 @@ everybody else. A new user's w_u minimises the same with V and w_0 fixed.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from preflamp_backend.models.heads.head import EVERY_USER
+from preflamp_backend.models.heads.linear import LoreHead
+from preflamp_backend.options import at_least
 from preflamp_backend.rewards.bradley_terry import BradleyTerryOptions, fit_weight
-from preflamp_backend.rewards.head import EVERY_USER, Config
-from preflamp_backend.rewards.likelihood import Scaling, adapt_row
-from preflamp_backend.rewards.pairs import PairFeatures
-from preflamp_backend.rewards.tables import fit_table
-from preflamp_backend.rewards.training import Report, TrainingOptions
-from preflamp_backend.rewards.user_table import UserTableHead
-
-__all__ = ["LoreHead", "LoreOptions", "adapt", "fit"]
+from preflamp_backend.training.loop import Optimizer, Task, TrainingOptions
+from preflamp_backend.training.user_rows import Scaling, fit_table
 
 
 @dataclass(frozen=True)
@@ -49,91 +42,18 @@ class LoreOptions(TrainingOptions):
         How strongly users are pulled to w_0.
     """
 
-    optimizer: str = "lbfgs"  # type: ignore[assignment]
-    rank: int = 8
-    reference: float = 1.0
-    penalty: float = 0.3
-
-    def checks(self) -> dict[str, tuple[bool, str]]:
-        """Check what is LoRe's own."""
-        return {
-            "rank": (self.rank >= 1, "at least 1"),
-            "reference": (0 <= self.reference < math.inf, "0 or more"),
-            "penalty": (0 <= self.penalty < math.inf, "0 or more"),
-        }
+    optimizer: Optimizer = "lbfgs"
+    rank: int = at_least(1, 8)
+    reference: float = at_least(0, 1.0)
+    penalty: float = at_least(0, 0.3)
 
 
-class LoreHead(UserTableHead):
-    """Rewards V, mixed by softmax(w_u).
-
-    Parameters
-    ----------
-    users : sequence of str
-    width, rank : int
-    penalty : float
-        For new users.
-
-    Attributes
-    ----------
-    basis : Parameter, (width, rank)
-    user : Parameter, (users, rank)
-        w_u.
-    """
-
-    kind: ClassVar[str] = "lore"
-
-    def __init__(self, users: Sequence[str], width: int, rank: int, penalty: float) -> None:
-        super().__init__(users, width, rank)
-        self.rank = rank
-        self.penalty = penalty
-        self.basis = nn.Parameter(torch.zeros(width, rank))
-
-    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
-        """Return eᵀV, (rows, n, rank)."""
-        return (hidden @ self.basis,)
-
-    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
-        """Mix the rewards by softmax(w_u)."""
-        return (shared[0] @ user.softmax(-1)[..., None])[..., 0]
-
-    def as_linear(self, user: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight V softmax(w_u), no bias."""
-        return user.softmax(-1) @ self.basis.T, user.new_zeros(len(user))
-
-    def config(self) -> Config:
-        """Width, rank and penalty."""
-        return {"width": self.width, "rank": self.rank, "penalty": self.penalty}
-
-
-def fit(
-    pairs: PairFeatures,
-    held_out: PairFeatures,
-    options: LoreOptions,
-    *,
-    seed: int = 0,
-    report: Report | None = None,
-    checkpoint: Path | None = None,
-) -> LoreHead:
-    """Fit V and every user's w_u.
-
-    Parameters
-    ----------
-    pairs, held_out : PairFeatures
-        To train on, and to stop early by.
-    options : LoreOptions
-    seed : int
-        Of the start and of batches.
-    report : callable, optional
-    checkpoint : Path, optional
-
-    Returns
-    -------
-    LoreHead
-        With a row a user and one for everybody else.
-    """
+def fit(task: Task) -> LoreHead:
+    """Fit V and every user's w_u; the head has a row a user and one for everybody else."""
+    pairs, options = task.pairs, task.options
     scaling = Scaling.of_pairs(pairs)
-    reference = fit_weight(pairs, held_out, BradleyTerryOptions()) * scaling.scale
-    generator = torch.Generator().manual_seed(seed)
+    reference = fit_weight(Task(pairs, task.held_out, BradleyTerryOptions())) * scaling.scale
+    generator = torch.Generator().manual_seed(task.seed)
     head = LoreHead((EVERY_USER, *pairs.names), pairs.width, options.rank, options.penalty)
     # Equal columns would stay equal; little noise parts them and leaves the start good.
     noise = torch.randn(pairs.width, options.rank, generator=generator)
@@ -143,25 +63,10 @@ def fit(
         head.user.normal_(0, 0.1, generator=generator)
 
     def penalty() -> Tensor:
-        return 0.5 * options.reference * (head.basis - reference[:, None]).square().sum()
+        held: Tensor = (head.basis - reference[:, None]).square().sum()
+        return 0.5 * float(options.reference) * held
 
-    fit_table(
-        head,
-        scaling(pairs),
-        scaling(held_out),
-        options,
-        penalty=penalty,
-        seed=seed,
-        report=report,
-        checkpoint=checkpoint,
-    )
+    fit_table(head, task, penalty=penalty, scaling=scaling)
     with torch.no_grad():
         head.basis.div_(scaling.scale[:, None])
     return head.eval().requires_grad_(False)
-
-
-def adapt(head: LoreHead, user: str, pairs: PairFeatures) -> LoreHead:
-    """Return the head with a row for a user, fitted to their pairs; without pairs, as it is."""
-    if not len(pairs):
-        return head
-    return head.with_rows({user: adapt_row(head, pairs, penalty=head.penalty)})

@@ -17,9 +17,8 @@ Source: Li et al. 2024, "Personalized Language Modeling from Personalized Human 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +27,22 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from preflamp_backend.data import Example
-from preflamp_backend.loading import load_language_model, load_trainable
-from preflamp_backend.models import AutoregressiveReward, LanguageModel
-from preflamp_backend.prompting import PromptOptions
-from preflamp_backend.rewards.head import EVERY_USER
-from preflamp_backend.rewards.soft_tokens import SoftTokens
-from preflamp_backend.rewards.token_pairs import (
-    encode_pairs,
+from preflamp_backend.faults import fault
+from preflamp_backend.files.tensors import read_tensors
+from preflamp_backend.models.heads.head import EVERY_USER
+from preflamp_backend.models.heads.soft_tokens import SoftTokens
+from preflamp_backend.models.loading import load_language_model, load_trainable
+from preflamp_backend.models.model import AutoregressiveReward, LanguageModel
+from preflamp_backend.models.sources import ModelSource, identify
+from preflamp_backend.options import Check, above_zero, at_least, option
+from preflamp_backend.prompts.encoding import Encoding
+from preflamp_backend.training.loop import TrainingOptions, train
+from preflamp_backend.training.token_pairs import (
+    TokenTask,
     is_trained,
-    key_of,
     pair_logprobs,
-    save_folder,
     stored_logprobs,
 )
-from preflamp_backend.rewards.training import Report, TrainingOptions, train
-from preflamp_backend.sources import ModelSource, identify
-from preflamp_backend.tensors import read_tensors
-from preflamp_backend.text import Encoding, PromptFormat
-from preflamp_stats.errors import InputError, Problem
-
-__all__ = ["PRlhfOptions", "check_base", "fit_p_rlhf", "load_p_rlhf"]
 
 SOFT_TOKENS = "soft_tokens.safetensors"
 """File of the folder that holds the users' soft tokens, β, and the base model's identity."""
@@ -76,20 +71,15 @@ class PRlhfOptions(TrainingOptions):
     batch_size: int = 16
     learning_rate: float = 5e-5
     patience: int = 2
-    tokens: int = 10
-    alpha: float = 0.5
-    beta: float = 0.1
-    soft_rate: float = 100.0
+    tokens: int = at_least(1, 10)
+    alpha: float = option(0.5, lambda share: 0 <= share <= 1, "take a share from 0 to 1")
+    beta: float = above_zero(0.1)
+    soft_rate: float = above_zero(100.0)
 
-    def checks(self) -> dict[str, tuple[bool, str]]:
-        """Further options."""
-        return {
-            "tokens": (self.tokens >= 1, "at least 1"),
-            "alpha": (0 <= self.alpha <= 1, "a share from 0 to 1"),
-            "soft_rate": (0 < self.soft_rate < math.inf, "a number above 0"),
-            "beta": (0 < self.beta < math.inf, "a number above 0"),
-            "optimizer": (self.optimizer == "adamw", "adamw, as a language model is trained"),
-        }
+    def checks(self) -> tuple[Check, ...]:
+        """All weights of a language model are trained."""
+        good = self.optimizer == "adamw"
+        return (("optimizer", good, "take adamw, as a language model is trained"),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,44 +91,13 @@ class _Pairs:
     reference: Tensor
 
 
-def fit_p_rlhf(
-    base: ModelSource,
-    examples: Sequence[Example],
-    held_out: Sequence[Example],
-    options: PRlhfOptions,
-    folder: str | Path,
-    *,
-    adapt: Sequence[Example] = (),
-    seed: int = 0,
-    prompt: PromptOptions | None = None,
-    form: PromptFormat | None = None,
-    report: Report | None = None,
-) -> None:
-    """Train a P-DPO model and write its folder.
+def fit(task: TokenTask) -> None:
+    """Train a P-DPO model and write its folder, the soft tokens beside the weights.
 
-    A run that was stopped goes on from its last epoch and ends with the same bytes; one that is
-    done is not run again.
-
-    Parameters
-    ----------
-    base : ModelSource
-        Model to start from, and the reference; trained in float32 whatever its dtype.
-    examples, held_out : sequence of Example
-        With chosen and rejected; training stops by the held-out ones.
-    options : PRlhfOptions
-    folder : path
-        Written as transformers does, in safetensors, and the soft tokens beside; for the method
-        kind ``p-dpo``.
-    adapt : sequence of Example
-        Pairs of users who are not among ``examples``: they get soft tokens of their own, fitted
-        from the generic user's with the model as it then is.
-    seed : int
-        Of the soft tokens' start and the order of pairs.
-    prompt : PromptOptions, optional
-    form : PromptFormat, optional
-        How prompts are made and read; the same as when the model is used.
-    report : callable, optional
-        Told of each epoch.
+    It serves the method kind ``p-dpo``. The base model is the reference too. Users of
+    ``task.adapt`` get soft tokens of their own, fitted from the generic user's with the model as it
+    then is. A run that was stopped goes on from its last epoch and ends with the same bytes; one
+    that is done is not run again.
 
     Raises
     ------
@@ -146,71 +105,49 @@ def fit_p_rlhf(
         For a model that cannot be loaded, examples that cannot be used, users to adapt to who were
         trained on already, or a full disk.
     """
-    prompt, form, folder = prompt or PromptOptions(), form or PromptFormat(), Path(folder)
-    data = {"train": examples, "held_out": held_out, "adapt": adapt}
-    key = key_of("p-dpo", base, data, options, prompt, form, seed)
-    if is_trained(folder, key):
+    if is_trained(task.folder, task.key("p-dpo")):
         return
-    network, model = load_trainable(base)
+    network, model = load_trainable(task.base)
+    options = task.options
 
     def prepared(rows: Sequence[Example]) -> _Pairs:
-        encodings = encode_pairs(
-            model.tokenizer,
-            rows,
-            context=model.backbone.context,
-            prompt=prompt,
-            form=form,
-            room=options.tokens,
-        )
+        encodings = task.encode(model, rows, options.tokens)
         return _Pairs(encodings, [row.user for row in rows], stored_logprobs(model, encodings))
 
-    pairs, others = prepared(examples), prepared(held_out)
-    new = prepared(adapt) if adapt else None
+    pairs, others = prepared(task.train), prepared(task.held_out)
+    new = prepared(task.adapt) if task.adapt else None
     seen = sorted({*pairs.users} - {EVERY_USER})
     if new and (both := sorted({*new.users} & {*seen, EVERY_USER})):
-        raise InputError(
-            Problem(
-                f"holds user {both[0]!r}, who is trained on already",
-                "adapt to users who are not in the training data",
-                variable="adapt",
-            )
+        raise fault(
+            f"holds user {both[0]!r}, who is trained on already",
+            "adapt to users who are not in the training data",
+            variable="adapt",
         )
     words: Any = network.get_input_embeddings()
-    soft = _start(words, [EVERY_USER, *seen], options, seed)
+    soft = _start(words, [EVERY_USER, *seen], options, task.seed)
     soft.install(network)
-    checkpoint = folder.with_name(f".{folder.name}.checkpoint.safetensors")
-    train(
+    task.fit(
+        "p-dpo",
         network,
         lambda rows, generator, progress: _loss(model, soft, pairs, rows, options),
         lambda: _held_out_loss(model, soft, others, options.beta),
         len(pairs.users),
-        options,
-        seed=seed,
-        report=report,
-        checkpoint=checkpoint,
-        key=key,
     )
     if new is not None:
         soft.remove(network)
-        soft = _adapted(model, soft, new, options, seed)
+        soft = _adapted(model, soft, new, options, task.seed)
     soft.remove(network)
     about = {
         "kind": "p-dpo",
         "users": list(soft.users),
         "beta": options.beta,
-        "base": identify(base)["weights"],
+        "base": identify(task.base)["weights"],
     }
-    save_folder(
-        folder,
-        network,
-        model.tokenizer,
-        {"kind": "p-dpo", "key": key, "seed": seed, "options": asdict(options)},
-        {SOFT_TOKENS: ({"soft": soft.soft}, about)},
-    )
+    task.save("p-dpo", network, model, {SOFT_TOKENS: ({"soft": soft.soft}, about)})
 
 
 def load_p_rlhf(source: ModelSource, method: str) -> AutoregressiveReward:
-    """Load what :func:`fit_p_rlhf` wrote.
+    """Load what :func:`fit` wrote.
 
     Raises
     ------
@@ -236,21 +173,17 @@ def check_base(source: ModelSource, base: ModelSource, method: str) -> None:
         For another base model, or a folder without soft tokens.
     """
     if _read_soft_tokens(source)[1]["base"] != identify(base)["weights"]:
-        raise InputError(
-            Problem(
-                f"the reward of {method!r} is relative to another base model than {base.path}",
-                "put {model} into its path and train it from each base model",
-                variable=source.path,
-            )
+        raise fault(
+            f"the reward of {method!r} is relative to another base model than {base.path}",
+            "put {model} into its path and train it from each base model",
+            variable=source.path,
         )
 
 
 def _read_soft_tokens(source: ModelSource) -> tuple[Tensor, dict[str, Any]]:
     tensors, about = read_tensors(Path(source.path) / SOFT_TOKENS)
     if about.get("kind") != "p-dpo" or "soft" not in tensors:
-        raise InputError(
-            Problem("holds no soft tokens of users", "train the model by p-dpo", source.path)
-        )
+        raise fault("holds no soft tokens of users", "train the model by p-dpo", source.path)
     return tensors["soft"], about
 
 

@@ -20,23 +20,17 @@ Accuracy is read at the threshold 0 throughout, not at the best one on the test 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from preflamp_backend.rewards.head import EVERY_USER, Config
-from preflamp_backend.rewards.likelihood import Scaling, adapt_row
-from preflamp_backend.rewards.pairs import PairFeatures
-from preflamp_backend.rewards.tables import fit_table
-from preflamp_backend.rewards.training import Report, TrainingOptions
-from preflamp_backend.rewards.user_table import UserTableHead
-
-__all__ = ["PrefHead", "PrefOptions", "adapt", "fit"]
+from preflamp_backend.models.heads.head import EVERY_USER
+from preflamp_backend.models.heads.linear import PrefHead
+from preflamp_backend.options import at_least
+from preflamp_backend.training.features import PairFeatures
+from preflamp_backend.training.loop import Optimizer, Task, TrainingOptions
+from preflamp_backend.training.user_rows import Scaling, fit_table
 
 _RIDGE = 0.1
 """Added to the features' mean variance before the start is taken where they are uncorrelated."""
@@ -56,118 +50,34 @@ class PrefOptions(TrainingOptions):
         On Φ, features scaled to standard deviation 1.
     """
 
-    optimizer: str = "lbfgs"  # type: ignore[assignment]
-    rank: int = 6
-    penalty: float = 3.0
-    basis_penalty: float = 3.0
-
-    def checks(self) -> dict[str, tuple[bool, str]]:
-        """Check what is PReF's own."""
-        return {
-            "rank": (self.rank >= 1, "at least 1"),
-            "penalty": (0 <= self.penalty < math.inf, "0 or more"),
-            "basis_penalty": (0 <= self.basis_penalty < math.inf, "0 or more"),
-        }
+    optimizer: Optimizer = "lbfgs"
+    rank: int = at_least(1, 6)
+    penalty: float = at_least(0, 3.0)
+    basis_penalty: float = at_least(0, 3.0)
 
 
-class PrefHead(UserTableHead):
-    """Rewards Φe, weighed by u_u.
+def fit(task: Task) -> PrefHead:
+    """Fit Φ and every user's u_u; the head has a row a user and one for everybody else.
 
-    Parameters
-    ----------
-    users : sequence of str
-    width, rank : int
-    penalty : float
-        For new users.
-
-    Attributes
-    ----------
-    basis : Parameter, (width, rank)
-        Φ transposed.
-    user : Parameter, (users, rank)
-        u_u.
+    The start draws nothing: the seed is of batches, where the optimiser takes some.
     """
-
-    kind: ClassVar[str] = "pref"
-
-    def __init__(self, users: Sequence[str], width: int, rank: int, penalty: float) -> None:
-        super().__init__(users, width, rank)
-        self.rank = rank
-        self.penalty = penalty
-        self.basis = nn.Parameter(torch.zeros(width, rank))
-
-    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
-        """Return φ = Φe, (rows, n, rank)."""
-        return (hidden @ self.basis,)
-
-    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
-        """Return u_uᵀφ."""
-        return (shared[0] @ user[..., None])[..., 0]
-
-    def as_linear(self, user: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight Φᵀu_u, no bias."""
-        return user @ self.basis.T, user.new_zeros(len(user))
-
-    def config(self) -> Config:
-        """Width, rank and penalty."""
-        return {"width": self.width, "rank": self.rank, "penalty": self.penalty}
-
-
-def fit(
-    pairs: PairFeatures,
-    held_out: PairFeatures,
-    options: PrefOptions,
-    *,
-    seed: int = 0,
-    report: Report | None = None,
-    checkpoint: Path | None = None,
-) -> PrefHead:
-    """Fit Φ and every user's u_u.
-
-    Parameters
-    ----------
-    pairs, held_out : PairFeatures
-        To train on, and to stop early by.
-    options : PrefOptions
-    seed : int
-        Of batches, where the optimiser takes some; the start draws nothing.
-    report : callable, optional
-    checkpoint : Path, optional
-
-    Returns
-    -------
-    PrefHead
-        With a row a user and one for everybody else.
-    """
+    pairs, options = task.pairs, task.options
     scaling = Scaling.of_pairs(pairs)
-    scaled = scaling(pairs)
     rank = min(options.rank, pairs.width)
     head = PrefHead((EVERY_USER, *pairs.names), pairs.width, rank, options.penalty)
     with torch.no_grad():
         # Means of few pairs are noisy: users start near one another, and training parts them.
-        everybody, users, basis = _decompose(scaled, rank)
+        everybody, users, basis = _decompose(scaling(pairs), rank)
         head.basis.copy_(basis)
         head.user.copy_(torch.cat([everybody[None], everybody + 0.1 * (users - everybody)]))
-    fit_table(
-        head,
-        scaled,
-        scaling(held_out),
-        options,
-        penalty=lambda: 0.5 * options.basis_penalty * head.basis.square().sum(),
-        seed=seed,
-        report=report,
-        checkpoint=checkpoint,
-    )
+
+    def penalty() -> Tensor:
+        return 0.5 * float(options.basis_penalty) * head.basis.square().sum()
+
+    fit_table(head, task, penalty=penalty, scaling=scaling)
     with torch.no_grad():
         head.basis.div_(scaling.scale[:, None])
     return head.eval().requires_grad_(False)
-
-
-def adapt(head: PrefHead, user: str, pairs: PairFeatures) -> PrefHead:
-    """Return the head with a row for a user, fitted to their pairs; without pairs, as it is."""
-    if not len(pairs):
-        return head
-    return head.with_rows({user: adapt_row(head, pairs, penalty=head.penalty)})
 
 
 def _decompose(pairs: PairFeatures, rank: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,34 +16,24 @@ z = 0, the prior's mean.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from preflamp_backend.rewards.head import EVERY_USER, Config
-from preflamp_backend.rewards.likelihood import (
-    Scaling,
+from preflamp_backend.models.heads.head import EVERY_USER
+from preflamp_backend.models.heads.layers import VplHead
+from preflamp_backend.models.repeatable import one_thread
+from preflamp_backend.options import at_least
+from preflamp_backend.training.features import PairFeatures
+from preflamp_backend.training.loop import Task, TrainingOptions
+from preflamp_backend.training.user_rows import (
     check_width,
     log_loss,
     margins,
     mean_log_loss,
+    start_from,
 )
-from preflamp_backend.rewards.pairs import PairFeatures
-from preflamp_backend.rewards.training import (
-    Report,
-    TrainingOptions,
-    fingerprint,
-    one_thread,
-    train,
-)
-from preflamp_backend.rewards.user_table import UserTableHead
-
-__all__ = ["VplHead", "VplOptions", "adapt", "fit"]
 
 _CYCLES = 4
 """Times that the weight of the divergence climbs from 0 to 1."""
@@ -65,141 +55,24 @@ class VplOptions(TrainingOptions):
         Weight of the divergence when it is highest.
     """
 
-    latent: int = 8
-    hidden: int = 64
-    context: int = 8
-    kl: float = 0.01
-
-    def checks(self) -> dict[str, tuple[bool, str]]:
-        """Check what is VPL's own."""
-        return {
-            "latent": (self.latent >= 1, "at least 1"),
-            "hidden": (self.hidden >= 1, "at least 1"),
-            "context": (self.context >= 1, "at least 1"),
-            "kl": (0 <= self.kl < math.inf, "0 or more"),
-        }
+    latent: int = at_least(1, 8)
+    hidden: int = at_least(1, 64)
+    context: int = at_least(1, 8)
+    kl: float = at_least(0, 0.01)
 
 
-class VplHead(UserTableHead):
-    """Encoder of a user's pairs, and the reward given what it found.
-
-    Parameters
-    ----------
-    users : sequence of str
-    width, latent, hidden, context : int
-
-    Attributes
-    ----------
-    user : Parameter, (users, latent)
-        μ of each user.
-    """
-
-    kind: ClassVar[str] = "vpl"
-    centre: Tensor
-    scale: Tensor
-
-    def __init__(
-        self, users: Sequence[str], width: int, latent: int, hidden: int, context: int
-    ) -> None:
-        super().__init__(users, width, latent)
-        self.latent, self.hidden, self.context = latent, hidden, context
-        self.user.requires_grad_(False)
-        self.pair = nn.Sequential(
-            nn.Linear(2 * width, hidden),
-            nn.LeakyReLU(0.2),
-            nn.Linear(hidden, hidden),
-        )
-        self.query, self.key, self.value = (nn.Linear(hidden, hidden) for _ in range(3))
-        self.posterior = nn.Linear(hidden, 2 * latent)
-        self.reads = nn.Linear(width + latent, hidden)
-        self.reward = nn.Sequential(
-            nn.LeakyReLU(0.2),
-            nn.Linear(hidden, hidden),
-            nn.LeakyReLU(0.2),
-            nn.Linear(hidden, 1),
-        )
-        self.register_buffer("centre", torch.zeros(width))
-        self.register_buffer("scale", torch.ones(width))
-
-    def config(self) -> Config:
-        """Shape."""
-        return {
-            "width": self.width,
-            "latent": self.latent,
-            "hidden": self.hidden,
-            "context": self.context,
-        }
-
-    def shared(self, hidden: Tensor, prompt: Tensor) -> tuple[Tensor, ...]:
-        """Return the part of the first layer that reads e, (rows, n, hidden)."""
-        by_state = self.reads.weight[:, : self.width]
-        return (((hidden - self.centre) / self.scale) @ by_state.T,)
-
-    def personal(self, shared: tuple[Tensor, ...], user: Tensor) -> Tensor:
-        """Return MLP([e; z]), without a copy of z at every position."""
-        by_user = user @ self.reads.weight[:, self.width :].T + self.reads.bias
-        rewards: Tensor = self.reward(shared[0] + by_user[:, None])
-        return rewards[..., 0]
-
-    def infer(self, chosen: Tensor, rejected: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-        """Infer q(z | context).
-
-        Parameters
-        ----------
-        chosen, rejected : Tensor, (users, pairs, width)
-        there : Tensor, (users, pairs), bool
-            Which of the pairs are real; a user may have none.
-
-        Returns
-        -------
-        mean, log_variance : Tensor, (users, latent)
-            0 for a user without pairs: the prior.
-        """
-        scaled = [(each - self.centre) / self.scale for each in (chosen, rejected)]
-        pairs = self.pair(torch.cat(scaled, -1))
-        scores = self.query(pairs) @ self.key(pairs).mT / math.sqrt(pairs.shape[-1])
-        low = torch.finfo(scores.dtype).min
-        weights = scores.masked_fill(~there[:, None], low).softmax(-1)
-        seen = weights @ self.value(pairs)
-        count = there.sum(-1, keepdim=True)
-        mean_seen = (seen * there[..., None]).sum(1) / count.clamp(min=1)
-        found = torch.where(count > 0, self.posterior(mean_seen), 0.0)
-        mean, log_variance = found.chunk(2, -1)
-        return mean, log_variance
-
-
-def fit(
-    pairs: PairFeatures,
-    held_out: PairFeatures,
-    options: VplOptions,
-    *,
-    seed: int = 0,
-    report: Report | None = None,
-    checkpoint: Path | None = None,
-) -> VplHead:
+def fit(task: Task) -> VplHead:
     """Fit encoder and reward.
 
-    Parameters
-    ----------
-    pairs, held_out : PairFeatures
-        To train on, and to stop early by.
-    options : VplOptions
-    seed : int
-        Of the start, of batches, of contexts and of z.
-    report : callable, optional
-    checkpoint : Path, optional
-
-    Returns
-    -------
-    VplHead
-        With a row a user, inferred from up to ``context`` of their pairs, and one for everybody
-        else.
+    The head has a row a user, inferred from up to ``context`` of their pairs, and one for everybody
+    else.
     """
+    pairs, options = task.pairs, task.options
     users = (EVERY_USER, *pairs.names)
     head = VplHead(users, pairs.width, options.latent, options.hidden, options.context)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(task.seed)
     with torch.no_grad():
-        _start(head, pairs, generator)
+        start_from(head, pairs, generator)
     contexts = _Contexts(pairs, options.context)
     both = pairs.both
     shown = contexts.draw(torch.arange(len(pairs.names)), None, generator, full=True)
@@ -219,36 +92,21 @@ def fit(
     def held_out_loss() -> float:
         rows, there = shown
         head.user[1:] = head.infer(pairs.chosen[rows], pairs.rejected[rows], there)[0]
-        return mean_log_loss(head, held_out)
+        return mean_log_loss(head, task.held_out)
 
-    train(
-        head,
-        loss,
-        held_out_loss,
-        len(pairs),
-        options,
-        seed=seed,
-        report=report,
-        checkpoint=checkpoint,
-        key=fingerprint(head.kind, pairs, held_out, options, seed),
-    )
+    task.train(head.kind, head, loss, held_out_loss)
     return head.eval().requires_grad_(False)
 
 
 @torch.no_grad()
-def adapt(head: VplHead, user: str, pairs: PairFeatures) -> VplHead:
-    """Return the head with a row for a user: μ given the first of their pairs, up to ``context``.
-
-    Without pairs the head is returned as it is.
-    """
-    if not len(pairs):
-        return head
+def infer_row(head: VplHead, pairs: PairFeatures) -> Tensor:
+    """Row of a new user: μ given the first of their pairs, up to ``context``."""
     check_width(head, pairs)
     shown = pairs.select(range(min(len(pairs), head.context)))
     with one_thread():
         there = torch.ones(1, len(shown), dtype=torch.bool)
-        mean, _ = head.infer(shown.chosen[None], shown.rejected[None], there)
-    return head.with_rows({user: mean[0]})
+        mean: Tensor = head.infer(shown.chosen[None], shown.rejected[None], there)[0]
+    return mean[0]
 
 
 class _Contexts:
@@ -288,14 +146,3 @@ class _Contexts:
             counts = torch.randint(1, self.size + 1, (len(users), 1), generator=generator)
             taken = taken & (torch.arange(self.size) < counts)
         return self.rows[users].gather(1, places), taken
-
-
-def _start(head: VplHead, pairs: PairFeatures, generator: torch.Generator) -> None:
-    scaling = Scaling.of_pairs(pairs)
-    head.centre.copy_(scaling.centre)
-    head.scale.copy_(scaling.scale)
-    for module in head.modules():
-        if isinstance(module, nn.Linear):
-            bound = module.in_features**-0.5
-            module.weight.uniform_(-bound, bound, generator=generator)
-            module.bias.zero_()

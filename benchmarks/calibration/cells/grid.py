@@ -9,13 +9,7 @@ from typing import Any
 
 from cells import tests_of_association as association
 from cells import tests_of_methods as methods
-from cells.tau_intervals import (
-    TauCell,
-    peer_study,
-    pooled_study,
-    slope_study,
-    tau_study,
-)
+from cells.tau_intervals import TauCell, peer_study, pooled_study, slope_study, tau_study
 
 Cells = Sequence[tuple[Any, Mapping[str, Any]]]
 

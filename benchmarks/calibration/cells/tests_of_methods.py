@@ -152,10 +152,7 @@ def minimum_effect_study(
     across = far[pairs.first] != far[pairs.second]
     p = minimum_effect_test(pairs.estimate, pairs.se, pairs.df, margin=DISCRIMINATION_MARGIN)
     first = int(np.flatnonzero(across)[0])
-    return {
-        "holm": int((holm(p)[across] <= ALPHA).any()),
-        "single pair": int(p[first] <= ALPHA),
-    }
+    return {"holm": int((holm(p)[across] <= ALPHA).any()), "single pair": int(p[first] <= ALPHA)}
 
 
 def decoupling_study(

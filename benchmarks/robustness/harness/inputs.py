@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -54,102 +55,70 @@ def _results(folder: Path) -> None:
 
 def _tables(folder: Path) -> None:
     folder.mkdir()
-    rng = np.random.default_rng(0)
-    rows = [
-        {
-            "model": "0.5B",
-            "method": method,
-            "user": f"u{example % 3}",
-            "example": f"e{example}",
-            "candidate": candidate,
-            "reward": round(float(rng.normal()), 3),
-            "logprob": -float(5 + example),
-            "n_tokens": 3,
-        }
-        for method in ("lore", "vpl")
-        for example in range(6)
-        for candidate in ("chosen", "rejected")
-    ]
-    frame = pd.DataFrame(rows)
+    of = product(("lore", "vpl"), range(6), ("chosen", "rejected"))
+    frame = pd.DataFrame(of, columns=["method", "example", "candidate"])
+    frame.insert(0, "model", "0.5B")
+    frame.insert(2, "user", "u" + (frame["example"] % 3).astype(str))
+    frame["reward"] = np.random.default_rng(0).normal(size=len(frame)).round(3)
+    frame["logprob"] = -5.0 - frame["example"]
+    frame["example"] = "e" + frame["example"].astype(str)
+    frame["n_tokens"] = 3
     frame.to_csv(folder / "scores.csv", index=False)
     frame.to_csv(folder / "scores.tsv", index=False, sep="\t")
     frame.to_parquet(folder / "scores.parquet")
-    _write_lines(folder / "scores.jsonl", rows)
+    frame.to_json(folder / "scores.jsonl", orient="records", lines=True)
     pairs = [{"chosen": 0.5, "rejected": 0.25, "id": f"p{i}", "subset": "s"} for i in range(4)]
     _write_lines(folder / "rewardbench.jsonl", pairs)
-    samples = [
-        {
-            "doc_id": i,
-            "target": "0",
-            "arguments": [["prompt", " yes"], ["prompt", " no"]],
-            "filtered_resps": [[-1.5, False], [-2.5, True]],
-        }
-        for i in range(4)
-    ]
-    _write_lines(folder / "lm_eval.jsonl", samples)
+    answers = {"arguments": [["prompt", " yes"], ["prompt", " no"]], "target": "0"}
+    answers |= {"filtered_resps": [[-1.5, False], [-2.5, True]]}
+    _write_lines(folder / "lm_eval.jsonl", [{"doc_id": i} | answers for i in range(4)])
 
 
 def _data(folder: Path) -> None:
     folder.mkdir()
+    about = dict(enumerate(_TOPICS))
+    profiles = [
+        [
+            {"id": f"{user}{at}", "title": f"Title {user} {at}", "date": f"20{20 - at}"}
+            | {"abstract": f"Abstract {user} {at} of {about[at]}."}
+            for at in range(3)
+        ]
+        for user in about
+    ]
     questions = [
-        {
-            "id": f"{user}1",
-            "input": f"{_INSTRUCTION}We question {_TOPICS[user]} here.",
-            "profile": [
-                {
-                    "id": f"{user}{at}",
-                    "title": f"Title {user} {at}",
-                    "abstract": f"Abstract {user} {at} of {_TOPICS[at]}.",
-                    "date": f"20{20 - at}",
-                }
-                for at in range(3)
-            ],
-        }
-        for user in range(6)
+        {"id": f"{user}1", "input": f"{_INSTRUCTION}We question {about[user]} here."}
+        | {"profile": profiles[user]}
+        for user in about
     ]
     golds = [{"id": each["id"], "output": f"Answer to {each['id']}"} for each in questions]
     (folder / "questions.json").write_text(json.dumps(questions))
     (folder / "outputs.json").write_text(json.dumps({"task": "LaMP_5", "golds": golds}))
-    given = [{"id": f"{user}1", "output": f"Generic {user}"} for user in range(6)]
-    given += [{"id": f"{user}1/{at}", "output": "Generic"} for user in range(6) for at in range(3)]
+    given = [{"id": f"{user}1", "output": f"Generic {user}"} for user in about]
+    given += [{"id": f"{user}1/{at}", "output": "Generic"} for user in about for at in range(3)]
     _write_lines(folder / "given.jsonl", given)
     papers = [
-        {
-            "id": f"P{author}{at}",
-            "year": 2012 + at,
-            "month": "August",
-            "title": f"Paper {author} {at} on {_TOPICS[at]}",
-            "authors": [f"Author {author}"],
-            "abstract": f"We study {_TOPICS[at]} with method {author}.",
-        }
-        for author in range(6)
+        {"id": f"P{author}{at}", "year": 2012 + at, "month": "August"}
+        | {"title": f"Paper {author} {at} on {about[at]}", "authors": [f"Author {author}"]}
+        | {"abstract": f"We study {about[at]} with method {author}."}
+        for author in about
         for at in range(5)
     ]
     _write_lines(folder / "papers.jsonl", papers)
     packed = gzip.compress((folder / "papers.jsonl").read_bytes(), mtime=0)
     (folder / "papers.jsonl.gz").write_bytes(packed)
     comparisons = [
-        {
-            "info": {"id": f"t{i}", "post": f"Post {i} on {_TOPICS[i % 6]}", "title": f"T {i}"},
-            "summaries": [{"text": f"Short {i}"}, {"text": f"A longer summary {i}"}],
-            "choice": i % 2,
-            "worker": f"w{i % 4}",
-        }
+        {"info": {"id": f"t{i}", "post": f"Post {i} on {about[i % 6]}", "title": f"T {i}"}}
+        | {"summaries": [{"text": f"Short {i}"}, {"text": f"A longer summary {i}"}]}
+        | {"choice": i % 2, "worker": f"w{i % 4}"}
         for i in range(16)
     ]
     _write_lines(folder / "comparisons.jsonl", comparisons)
     pd.DataFrame(comparisons).to_parquet(folder / "comparisons.parquet")
     _write_lines(folder / "conversations.jsonl", [_conversation(i) for i in range(10)])
     examples = [
-        {
-            "id": f"x{i}",
-            "user": f"u{i % 3}",
-            "prompt": f"Prompt {i}",
-            "chosen": f"Chosen {i}",
-            "rejected": f"Rejected {i}",
-            "reference": f"Chosen {i}",
-            "history": [{"input": "asked", "output": "answered", "date": "2020"}],
-        }
+        {"id": f"x{i}", "user": f"u{i % 3}", "prompt": f"Prompt {i}", "chosen": f"Chosen {i}"}
+        | {"rejected": f"Rejected {i}", "reference": f"Chosen {i}"}
+        | {"history": [{"input": "asked", "output": "answered", "date": "2020"}]}
         for i in range(9)
     ]
     for name in ("examples", "other"):
@@ -157,24 +126,17 @@ def _data(folder: Path) -> None:
 
 
 def _conversation(number: int) -> dict[str, Any]:
-    history: list[dict[str, Any]] = []
+    turns = []
     for turn in range(2):
         asked = f"Question {turn} of {number}"
-        history.append({"turn": turn, "role": "user", "content": asked})
-        for place, score in enumerate((90, 20)):
-            history.append(
-                {
-                    "turn": turn,
-                    "role": "model",
-                    "content": f"Answer {place} to {asked}",
-                    "if_chosen": place == 0,
-                    "score": score,
-                }
-            )
-    return {
-        "conversation_id": f"c{number}",
-        "user_id": f"user{number % 5}",
-        "conversation_history": history,
+        turns.append({"turn": turn, "role": "user", "content": asked})
+        turns += [
+            {"turn": turn, "role": "model", "content": f"Answer {place} to {asked}"}
+            | {"if_chosen": place == 0, "score": score}
+            for place, score in enumerate((90, 20))
+        ]
+    return {"conversation_id": f"c{number}", "user_id": f"user{number % 5}"} | {
+        "conversation_history": turns
     }
 
 

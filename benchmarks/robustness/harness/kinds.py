@@ -163,14 +163,14 @@ def _scores_of_others(path: Path) -> object:
 
 def _weights(path: Path) -> object:
     """Load a base model as a run loads it."""
-    from preflamp_backend.loading import load_language_model
-    from preflamp_backend.sources import ModelSource
+    from preflamp_backend.models.loading import load_language_model
+    from preflamp_backend.models.sources import ModelSource
 
     return load_language_model(ModelSource(str(path.parent), device="cpu"))
 
 
 def _head(path: Path) -> object:
-    from preflamp_backend.rewards.head import load_head
+    from preflamp_backend.models.heads.head import load_head
 
     return load_head(path)
 

@@ -38,11 +38,7 @@ from harness.random_cases import (
 from preflamp_stats.inference.intervals import percentile_limits
 from preflamp_stats.kernels.clustered import clustered_slope, user_products
 from preflamp_stats.kernels.covariance import means_covariance
-from preflamp_stats.kernels.equivalence import (
-    equivalence_test,
-    minimum_effect_test,
-    t_interval,
-)
+from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_test, t_interval
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.multiplicity import holm
 from preflamp_stats.kernels.paired import paired_differences
@@ -65,44 +61,23 @@ class Comparison:
     quantity, peer : str
     draw : callable
         A random case.
-    ours, theirs : callable
-        Numbers of a case; equal shapes, NaN where undefined.
+    ours : callable
+        Numbers of a case.
+    theirs : callable or str
+        Numbers of equal shape, NaN where undefined; or an R expression of a data frame ``d``.
     tolerance : float
         Largest difference, relative to a peer's number above 1.
+    columns : callable, optional
+        Columns of the data frame that R sees of a case; all cases go to one process of R.
     """
 
     quantity: str
     peer: str
     draw: Draw
     ours: Callable[..., ArrayLike]
-    theirs: Callable[..., ArrayLike]
+    theirs: Any
     tolerance: float = 1e-10
-
-
-@dataclass(frozen=True)
-class RComparison:
-    """A quantity that R computes, all cases in one process.
-
-    Attributes
-    ----------
-    quantity, peer : str
-    draw : callable
-        A random case.
-    ours : callable
-    table : callable
-        Columns of the data frame ``d`` that R sees of a case.
-    script : str
-        R expression of ``d``; a vector of numbers.
-    tolerance : float
-    """
-
-    quantity: str
-    peer: str
-    draw: Draw
-    ours: Callable[..., ArrayLike]
-    table: Callable[..., dict[str, Any]]
-    script: str
-    tolerance: float = 1e-10
+    columns: Callable[..., dict[str, Any]] | None = None
 
 
 def _both(x: Array, y: Array) -> tuple[Array, Array]:
@@ -334,11 +309,7 @@ def _ours_credit(base: Any, reward: Any, weights: Array, ties: Any) -> Array:
 
 def _ours_limits(sums: Array, counts: Array, seed: int) -> Array:
     draws = resampled_ratios(
-        sums,
-        counts,
-        60,
-        np.random.SeedSequence(seed),
-        denominators=np.arange(sums.shape[1]),
+        sums, counts, 60, np.random.SeedSequence(seed), denominators=np.arange(sums.shape[1])
     )
     return np.stack(percentile_limits(draws, 0.9))
 
@@ -427,53 +398,53 @@ COMPARISONS: tuple[Comparison, ...] = (
 """Against Python packages, or a definition."""
 
 
-def _columns(x: Array, y: Array) -> dict[str, Any]:
-    return {"x": x, "y": y}
-
-
-R_COMPARISONS: tuple[RComparison, ...] = (
-    RComparison(
-        "tau-b", "R cor", two_metrics(40), _ours_tau("b"), _columns,
-        'if (sum(complete.cases(d)) < 2) NaN else suppressWarnings(cor(d$x, d$y, method="kendall",'
-        ' use="complete.obs"))',
-    ),
-    RComparison(
-        "Holm", "R p.adjust", p_values, holm, lambda p: {"p": p}, 'p.adjust(d$p, "holm")'
-    ),
-    RComparison(
-        "t-test and interval", "R t.test", differences, _ours_t, lambda v: {"v": v},
-        "{t <- t.test(d$v); c(t$p.value, t$conf.int)}", 1e-9,
-    ),
-    RComparison(
-        "equivalence (TOST)", "R t.test, twice", differences, _ours_equivalent,
-        lambda v: {"v": v},
-        f'max(t.test(d$v, mu=-{_MARGIN}, alternative="greater")$p.value,'
-        f' t.test(d$v, mu={_MARGIN}, alternative="less")$p.value)',
-    ),
-    RComparison(
-        "reliability", "R psych::alpha", complete_scores,
-        lambda values: _ours_reliability(values)[0],
-        lambda values: {f"u{i}": row for i, row in enumerate(values[:, : values.shape[1] // 2])},
-        "max(0, suppressMessages(suppressWarnings(psych::alpha(d[colSums(!is.na(d)) > 0],"
-        " check.keys=FALSE, warnings=FALSE)))$total$raw_alpha)",
-        1e-8,
-    ),
-    RComparison(
-        "jackknife of a ratio", "R boot::empinf", credits_of_users,
-        lambda s, n: _ratio_jackknife(s, n),
-        lambda s, n: {"s": s[:, 0], "n": n[:, 0]},
-        '{d <- d[d$n > 0, ]; l <- boot::empinf(data=d, statistic=function(d, i)'
-        ' sum(d$s[i]) / sum(d$n[i]), type="jack", stype="i"); n <- nrow(d);'
-        ' c(sum(d$s) / sum(d$n), sqrt(sum(l^2) / (n * (n - 1))))}',
-        1e-9,
-    ),
-)  # fmt: skip
-"""Against R, with the packages boot and psych."""
-
-
 def _ratio_jackknife(sums: Array, counts: Array) -> Array:
     """Error of one method, as the difference from a method that is always 0."""
     nothing = np.zeros_like(sums[:, :1])
     s, n = np.hstack([sums[:, :1], nothing]), np.repeat(counts[:, :1], 2, axis=1)
     found = paired_differences(s[:, :, None], n[:, :, None])
     return np.array([found.estimate[0], found.se[0]])
+
+
+def _r_columns(*names: str) -> Callable[..., dict[str, Any]]:
+    return lambda *values: dict(zip(names, values, strict=True))
+
+
+R_COMPARISONS: tuple[Comparison, ...] = (
+    Comparison(
+        "tau-b", "R cor", two_metrics(40), _ours_tau("b"),
+        'if (sum(complete.cases(d)) < 2) NaN else suppressWarnings(cor(d$x, d$y, method="kendall",'
+        ' use="complete.obs"))',
+        columns=_r_columns("x", "y"),
+    ),
+    Comparison(
+        "Holm", "R p.adjust", p_values, holm, 'p.adjust(d$p, "holm")', columns=_r_columns("p")
+    ),
+    Comparison(
+        "t-test and interval", "R t.test", differences, _ours_t,
+        "{t <- t.test(d$v); c(t$p.value, t$conf.int)}", 1e-9, _r_columns("v"),
+    ),
+    Comparison(
+        "equivalence (TOST)", "R t.test, twice", differences, _ours_equivalent,
+        f'max(t.test(d$v, mu=-{_MARGIN}, alternative="greater")$p.value,'
+        f' t.test(d$v, mu={_MARGIN}, alternative="less")$p.value)',
+        columns=_r_columns("v"),
+    ),
+    Comparison(
+        "reliability", "R psych::alpha", complete_scores,
+        lambda values: _ours_reliability(values)[0],
+        "max(0, suppressMessages(suppressWarnings(psych::alpha(d[colSums(!is.na(d)) > 0],"
+        " check.keys=FALSE, warnings=FALSE)))$total$raw_alpha)",
+        1e-8,
+        lambda values: {f"u{i}": row for i, row in enumerate(values[:, : values.shape[1] // 2])},
+    ),
+    Comparison(
+        "jackknife of a ratio", "R boot::empinf", credits_of_users, _ratio_jackknife,
+        '{d <- d[d$n > 0, ]; l <- boot::empinf(data=d, statistic=function(d, i)'
+        ' sum(d$s[i]) / sum(d$n[i]), type="jack", stype="i"); n <- nrow(d);'
+        ' c(sum(d$s) / sum(d$n), sqrt(sum(l^2) / (n * (n - 1))))}',
+        1e-9,
+        lambda s, n: {"s": s[:, 0], "n": n[:, 0]},
+    ),
+)  # fmt: skip
+"""Against R, with the packages boot and psych."""

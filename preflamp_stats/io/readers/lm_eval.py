@@ -121,7 +121,8 @@ def _gold(
     file: Path,
     where: str,
 ) -> int:
-    target, count = record.get("target"), len(logprobs)
+    target: Any = record.get("target")
+    count = len(logprobs)
     texts = [str(each[1]).strip() for each in asked if len(each) > 1]
     try:
         gold = int(target)

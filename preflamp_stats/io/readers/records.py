@@ -23,7 +23,7 @@ def json_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise InputError(
             Problem(f"cannot be read ({error})", "check the path", str(file))
         ) from error
-    found = list(enumerate(text.split("\n"), 1))
+    found: list[tuple[int, Any]] = list(enumerate(text.split("\n"), 1))
     whole = _parsed(text)
     if isinstance(whole, dict | list):
         found = list(enumerate(whole if isinstance(whole, list) else [whole], 1))

@@ -77,7 +77,7 @@ def read_reward_bench(
     if None in ids or len(set(map(str, ids))) < len(ids):
         ids = list(range(len(ids)))
     listed = _lists_all(records)
-    rows = []
+    rows: list[dict[str, Any]] = []
     several = 0
     for place, (example, record) in enumerate(zip(ids, records, strict=True)):
         where = f"example {place + 1}"

@@ -176,32 +176,29 @@ def _curves(
 def _bands(panel: Axes, rows: pd.DataFrame, looks: dict[str, style.Look]) -> None:
     """Lines and their bands, one collection each; of a grey one the line only."""
     keys = [key for key in ("method", "seed", "scoring", "metric") if key in rows]
-    lines, areas = [], []
-    for (method, *_), own in rows.sort_values("x").groupby(keys, sort=False, dropna=False):
-        look = looks[str(method)]
-        x, y, below, above = (own[c].to_numpy(float) for c in ("x", "value", "below", "above"))
-        lines.append((np.column_stack([x, y]), look))
-        there = ~(np.isnan(below) | np.isnan(above))
-        if not look.grey:
-            edge = [np.column_stack([x, limit])[there] for limit in (below, above)]
-            areas.append((np.concatenate([edge[0], edge[1][::-1]]), look.colour))
-    lines.sort(key=lambda line: not line[1].grey)
-    bands = PolyCollection(
-        [area for area, _ in areas],
-        facecolors=[colour for _, colour in areas],
-        alpha=0.14 if len(areas) < 7 else 0.07,
-        linewidths=0,
-    )
+    rows = rows.assign(grey=rows["method"].map(lambda method: looks[method].grey))
+    own = rows.sort_values(["grey", "x"], ascending=[False, True], kind="stable")
+    number = own.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
+    values = own[["x", "value", "below", "above"]].to_numpy(float)
+    curves = [values[number == each] for each in range(number.max() + 1)]
+    methods = own["method"].to_numpy(str)[np.unique(number, return_index=True)[1]]
+    shown = [looks[str(method)] for method in methods]
     joined = LineCollection(
-        [line for line, _ in lines],
-        colors=[look.colour for _, look in lines],
-        linestyles=[look.line for _, look in lines],
-        linewidths=[0.6 if look.grey else 1.1 for _, look in lines],
+        [curve[:, :2] for curve in curves],
+        colors=[look.colour for look in shown],
+        linestyles=[look.line for look in shown],
+        linewidths=[0.6 if look.grey else 1.1 for look in shown],
         zorder=2,
     )
+    areas = []
+    for curve, look in zip(curves, shown, strict=True):
+        there = curve[~np.isnan(curve).any(axis=1) & (not look.grey)]
+        areas.append(np.concatenate([there[:, [0, 2]], there[::-1, [0, 3]]]))
+    alpha = 0.14 if sum(not look.grey for look in shown) < 7 else 0.07
+    bands = PolyCollection(areas, facecolors=joined.get_colors(), alpha=alpha, linewidths=0)
     for collection in (bands, joined):
         collection.set_in_layout(False)
         panel.add_collection(collection)
-    named = rows[[not looks[method].grey for method in rows["method"]]]
+    named = own[~own["grey"]]
     style.points(panel, named["x"], named["value"], [looks[m] for m in named["method"]], scale=0.65)
     panel.autoscale_view()

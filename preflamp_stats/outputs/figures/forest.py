@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
 from preflamp_stats.metric import TAU, Scale
 from preflamp_stats.outputs.facets import distinct, facets
 from preflamp_stats.outputs.figures import layout, style
-from preflamp_stats.outputs.figures.names import plain, shorten, titles
+from preflamp_stats.outputs.figures.names import plain, shorten, titles, width
 from preflamp_stats.results import Analysis, ResultTable
 
 __all__ = ["draw_by_method", "draw_regret", "draw_tau"]
@@ -22,6 +23,8 @@ _MARGIN = 0.5
 """Inches of a panel around its lines."""
 _LINE, _TIGHT = 0.17, 0.115
 """Inches of a line; the smaller where there are many methods."""
+_WIDE = 1.6
+"""Inches of labels that leave no room for a panel in one column."""
 _SURE = 24
 """Methods that every panel has room for."""
 _MOST_TAUS, _MOST_PLACES, _MOST_PAIRS = 56, 40, 3
@@ -55,7 +58,9 @@ def draw_by_method(analysis: Analysis, frame: pd.DataFrame, table: str) -> layou
         if len(methods) < every:
             note += f" {every - len(methods)} of these stand in {table}.csv only."
     height = _MARGIN + min(_LINE, room / len(methods)) * len(methods)
-    figure = layout.grid(rows, height, y="", note=note)
+    labels = [looks[method].label for method in methods]
+    wide = max(map(width, labels)) > _WIDE
+    figure = layout.grid(rows, height, y="", note=note, wide=wide)
     for panel in panels:
         here = panel.rows[panel.rows["method"].isin(methods)]
         # Several estimates of a method (seeds, weights) stand side by side.
@@ -65,7 +70,7 @@ def draw_by_method(analysis: Analysis, frame: pd.DataFrame, table: str) -> layou
         at, looked = here["method"].map(methods.index) + beside, [looks[m] for m in here["method"]]
         style.bars(panel.axes, at, here["below"], here["above"], looked, "x")
         style.points(panel.axes, here["value"], at, looked)
-        _write_lines(panel.axes, [looks[method].label for method in methods])
+        _write_lines(panel.axes, labels)
     layout.same_range(panels)
     return layout.Drawn(figure, left)
 
@@ -96,9 +101,9 @@ def draw_tau(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn:
         _MARGIN + 0.145 * len(shown),
         y="",
         entries=_entries(panel.rows, _TAU),
-        wide=len(shown) > 20 or max(len(text) for text, _ in shown) >= 24,
+        wide=len(shown) > 20 or max(width(text) for text, _ in shown) > _WIDE,
     )
-    _draw_lines(panel.axes, panel.rows, at, _TAU, [text for text, _ in shown])
+    _draw_lines(panel, at, _TAU, [text for text, _ in shown])
     for (_, row), label in zip(shown, panel.axes.get_yticklabels(), strict=True):
         label.set_fontweight("bold" if row is None else "normal")
     panel.axes.set_xlim(-1.05, 1.05)
@@ -130,7 +135,7 @@ def draw_regret(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn:
     figure = layout.grid([drawn], height, y="", entries=_entries(frame, _REGRET))
     for panel in drawn:
         at = {row: k for k, place in enumerate(shown) for row in place.rows(panel.rows).index}
-        _draw_lines(panel.axes, panel.rows.loc[[*at]], [*at.values()], _REGRET, labels)
+        _draw_lines(panel, panel.rows.index.map(at), _REGRET, labels)
         layout.few_ticks(panel.axes.xaxis)
     left = {
         "pair of metrics": [panel.title for panel in panels[_MOST_PAIRS:]],
@@ -154,19 +159,16 @@ def _entries(rows: pd.DataFrame, columns: Mapping[str, style.Look]) -> list[Line
 
 
 def _draw_lines(
-    panel: Axes,
-    rows: pd.DataFrame,
-    at: Sequence[int],
-    columns: Mapping[str, style.Look],
-    labels: Sequence[str],
+    panel: layout.Panel, at: ArrayLike, looks: Mapping[str, style.Look], labels: Sequence[str]
 ) -> None:
     """Draw the interval of each row on its line, and a point of every column that is there."""
-    style.bars(panel, at, rows["below"], rows["above"], [columns["value"]] * len(rows), "x")
-    for column, look in columns.items():
+    rows, n_rows = panel.rows, len(panel.rows)
+    style.bars(panel.axes, at, rows["below"], rows["above"], [looks["value"]] * n_rows, "x")
+    for column, look in looks.items():
         if column in rows:
-            style.points(panel, rows[column], at, [look] * len(rows))
-    panel.axvline(0, **style.REFERENCE)
-    _write_lines(panel, labels)
+            style.points(panel.axes, rows[column], at, [look] * n_rows)
+    panel.axes.axvline(0, **style.REFERENCE)
+    _write_lines(panel.axes, labels)
 
 
 def _write_lines(panel: Axes, labels: Sequence[str]) -> None:

@@ -13,13 +13,11 @@ from pathlib import Path
 import matplotlib
 from matplotlib.ft2font import FT2Font
 
+from preflamp_stats.io.schema import UNNAMED_DATASET
 from preflamp_stats.outputs.facets import Facet
 from preflamp_stats.outputs.formatting import one_line
-from preflamp_stats.schema import UNNAMED_DATASET
 
 __all__ = ["plain", "shorten", "titles", "width"]
-
-_NO_GLYPH = "□"
 
 
 def plain(text: object, longest: int = 200) -> str:
@@ -30,9 +28,12 @@ def plain(text: object, longest: int = 200) -> str:
     >>> plain("two\nlines 日本")
     'two lines □□'
     """
-    composed = unicodedata.normalize("NFC", one_line(text))
-    visible = (c for c in composed if unicodedata.category(c) != "Cf")
-    return _cut("".join(c if ord(c) in _glyphs() else _NO_GLYPH for c in visible), longest)
+    letters = (
+        c if c.isprintable() and ord(c) in _glyphs() else "□"
+        for c in unicodedata.normalize("NFC", one_line(text))
+        if unicodedata.category(c) != "Cf"
+    )
+    return _cut("".join(letters), longest)
 
 
 def shorten(names: Iterable[str], longest: int = 26) -> dict[str, str]:
@@ -116,8 +117,9 @@ def _numbered(text: str, number: int, longest: int) -> str:
 
 def _cut_around(text: str, place: int, longest: int) -> str:
     """Cut a name so that the characters from a place on stay."""
-    end, start = longest // 5, max(place - 3, 0)
+    end = longest // 5
     middle = longest - 2 * end - 2
+    start = max(text.rfind("/", 0, place) + 1, place - middle // 2)
     if len(text) <= longest:
         return text
     if start <= end + 1:

@@ -134,7 +134,8 @@ def points(
         panel.scatter(
             x[here],
             y[here],
-            s=[(scale * each.size) ** 2 for each in own],
+            # One size for all: a marker is then stored once, however many points there are.
+            s=(scale * own[0].size) ** 2,
             marker=marker,
             facecolors=[each.face or each.colour for each in own],
             edgecolors=None if marker == "|" else [each.colour for each in own],

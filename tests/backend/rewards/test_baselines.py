@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from preflamp_backend.compute import candidate_names
 from preflamp_backend.data import read_examples
+from preflamp_backend.data.examples import candidate_names
 from preflamp_backend.rewards.baselines import add_baselines
-from preflamp_backend.run import prepare, run_study
-from preflamp_backend.scores import BaseScores, RewardScores, ScoreOptions
-from preflamp_backend.study import read_study
+from preflamp_backend.runs.run import prepare, run_study
+from preflamp_backend.scoring.score import BaseScores, RewardScores, ScoreOptions
+from preflamp_backend.study.study import read_study
 from study_files import write_study
 
 from preflamp_stats.errors import InputError

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 import torch
-from preflamp_backend.rewards.bradley_terry import BradleyTerryOptions, adapt, fit
-from preflamp_backend.rewards.fitting import fit as fit_by_name
+from preflamp_backend.rewards.bradley_terry import BradleyTerryOptions
 from preflamp_backend.rewards.lore import LoreOptions
-from preflamp_backend.rewards.pairs import PairFeatures
-from preflamp_backend.rewards.simulated import simulate_users
+from preflamp_backend.training.features import PairFeatures
+from preflamp_backend.training.simulated_users import simulate_users
+from preflamp_backend.training_study.methods import adapt_user, fit
 
 
 def differences(pairs: PairFeatures) -> np.ndarray:
@@ -24,7 +24,7 @@ def test_without_penalty_it_is_logistic_regression(scale):
         made.train.prompt,
     )
     # Held out on what it learns from: nothing but the maximum stops it.
-    head = fit(stretched, stretched, BradleyTerryOptions(penalty=0.0))
+    head = fit("bradley-terry", stretched, stretched, BradleyTerryOptions(penalty=0.0))
     # A difference and its negative with the label turned round: Logit needs both labels.
     x = differences(stretched)
     label = np.arange(len(x)) % 2
@@ -37,7 +37,9 @@ def test_without_penalty_it_is_logistic_regression(scale):
 def test_penalty_shrinks():
     made = simulate_users("one-type", users=5, pairs=20, width=4)
     norms = [
-        fit(made.train, made.train, BradleyTerryOptions(penalty=each)).weight.norm().item()
+        fit("bradley-terry", made.train, made.train, BradleyTerryOptions(penalty=each))
+        .weight.norm()
+        .item()
         for each in (0.0, 1.0, 100.0)
     ]
     assert norms[0] > norms[1] > norms[2] > 0
@@ -45,15 +47,15 @@ def test_penalty_shrinks():
 
 def test_everybody_has_the_same_row():
     made = simulate_users("types", users=6, pairs=10, width=4)
-    head = fit(made.train, made.held_out, BradleyTerryOptions())
+    head = fit("bradley-terry", made.train, made.held_out, BradleyTerryOptions())
     assert head.users == ("",)
-    assert adapt(head, "new", made.few.of("new0000")) is head
+    assert adapt_user(head, "new0000", made.few.of("new0000")) is head
 
 
 def test_lore_of_rank_one_is_bradley_terry():
     made = simulate_users("types", users=6, pairs=20, width=4)
-    everybody = fit(made.train, made.held_out, BradleyTerryOptions())
+    everybody = fit("bradley-terry", made.train, made.held_out, BradleyTerryOptions())
     # The reference is the global weight, and with rank 1 nothing but the data pulls from it.
-    lore = fit_by_name("lore", made.train, made.held_out, LoreOptions(rank=1, reference=1e6))
+    lore = fit("lore", made.train, made.held_out, LoreOptions(rank=1, reference=1e6))
     user = lore.for_users(lore.rows_of(["u0001"]))
     torch.testing.assert_close(lore.as_linear(user)[0], everybody.weight, atol=1e-3, rtol=1e-3)

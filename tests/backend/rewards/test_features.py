@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 from preflamp_backend.data import Example
-from preflamp_backend.loading import load_language_model
-from preflamp_backend.rewards import features
-from preflamp_backend.rewards.features import FeatureStore, pair_features, usable_pairs
-from preflamp_backend.sources import ModelSource
-from preflamp_backend.text import PromptFormat, encode, suffix_ids
+from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.prompts.encoding import PromptFormat, encode, suffix_ids
+from preflamp_backend.training import features
+from preflamp_backend.training.features import FeatureStore, pair_features, usable_pairs
 from tiny_models import DEVICE
 
 from preflamp_stats.errors import InputError

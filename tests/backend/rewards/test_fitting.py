@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from preflamp_backend.rewards.fitting import adapt_user, adapt_users, fit
-from preflamp_backend.rewards.head import load_head, save_head
-from preflamp_backend.rewards.likelihood import predicted
-from preflamp_backend.rewards.pairs import PairFeatures
-from preflamp_backend.rewards.simulated import simulate_users
+from preflamp_backend.models.heads.head import load_head, save_head
+from preflamp_backend.training.features import PairFeatures
+from preflamp_backend.training.simulated_users import simulate_users
+from preflamp_backend.training.user_rows import predicted
+from preflamp_backend.training_study.methods import adapt_user, adapt_users, fit
 from reward_cases import PERSONAL, SMALL
 
 from preflamp_stats.errors import InputError

@@ -6,15 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from backend_oracles import token_logprobs
-from preflamp_backend.loading import load_language_model
-from preflamp_backend.models import AutoregressiveReward
-from preflamp_backend.prompting import PromptOptions
-from preflamp_backend.rewards import training
-from preflamp_backend.rewards.genarm import GenArmOptions, _loss, fit_genarm
-from preflamp_backend.rewards.token_pairs import encode_pairs, pair_logprobs
-from preflamp_backend.scoring import score_rewards
-from preflamp_backend.sources import ModelSource
-from preflamp_backend.text import PromptFormat
+from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.model import AutoregressiveReward
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.prompts.encoding import PromptFormat
+from preflamp_backend.prompts.in_context import PromptOptions
+from preflamp_backend.rewards.genarm import GenArmOptions, _loss
+from preflamp_backend.scoring.score import score_rewards
+from preflamp_backend.training import loop as training
+from preflamp_backend.training.token_pairs import encode_pairs, pair_logprobs
+from preflamp_backend.training_study.methods import fit_tokens
 from tiny_models import DEVICE
 from token_preferences import make_pairs
 
@@ -41,7 +42,7 @@ def accuracy(folder, examples):
 
 def test_a_planted_preference_is_recovered_on_new_pairs(base, tmp_path):
     seen = []
-    fit_genarm(base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "arm", report=seen.append)
+    fit_tokens("genarm", base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "arm", report=seen.append)
     new = make_pairs(40, seed=2, users={"c": 0})
     assert accuracy(tmp_path / "arm", new) >= 0.9
     assert accuracy(tmp_path / "arm", make_pairs(40, seed=2, users={"c": 1})) <= 0.1
@@ -64,27 +65,33 @@ def test_the_loss_is_the_equation(qwen):
 
 def test_a_stopped_run_ends_with_the_same_bytes(base, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0)
-    fit_genarm(base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "whole", seed=1)
+    fit_tokens("genarm", base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "whole", seed=1)
 
     def stop(epoch):
         if epoch.number == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_genarm(base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "cut", seed=1, report=stop)
+        fit_tokens("genarm", base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "cut", seed=1, report=stop)
     assert not (tmp_path / "cut").exists()
     later = []
-    fit_genarm(base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "cut", seed=1, report=later.append)
+    fit_tokens(
+        "genarm", base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "cut", seed=1, report=later.append
+    )
     assert later[0].number == 3
     names = sorted(each.name for each in (tmp_path / "whole").iterdir())
     assert filecmp.cmpfiles(tmp_path / "whole", tmp_path / "cut", names, shallow=False)[0] == names
     assert not list(tmp_path.glob(".*"))
     # What is done is not done again; what differs is.
     before = later.copy()
-    fit_genarm(base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "cut", seed=1, report=later.append)
+    fit_tokens(
+        "genarm", base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "cut", seed=1, report=later.append
+    )
     assert later == before
     other = replace(OPTIONS, epochs=1)
-    fit_genarm(base, TRAIN, HELD_OUT, other, tmp_path / "cut", seed=1, report=later.append)
+    fit_tokens(
+        "genarm", base, TRAIN, HELD_OUT, other, tmp_path / "cut", seed=1, report=later.append
+    )
     assert len(later) == len(before) + 1
 
 
@@ -92,10 +99,10 @@ def test_pairs_that_cannot_be_used_are_named(base, tmp_path):
     alike = replace(TRAIN[0], candidates={"chosen": "same", "rejected": "same"})
     long = replace(TRAIN[1], candidates={"chosen": "long " * 400, "rejected": "b"})
     with pytest.raises(InputError) as found:
-        fit_genarm(base, [alike, long], HELD_OUT, OPTIONS, tmp_path / "arm")
+        fit_tokens("genarm", base, [alike, long], HELD_OUT, OPTIONS, tmp_path / "arm")
     assert "example 0: has no two different responses" in str(found.value)
     assert "example 1: a response fills the model's context" in str(found.value)
     with pytest.raises(InputError, match="holds no pair"):
-        fit_genarm(base, TRAIN, [], OPTIONS, tmp_path / "arm")
+        fit_tokens("genarm", base, TRAIN, [], OPTIONS, tmp_path / "arm")
     with pytest.raises(InputError, match="beta: is 0; take a number above 0"):
         GenArmOptions(beta=0)

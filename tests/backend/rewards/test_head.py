@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from preflamp_backend.rewards.head import HEADS, load_head, save_head
-from preflamp_backend.rewards.linear import LinearHead
-from preflamp_backend.tensors import read_tensors, write_tensors
+from preflamp_backend.files.tensors import read_tensors, write_tensors
+from preflamp_backend.models.heads.head import HEADS, load_head, save_head
+from preflamp_backend.models.heads.linear import LinearHead
 from safetensors.torch import save_file
 
 from preflamp_stats.errors import InputError
@@ -91,7 +91,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("preflamp_backend.tensors.save_file", full)
+    monkeypatch.setattr("preflamp_backend.files.tensors.save_file", full)
     with pytest.raises(InputError, match="No space left"):
         save_head(path, head())
     assert path.read_bytes() == before

@@ -7,20 +7,14 @@ import numpy as np
 import pytest
 from backend_oracles import token_logprobs
 from preflamp_backend.data import Example, HistoryItem
-from preflamp_backend.loading import load_language_model
-from preflamp_backend.rewards.genarm import GenArmOptions, fit_genarm
-from preflamp_backend.rewards.judge import (
-    UNKNOWN,
-    JudgeOptions,
-    ask,
-    evidence_of,
-    judge,
-    write_personas,
-)
-from preflamp_backend.run import prepare, run_study
-from preflamp_backend.sources import ModelSource
-from preflamp_backend.study import read_study
-from preflamp_backend.text import PromptFormat
+from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.prompts.encoding import PromptFormat
+from preflamp_backend.rewards.genarm import GenArmOptions
+from preflamp_backend.rewards.judge import UNKNOWN, ask, evidence_of, judge, write_personas
+from preflamp_backend.runs.run import prepare, run_study
+from preflamp_backend.study.study import JudgeOptions, read_study
+from preflamp_backend.training_study.methods import fit_tokens
 from study_files import write_study
 from tiny_models import DEVICE
 from token_preferences import make_pairs
@@ -122,7 +116,7 @@ def test_a_model_that_learnt_to_answer_judges_new_pairs(model_folders, tmp_path)
         for count, seed in ((256, 0), (64, 1))
     )
     options = GenArmOptions(epochs=12, learning_rate=3e-3, beta=1.0, patience=6)
-    fit_genarm(base, train, held_out, options, tmp_path / "judge")
+    fit_tokens("genarm", base, train, held_out, options, tmp_path / "judge")
     model = load_language_model(ModelSource(str(tmp_path / "judge"), device=DEVICE))
     rows = [replace(row, prompt="") for row in make_pairs(60, seed=2, users={"a": 0})]
     found = judged(model, rows, [UNKNOWN] * len(rows), SHORT)
@@ -178,9 +172,9 @@ def test_a_study_gives_a_judge_rm_accuracy_and_nothing_else(tmp_path):
     ("change", "message"),
     [
         ("decode = true", "persona.decode: is true, and .*guide tokens"),
-        ("shown = -1", "persona.shown: is -1; take 0 or more"),
+        ("shown = -1", "persona.shown: is -1; take at least 0"),
         ('answers = ["A"]', "persona.answers: .*give two different texts"),
-        ('question = "{a}"', "persona.question: .*put {persona}"),
+        ('question = "{a}"', "persona.question: .*put {prompt}"),
         ('pairs = "none.jsonl"', "names none.jsonl, which is no file"),
         ("weight = 1.0", "persona.weight: is not known here"),
     ],

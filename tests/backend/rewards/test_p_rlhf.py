@@ -9,17 +9,18 @@ import torch
 from backend_oracles import guided_greedy, last_hidden, token_logprobs
 from preflamp_backend.decoding.decode import Request, decode
 from preflamp_backend.decoding.options import DecodingOptions
-from preflamp_backend.loading import load_language_model
-from preflamp_backend.prompting import PromptOptions
-from preflamp_backend.rewards import training
-from preflamp_backend.rewards.p_rlhf import PRlhfOptions, check_base, fit_p_rlhf, load_p_rlhf
-from preflamp_backend.rewards.soft_tokens import SoftTokens
-from preflamp_backend.rewards.token_pairs import encode_pairs
-from preflamp_backend.run import prepare, run_study
-from preflamp_backend.scoring import ScoreOptions, score, score_rewards
-from preflamp_backend.sources import ModelSource
-from preflamp_backend.study import read_study
-from preflamp_backend.text import Encoding, PromptFormat
+from preflamp_backend.models.heads.soft_tokens import SoftTokens
+from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.prompts.encoding import Encoding, PromptFormat
+from preflamp_backend.prompts.in_context import PromptOptions
+from preflamp_backend.rewards.p_rlhf import PRlhfOptions, check_base, load_p_rlhf
+from preflamp_backend.runs.run import prepare, run_study
+from preflamp_backend.scoring.score import ScoreOptions, score, score_rewards
+from preflamp_backend.study.study import read_study
+from preflamp_backend.training import loop as training
+from preflamp_backend.training.token_pairs import encode_pairs
+from preflamp_backend.training_study.methods import fit_tokens
 from study_files import write_study
 from tiny_models import DEVICE
 from token_preferences import make_pairs
@@ -43,7 +44,7 @@ def trained(base, tmp_path_factory):
     """A model of two users who want opposite things, and of two who came later."""
     folder = tmp_path_factory.mktemp("pdpo") / "model"
     late = make_pairs(16, seed=3, users={"late-0": 0, "late-1": 1})
-    fit_p_rlhf(base, TRAIN, HELD_OUT, OPTIONS, folder, adapt=late)
+    fit_tokens("p-rlhf", base, TRAIN, HELD_OUT, OPTIONS, folder, adapt=late)
     return ModelSource(str(folder), device=DEVICE)
 
 
@@ -77,7 +78,7 @@ def test_users_who_want_opposite_things_are_told_apart_on_new_pairs(trained, bas
 def test_new_users_are_fitted_from_a_few_pairs_and_move_nobody_else(trained, base, tmp_path):
     new = make_pairs(40, seed=4, users={"late-0": 0, "late-1": 1})
     assert accuracy(trained, base, new) >= 0.8
-    fit_p_rlhf(base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "alone")
+    fit_tokens("p-rlhf", base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "alone")
     alone = load_p_rlhf(ModelSource(str(tmp_path / "alone"), device=DEVICE), "p-dpo")
     together = load_p_rlhf(trained, "p-dpo")
     assert together.soft.users == (*alone.soft.users, "late-0", "late-1")
@@ -90,7 +91,7 @@ def test_new_users_are_fitted_from_a_few_pairs_and_move_nobody_else(trained, bas
 def test_users_with_one_taste_gain_nothing_over_the_generic_user(base, tmp_path):
     users = {"a": 0, "b": 0}
     data = make_pairs(64, seed=0, users=users), make_pairs(16, seed=1, users=users)
-    fit_p_rlhf(base, *data, replace(OPTIONS, epochs=4), tmp_path / "one")
+    fit_tokens("p-rlhf", base, *data, replace(OPTIONS, epochs=4), tmp_path / "one")
     source = ModelSource(str(tmp_path / "one"), device=DEVICE)
     own = accuracy(source, base, make_pairs(40, seed=2, users=users))
     assert own - accuracy(source, base, make_pairs(40, seed=2, users={"x": 0})) <= 0.05
@@ -106,7 +107,9 @@ def test_a_user_who_contradicts_themself_is_not_learnt(base, tmp_path):
             for texts in [rng.permutation(list(row.candidates.values())).tolist()]
         ]
 
-    fit_p_rlhf(base, random_pairs(48, 0), random_pairs(16, 1), OPTIONS, tmp_path / "noise")
+    fit_tokens(
+        "p-rlhf", base, random_pairs(48, 0), random_pairs(16, 1), OPTIONS, tmp_path / "noise"
+    )
     source = ModelSource(str(tmp_path / "noise"), device=DEVICE)
     assert 0.3 <= accuracy(source, base, random_pairs(60, 2)) <= 0.7
 
@@ -153,16 +156,18 @@ def test_soft_tokens_touch_no_text_and_no_logit(trained):
 def test_a_stopped_run_ends_with_the_same_bytes(base, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0)
     options = replace(OPTIONS, epochs=3)
-    fit_p_rlhf(base, TRAIN, HELD_OUT, options, tmp_path / "whole", seed=1)
+    fit_tokens("p-rlhf", base, TRAIN, HELD_OUT, options, tmp_path / "whole", seed=1)
 
     def stop(epoch):
         if epoch.number == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_p_rlhf(base, TRAIN, HELD_OUT, options, tmp_path / "cut", seed=1, report=stop)
+        fit_tokens("p-rlhf", base, TRAIN, HELD_OUT, options, tmp_path / "cut", seed=1, report=stop)
     later = []
-    fit_p_rlhf(base, TRAIN, HELD_OUT, options, tmp_path / "cut", seed=1, report=later.append)
+    fit_tokens(
+        "p-rlhf", base, TRAIN, HELD_OUT, options, tmp_path / "cut", seed=1, report=later.append
+    )
     assert later[0].number == 3
     names = sorted(each.name for each in (tmp_path / "whole").iterdir())
     assert "soft_tokens.safetensors" in names
@@ -177,7 +182,7 @@ def test_what_does_not_fit_is_refused(trained, base, model_folders, tmp_path):
     with pytest.raises(InputError, match=r"soft_tokens.safetensors: cannot be read"):
         load_p_rlhf(other, "pdpo")
     with pytest.raises(InputError, match="user 'a', who is trained on already"):
-        fit_p_rlhf(base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "x", adapt=TRAIN[:1])
+        fit_tokens("p-rlhf", base, TRAIN, HELD_OUT, OPTIONS, tmp_path / "x", adapt=TRAIN[:1])
     with pytest.raises(InputError, match="a generic user ''"):
         SoftTokens(torch.nn.Embedding(5, 2), torch.ones(1, 1, 2), ["a"])
     with pytest.raises(InputError, match="of width 3, not of 2"):
@@ -211,7 +216,9 @@ def test_a_study_runs_it(tmp_path):
     pairs = make_pairs(8, seed=0, users=users)
     options = PRlhfOptions(epochs=1, tokens=2, learning_rate=1e-2)
     for seed in (0, 1):
-        fit_p_rlhf(source, pairs, pairs, options, tmp_path / "pdpo" / f"small-{seed}", seed=seed)
+        fit_tokens(
+            "p-rlhf", source, pairs, pairs, options, tmp_path / "pdpo" / f"small-{seed}", seed=seed
+        )
     run_study(prepare(read_study(file), tmp_path / "r.nc"))
     with open_results(tmp_path / "r.nc") as tree:
         ds = tree["titles"].to_dataset().load()

@@ -2,7 +2,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from preflamp_backend.rewards.pairs import PairFeatures, split_off
+from preflamp_backend.training.features import PairFeatures, split_off
 
 from preflamp_stats.errors import InputError
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from preflamp_backend.rewards.fitting import adapt_users, fit
 from preflamp_backend.rewards.lore import LoreOptions
 from preflamp_backend.rewards.pal import PalOptions
 from preflamp_backend.rewards.pref import PrefOptions
-from preflamp_backend.rewards.simulated import simulate_users
 from preflamp_backend.rewards.vpl import VplOptions
+from preflamp_backend.training.simulated_users import simulate_users
+from preflamp_backend.training_study.methods import adapt_users, fit
 from reward_cases import gain, user_accuracies
 
 torch.set_num_threads(1)

@@ -4,9 +4,9 @@ import random
 import pytest
 import torch
 from click.testing import CliRunner
-from preflamp_backend.rewards.head import load_head
-from preflamp_backend.rewards.plan import read_training
-from preflamp_backend.rewards.train_study import Trainer
+from preflamp_backend.models.heads.head import load_head
+from preflamp_backend.training_study.plan import read_training
+from preflamp_backend.training_study.train_study import Trainer
 from tiny_models import save_model
 
 from preflamp_stats.cli import main

@@ -1,11 +1,12 @@
 import pytest
 import torch
-from preflamp_backend.rewards import training
-from preflamp_backend.rewards.fitting import fit
-from preflamp_backend.rewards.head import save_head
-from preflamp_backend.rewards.likelihood import mean_log_loss
-from preflamp_backend.rewards.simulated import simulate_users
-from preflamp_backend.rewards.training import TrainingOptions, one_thread, train
+from preflamp_backend.models.heads.head import save_head
+from preflamp_backend.models.repeatable import one_thread
+from preflamp_backend.training import loop as training
+from preflamp_backend.training.loop import TrainingOptions, train
+from preflamp_backend.training.simulated_users import simulate_users
+from preflamp_backend.training.user_rows import mean_log_loss
+from preflamp_backend.training_study.methods import fit
 from reward_cases import SMALL
 from torch import nn
 

@@ -1,6 +1,7 @@
 import torch
-from preflamp_backend.rewards.pairs import PairFeatures
-from preflamp_backend.rewards.vpl import VplHead, _Contexts
+from preflamp_backend.models.heads.layers import VplHead
+from preflamp_backend.rewards.vpl import _Contexts
+from preflamp_backend.training.features import PairFeatures
 
 
 def pairs_of(users: str) -> PairFeatures:

@@ -1,0 +1,1 @@
+"""The commands that need the backend; the core finds them by their entry points."""

@@ -1,0 +1,1 @@
+"""A study run: shards, their numbers, the results file."""

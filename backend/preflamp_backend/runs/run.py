@@ -1,0 +1,234 @@
+"""Running a study: its shards one after another or on a dask cluster, then the results file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from preflamp_backend.data import Example, candidate_names, read_examples
+from preflamp_backend.decoding.decode import decode
+from preflamp_backend.decoding.options import Request
+from preflamp_backend.faults import fault, in_example
+from preflamp_backend.models.model import HeadReward, LanguageModel, RewardModel
+from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.prompts.encoding import counter_of, encode_prompt, suffix_ids
+from preflamp_backend.prompts.in_context import build_prompt
+from preflamp_backend.runs.arrays import assemble, generation_arrays
+from preflamp_backend.runs.cluster import Cluster, run_on_cluster
+from preflamp_backend.runs.scores import (
+    language_model,
+    reward_model,
+    reward_prompt,
+    reward_text,
+    score_base,
+    score_judge,
+    score_reward,
+)
+from preflamp_backend.runs.shards import Shard, is_done, plan, write_manifest
+from preflamp_backend.study.study import Method, Study
+from preflamp_stats.io.files import write_results
+
+Report = Callable[[Shard], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with its examples and shards.
+
+    Attributes
+    ----------
+    study : Study
+    out : Path
+        Results file to be written.
+    examples : mapping of str to list of Example
+    shards : list of Shard
+    """
+
+    study: Study
+    out: Path
+    examples: Mapping[str, list[Example]]
+    shards: list[Shard]
+
+    @property
+    def folder(self) -> Path:
+        """Where the shards' files are: beside the results."""
+        return self.out.with_name(self.out.name + ".shards")
+
+    def pending(self) -> list[Shard]:
+        """Shards still to be computed, one for each key."""
+        first_of = {shard.key: shard for shard in reversed(self.shards)}
+        unique = [shard for shard in self.shards if first_of[shard.key] is shard]
+        return [shard for shard in unique if not is_done(self.folder, shard)]
+
+
+def prepare(study: Study, out: Path) -> Plan:
+    """Read a study's data and cut it into shards.
+
+    Raises
+    ------
+    InputError
+        For data or models that cannot be used.
+    """
+    examples = {
+        name: read_examples(study.located(dataset.path), dataset.limit)
+        for name, dataset in study.data.items()
+    }
+    return Plan(study, out, examples, plan(study, examples))
+
+
+def run_study(
+    planned: Plan, *, cluster: Cluster | None = None, report: Report | None = None
+) -> list[str]:
+    """Compute what is pending and write the results file.
+
+    Stopped at any moment, it goes on from the shards that are done, and the file is the same to
+    the byte.
+
+    Parameters
+    ----------
+    planned : Plan
+    cluster : Cluster, optional
+    report : callable, optional
+        Told of each shard that is done.
+
+    Returns
+    -------
+    list of str
+        What a reader must mind: prompts cut, boundaries that differ.
+
+    Raises
+    ------
+    InputError
+        For input that cannot be scored, a full disk, or an example that does not fit the memory.
+    """
+    study, examples, folder = planned.study, planned.examples, planned.folder
+    try:
+        folder.mkdir(exist_ok=True)
+        write_manifest(folder, study, planned.shards, examples)
+    except OSError as error:
+        mend = "free space or name another file"
+        raise fault(f"cannot be written ({error})", mend, folder) from error
+    report = report or (lambda shard: None)
+    pending = planned.pending()
+    if cluster and (cluster.workers or cluster.address):
+        for shard in run_on_cluster(cluster, run_shard, study, pending, examples, folder):
+            report(shard)
+        pending = []
+    for shard in pending:
+        ds = compute_shard(study, shard, examples[shard.dataset])
+        write_results(ds, folder / shard.file_name)
+        report(shard)
+    tree = assemble(study, examples, planned.shards, folder)
+    write_results(tree, planned.out)
+    return [note for group in tree.children.values() for note in _notes(group.name or "", group)]
+
+
+def run_shard(study: Study, shard: Shard, examples: Sequence[Example], folder: Path) -> Shard:
+    """Compute a shard and write its file, unless it is there: doing it twice does no harm."""
+    if not is_done(folder, shard):
+        write_results(compute_shard(study, shard, examples), folder / shard.file_name)
+    return shard
+
+
+def compute_shard(study: Study, shard: Shard, examples: Sequence[Example]) -> xr.Dataset:
+    """Compute a shard.
+
+    Parameters
+    ----------
+    study : Study
+    shard : Shard
+    examples : sequence of Example
+        All examples of the shard's dataset.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over the shard's own examples, with dims ``method`` and ``model`` of the shard's labels.
+    """
+    rows = examples[shard.start : shard.stop]
+    if shard.kind == "generate":
+        found = _generate(study, shard, rows)
+    elif shard.method and study.methods[shard.method].judge:
+        found = score_judge(study, shard, rows, candidate_names(examples))
+    elif shard.method:
+        found = score_reward(study, shard, rows, candidate_names(examples))
+    else:
+        found = score_base(study, shard, rows, candidate_names(examples))
+    found = found.assign_coords(model=[shard.model])
+    found["user"] = ("example", [row.user for row in rows])
+    found.attrs["shard_key"] = shard.key
+    found.attrs["device"] = _device_name(study.models[shard.model])
+    return found
+
+
+def _device_name(source: ModelSource) -> str:
+    device = source.resolved_device()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _generate(study: Study, shard: Shard, rows: Sequence[Example]) -> xr.Dataset:
+    method = study.methods[shard.method]
+    model = language_model(study.models[shard.model])
+    reward = reward_model(study, shard.model, method, shard.seed)
+    requests, shots = [], []
+    for row in rows:
+        with in_example(row.id):
+            request, count = _request(study, method, model, reward, row, shard.seed)
+        requests.append(request)
+        shots.append(count)
+    form = method.form if method.source else study.prompt
+    found = decode(
+        model,
+        requests,
+        method.decoding_for(shard.model),
+        seed=shard.seed,
+        reward=reward,
+        form=form,
+        scoring=study.scoring,
+    )
+    return generation_arrays(found, requests, shots, rows, method.name)
+
+
+def _request(
+    study: Study,
+    method: Method,
+    model: LanguageModel,
+    reward: RewardModel | None,
+    row: Example,
+    seed: int,
+) -> tuple[Request, int]:
+    """What to ask for an example, and how many shots the prompt shows."""
+    room, context = method.decoding.max_new_tokens, model.backbone.context
+    text, shots = row.prompt, 0
+    if not method.rewarded:
+        built = build_prompt(row, method.prompt, count=counter_of(model.tokenizer), seed=seed)
+        text, shots = built.text, built.shots
+    prompt = encode_prompt(model.tokenizer, text, study.prompt, room=room, context=context)
+    key = f"{row.id}\0{method.name}"
+    if reward is None or method.source is None:
+        return Request(key, prompt, row.user), shots
+    backbone = reward.backbone
+    theirs = reward_text(method, row, backbone.tokenizer)
+    suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
+    their_prompt = reward_prompt(reward, method, theirs, row, room + len(suffix))
+    return Request(key, prompt, row.user, theirs, their_prompt), shots
+
+
+def _notes(dataset: str, group: Any) -> Iterator[str]:
+    """Say what was flagged in the file, in words and numbers."""
+    said = {
+        "prompt_overlong": "prompts were cut to fit the model's context",
+        "generation_overlong": "prompts were cut to leave room for a generation",
+        "reward_overlong": "prompts were cut to fit the reward model's context",
+        "boundary_differs": "examples tokenise otherwise when prompt and response are one text",
+    }
+    for name, what in said.items():
+        if name in group and (count := int(np.sum(group[name].values))):
+            group_size = group[name].size
+            yield f"{dataset}: {count} of {group_size} {what}"

@@ -1,0 +1,265 @@
+"""The models of a study, what they read, and their scores of a shard's given responses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from preflamp_backend.data import Example, read_examples
+from preflamp_backend.faults import fault, in_example
+from preflamp_backend.models.loading import (
+    context_length,
+    load_heads,
+    load_language_model,
+    load_sequence_classifier,
+)
+from preflamp_backend.models.model import (
+    AutoregressiveReward,
+    HeadReward,
+    RewardModel,
+)
+from preflamp_backend.models.sources import load_config, load_tokenizer, same_vocabulary
+from preflamp_backend.prompts.encoding import (
+    Encoding,
+    PromptFormat,
+    counter_of,
+    encode,
+    encode_prompt,
+    suffix_ids,
+)
+from preflamp_backend.prompts.in_context import build_prompt
+from preflamp_backend.rewards.baselines import add_baselines
+from preflamp_backend.rewards.judge import ask, evidence_of, judge, write_personas
+from preflamp_backend.rewards.p_rlhf import load_p_rlhf
+from preflamp_backend.runs.arrays import base_arrays, judge_arrays, reward_arrays
+from preflamp_backend.runs.shards import Shard
+from preflamp_backend.scoring.score import BaseScores, score, score_rewards
+from preflamp_backend.study.study import BASELINES, Method, Study
+
+language_model = lru_cache(maxsize=2)(load_language_model)
+"""A language model by its source; the last two stay loaded."""
+_classifier = lru_cache(maxsize=1)(load_sequence_classifier)
+_p_dpo = lru_cache(maxsize=1)(load_p_rlhf)
+
+
+def heads_of(
+    study: Study, model: str, methods: Sequence[Method], seeds: Sequence[int]
+) -> HeadReward:
+    """Heads of some methods on a base model, those that were trained a seed once for each."""
+    paths = {
+        head_label(method, seed): study.head_path(method, model, seed)
+        for method in methods
+        for seed in seeds
+    }
+    return load_heads(language_model(study.models[model]).backbone, paths)
+
+
+def head_label(method: Method, seed: int) -> str:
+    """Name of a method's head, with the seed where there is a head a seed."""
+    return f"{method.name} (seed {seed})" if method.seeded else method.name
+
+
+def reward_model(study: Study, model: str, method: Method, seed: int) -> RewardModel | None:
+    """Reward model of a method under a base model; None where it has none."""
+    if method.kind == "head":
+        return heads_of(study, model, [method], [seed])
+    source = study.reward_source(method, model, seed)
+    if source is None:
+        return None
+    if method.kind == "classifier":
+        return _classifier(source, method.name)
+    if method.kind == "p-dpo":
+        return _p_dpo(source, method.name)
+    return AutoregressiveReward(method.name, language_model(source), relative=method.relative)
+
+
+def encodings_of(
+    tokenizer: Any, rows: Sequence[Example], form: PromptFormat, *, context: int, room: int
+) -> list[Encoding]:
+    """Ids of each example's prompt and candidates as a base model reads them."""
+    encodings = []
+    for row in rows:
+        with in_example(row.id):
+            said = list(row.candidates.values())
+            encodings.append(encode(tokenizer, row.prompt, said, form, context=context, room=room))
+    return encodings
+
+
+def reward_text(method: Method, row: Example, tokenizer: Any) -> str:
+    """Text of a prompt for a method's own reward model."""
+    return build_prompt(row, method.prompt, count=counter_of(tokenizer)).text
+
+
+def reward_prompt(
+    reward: RewardModel, method: Method, text: str, row: Example, room: int
+) -> Encoding:
+    """Ids of a prompt as its reward model reads it, the user's soft tokens before all."""
+    prefix, backbone = _prefix(reward, row), reward.backbone
+    prompt = encode_prompt(
+        backbone.tokenizer, text, method.form, room=room + len(prefix), context=backbone.context
+    )
+    return replace(prompt, prompt=(*prefix, *prompt.prompt))
+
+
+def joint_prompt(
+    reward: RewardModel, method: Method, row: Example, responses: Sequence[str], suffix: int
+) -> Encoding:
+    """As :func:`reward_prompt`, of the study's own prompt, cut where all responses agree on it."""
+    prefix, backbone = _prefix(reward, row), reward.backbone
+    found = encode(
+        backbone.tokenizer,
+        row.prompt,
+        responses,
+        method.form,
+        context=backbone.context,
+        room=suffix + len(prefix),
+    )
+    return replace(found, prompt=(*prefix, *found.prompt))
+
+
+def _prefix(reward: RewardModel, row: Example) -> tuple[int, ...]:
+    return reward.prefix(row.user) if isinstance(reward, AutoregressiveReward) else ()
+
+
+def score_base(
+    study: Study, shard: Shard, rows: Sequence[Example], names: Sequence[str]
+) -> xr.Dataset:
+    """Score by the base model, and in the same pass by all reward heads on it."""
+    model = language_model(study.models[shard.model])
+    methods = [method for method in study.methods.values() if method.kind == "head"]
+    seeds = study.reward_seeds
+    heads = heads_of(study, shard.model, methods, seeds) if methods else None
+    suffix = suffix_ids(model.tokenizer, study.prompt) if heads else ()
+    context = model.backbone.context
+    encodings = encodings_of(model.tokenizer, rows, study.prompt, context=context, room=len(suffix))
+    users = [row.user for row in rows]
+    found = score(model, encodings, heads=heads, users=users, suffix=suffix, options=study.scoring)
+    bases = [[base for base, _ in row] for row in found]
+    ds = base_arrays(rows, bases, encodings, names)
+    ds["parameters"] = ("model", [model.parameters])
+    baselines = [method for method in study.methods.values() if method.kind in BASELINES]
+    if methods or baselines:
+        kinds = [method.kind for method in baselines]
+        rewards = [
+            [
+                add_baselines(kinds, base, ids, study.scoring, others) if kinds else others
+                for (base, others), ids in zip(row, encoding.continuations, strict=True)
+            ]
+            for row, encoding in zip(found, encodings, strict=True)
+        ]
+        # Heads by name and seed, then baselines, which are the same for every seed.
+        scored = list(heads.methods) if heads else []
+        places = [[scored.index(head_label(each, seed)) for seed in seeds] for each in methods]
+        places += [[len(scored) + place] * len(seeds) for place in range(len(baselines))]
+        arrays = reward_arrays(
+            rows,
+            [[each for each in row if each is not None] for row in rewards],
+            [method.name for method in (*methods, *baselines)],
+            names,
+            weights=study.scoring.weights,
+            trace=study.scoring.trace,
+            columns=np.array(places),
+            seeds=seeds if len(seeds) > 1 else (),
+        )
+        ds = ds.merge(arrays)
+    return ds
+
+
+def score_reward(
+    study: Study, shard: Shard, rows: Sequence[Example], names: Sequence[str]
+) -> xr.Dataset:
+    """Score by a reward model of its own backbone, over the base model's ids where it can."""
+    method, source = study.methods[shard.method], study.models[shard.model]
+    reward = reward_model(study, shard.model, method, shard.seed)
+    assert reward is not None
+    tokenizer, backbone = load_tokenizer(source), reward.backbone
+    suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
+    shared = same_vocabulary(tokenizer, backbone.tokenizer)
+    base: list[list[BaseScores]] | None = None
+    if shared:
+        context = context_length(load_config(source))
+        ours = encodings_of(tokenizer, rows, study.prompt, context=context, room=0)
+        theirs = _over_same_tokens(study.prompt, method, reward, rows, ours, len(suffix))
+        if study.scoring.weights or method.relative:
+            found = score(language_model(source), ours, options=study.scoring)
+            base = [[each for each, _ in row] for row in found]
+    else:
+        theirs = _over_own_tokens(method, reward, rows, len(suffix))
+    users = [row.user for row in rows]
+    rewards = score_rewards(
+        reward, theirs, users=users, base=base, suffix=suffix, options=study.scoring
+    )
+    weights = study.scoring.weights if base is not None else ()
+    trace = study.scoring.trace and shared
+    ds = reward_arrays(rows, rewards, [method.name], names, weights=weights, trace=trace)
+    ds["reward_overlong"] = (("method", "model", "example"), [[[e.overlong for e in theirs]]])
+    return ds
+
+
+def _over_own_tokens(
+    method: Method, reward: RewardModel, rows: Sequence[Example], room: int
+) -> list[Encoding]:
+    """Ids for a reward model whose tokenizer is another than the base model's."""
+    tokenizer, context = reward.backbone.tokenizer, reward.backbone.context
+    encodings = []
+    for row in rows:
+        with in_example(row.id):
+            text, said = reward_text(method, row, tokenizer), list(row.candidates.values())
+            encodings.append(encode(tokenizer, text, said, method.form, context=context, room=room))
+    return encodings
+
+
+def _over_same_tokens(
+    form: PromptFormat,
+    method: Method,
+    reward: RewardModel,
+    rows: Sequence[Example],
+    ours: Sequence[Encoding],
+    suffix: int,
+) -> list[Encoding]:
+    """Ids for a reward model that shares the base model's tokenizer: the same continuations."""
+    encodings = []
+    for row, encoding in zip(rows, ours, strict=True):
+        with in_example(row.id):
+            text = reward_text(method, row, reward.backbone.tokenizer)
+            if form.boundary == "joint":
+                # Where a joint tokenisation cuts depends on the prompt, so it must be the same one.
+                same = replace(method.form, suffix="none") == replace(form, suffix="none")
+                if text != row.prompt or not same:
+                    what = f"is joint, but {method.name!r} reads a prompt of its own"
+                    mend = "set boundary = 'split', or give it the study's template"
+                    raise fault(what, mend, variable="prompt.boundary")
+                prompt = joint_prompt(reward, method, row, list(row.candidates.values()), suffix)
+            else:
+                room = max(map(len, encoding.continuations)) + suffix
+                prompt = reward_prompt(reward, method, text, row, room)
+        encodings.append(Encoding(prompt.prompt, encoding.continuations, prompt.overlong))
+    return encodings
+
+
+def score_judge(
+    study: Study, shard: Shard, rows: Sequence[Example], names: Sequence[str]
+) -> xr.Dataset:
+    """Let a judge compare chosen and rejected, told of each user by a persona."""
+    method = study.methods[shard.method]
+    source, options = study.reward_source(method, shard.model, shard.seed), method.judge
+    assert source is not None
+    assert options is not None
+    model = language_model(source)
+    pairs: dict[str, list[Example]] = {}
+    for each in read_examples(study.located(options.pairs)) if options.pairs else ():
+        pairs.setdefault(each.user, []).append(each)
+    evidence = [evidence_of(model, row, pairs, options) for row in rows]
+    personas = write_personas(model, evidence, options, method.form)
+    told = [personas[each] for each in evidence]
+    found = []
+    for row, persona in zip(rows, told, strict=True):
+        with in_example(row.id):
+            found.append(ask(model, row, persona, options, method.form))
+    judgements = judge(model, found, study.scoring)
+    return judge_arrays(judgements, told, method.name, names)

@@ -1,0 +1,1 @@
+"""Log-probabilities, rewards and traces of given responses."""

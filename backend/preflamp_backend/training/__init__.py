@@ -1,0 +1,1 @@
+"""What all reward models are trained by: pairs, features, the loop."""

@@ -1,0 +1,243 @@
+"""Preference pairs as a language model reads them: log-probabilities with gradients, and a folder.
+
+What reward models that are language models have in common: pairs as ids, the log-probabilities of
+both responses from one pass over their prompt, and a transformers folder at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from preflamp_backend.data import Example, content_hash
+from preflamp_backend.faults import fault, in_example
+from preflamp_backend.files.tensors import write_tensors
+from preflamp_backend.models.model import LanguageModel
+from preflamp_backend.models.sources import ModelSource, identify
+from preflamp_backend.prompts.encoding import Encoding, PromptFormat, counter_of, encode
+from preflamp_backend.prompts.in_context import PromptOptions, build_prompt
+from preflamp_backend.scoring.forward import Forward, in_batches
+from preflamp_backend.scoring.score import token_logprobs
+from preflamp_backend.training.loop import Loss, Report, train
+from preflamp_stats.errors import InputError, Problem
+
+RECORD = "reward_training.json"
+"""File of a reward model's folder that says how it was trained."""
+
+
+def encode_pairs(
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    *,
+    context: int,
+    prompt: PromptOptions,
+    form: PromptFormat,
+    room: int = 0,
+) -> list[Encoding]:
+    """Ids of each example's prompt, chosen and rejected response.
+
+    Raises
+    ------
+    InputError
+        For no example, or one without a pair, with equal responses, or that cannot be encoded.
+    """
+    if not examples:
+        raise fault("holds no pair", "give examples with chosen and rejected")
+
+    count = counter_of(tokenizer)
+    found: list[Encoding] = []
+    problems: list[Problem | str] = []
+    for example in examples:
+        pair = [example.candidates.get(name, "") for name in ("chosen", "rejected")]
+        try:
+            with in_example(example.id):
+                if not all(pair) or pair[0] == pair[1]:
+                    mend = "leave it out of what reward models are trained on"
+                    raise fault("has no two different responses", mend)
+                text = build_prompt(example, prompt, count=count).text
+                found.append(encode(tokenizer, text, pair, form, context=context, room=room))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems[:20])
+    return found
+
+
+def pair_logprobs(model: LanguageModel, pairs: Sequence[Encoding]) -> Tensor:
+    """Log-probabilities of the two responses of each pair, nats, with gradients.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    pairs : sequence of Encoding
+        With two continuations each.
+
+    Returns
+    -------
+    Tensor, (pairs, 2), float32
+        Sums over response tokens.
+    """
+    forward = Forward(model.backbone, pairs, room=0)
+    own, _, _ = token_logprobs(model, forward, 0)
+    branch = torch.arange(2 * len(pairs), device=own.device)
+    lengths = torch.tensor(forward.lengths, device=own.device)
+    sums = own.new_zeros(2 * len(pairs)).index_add(0, branch.repeat_interleave(lengths), own)
+    return sums.view(-1, 2)
+
+
+@torch.no_grad()
+def stored_logprobs(
+    model: LanguageModel, pairs: Sequence[Encoding], batch_tokens: int = 8192
+) -> Tensor:
+    """As :func:`pair_logprobs` without gradients, in batches that fit the memory; on the CPU."""
+
+    def run(batch: list[Encoding]) -> list[Tensor]:
+        return list(pair_logprobs(model, batch).cpu())
+
+    return torch.stack(in_batches(pairs, len, run, budget=batch_tokens))
+
+
+@dataclass(frozen=True, eq=False)
+class TokenTask:
+    """What a reward model that is a language model learns from, how, and where it is written.
+
+    Attributes
+    ----------
+    base : ModelSource
+        Model to start from; trained in float32 whatever its dtype.
+    train, held_out : sequence of Example
+        With chosen and rejected; training stops by the held-out ones.
+    options : TrainingOptions
+        Of the method's own class.
+    folder : Path
+        Written as transformers does, in safetensors.
+    adapt : sequence of Example, optional
+        Pairs of users who are not among ``train``; None for methods that take up nobody.
+    seed : int
+        Of the order of pairs, and of whatever else is drawn.
+    prompt : PromptOptions
+    form : PromptFormat
+        How prompts are made and read; the same as when the model is used.
+    report : callable, optional
+        Told of each epoch.
+    """
+
+    base: ModelSource
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    options: Any
+    folder: Path
+    adapt: Sequence[Example] | None = None
+    seed: int = 0
+    prompt: PromptOptions = field(default_factory=PromptOptions)
+    form: PromptFormat = field(default_factory=PromptFormat)
+    report: Report | None = None
+
+    def key(self, kind: str) -> str:
+        """SHA-256 of all that a reward model's weights depend on."""
+        parts = {"train": self.train, "held_out": self.held_out, "adapt": self.adapt}
+        choices = (self.options, self.prompt, self.form)
+        ingredients = {
+            "kind": kind,
+            "base": identify(self.base),
+            "examples": {
+                name: content_hash(rows) for name, rows in parts.items() if rows is not None
+            },
+            "choices": [asdict(each) for each in choices],
+            "seed": self.seed,
+        }
+        return sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+
+    def encode(
+        self, model: LanguageModel, rows: Sequence[Example], room: int = 0
+    ) -> list[Encoding]:
+        """Pairs as ids, by :func:`encode_pairs`."""
+        return encode_pairs(
+            model.tokenizer,
+            rows,
+            context=model.backbone.context,
+            prompt=self.prompt,
+            form=self.form,
+            room=room,
+        )
+
+    def fit(
+        self,
+        kind: str,
+        network: nn.Module,
+        loss: Loss,
+        held_out_loss: Callable[[], float],
+        pairs: int,
+    ) -> None:
+        """Train a model by :func:`preflamp_backend.training.loop.train`, kept beside its folder."""
+        train(
+            network,
+            loss,
+            held_out_loss,
+            pairs,
+            self.options,
+            seed=self.seed,
+            report=self.report,
+            checkpoint=self.folder.with_name(f".{self.folder.name}.checkpoint.safetensors"),
+            key=self.key(kind),
+        )
+
+    def save(
+        self,
+        kind: str,
+        network: PreTrainedModel,
+        model: LanguageModel,
+        more: Mapping[str, tuple[Mapping[str, Tensor], Mapping[str, Any]]] | None = None,
+    ) -> None:
+        """Write the folder aside and move it into place; what is there is replaced.
+
+        Parameters
+        ----------
+        kind : str
+        network : PreTrainedModel
+        model : LanguageModel
+        more : mapping of str to (tensors, metadata), optional
+            Further safetensors files, by name.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written there.
+        """
+        record = {"kind": kind, "key": self.key(kind), "seed": self.seed}
+        text = json.dumps(record | {"options": asdict(self.options)}, indent=1, sort_keys=True)
+        aside = self.folder.with_name(f".{self.folder.name}.partial")
+        try:
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+            network.save_pretrained(aside)
+            model.tokenizer.save_pretrained(aside)
+            for name, (tensors, about) in (more or {}).items():
+                write_tensors(aside / name, tensors, about)
+            (aside / RECORD).write_text(text, encoding="utf-8")
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+            aside.rename(self.folder)
+        except OSError as error:
+            mend = "check the space and the rights there"
+            raise fault(f"cannot be written: {error}", mend, self.folder) from error
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def is_trained(folder: Path, key: str) -> bool:
+    """Whether a folder holds the reward model of a key, whole."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(record, dict) and record.get("key") == key
