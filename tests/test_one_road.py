@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 
 import preflamp_stats as pls
+from preflamp_stats.io.describe import coverage
 from preflamp_stats.results import Analysis
 from preflamp_stats.tables.registry import TABLES
 
@@ -115,7 +116,12 @@ def _place(found: xr.Dataset, row: Mapping[str, Any]) -> xr.Dataset:
     return found
 
 
-@pytest.mark.parametrize("name", [table.name for table in TABLES])
+def test_coverage_is_that_of_the_file(made: tuple[xr.Dataset, pls.Settings, Analysis]) -> None:
+    frame = made[2].tables["coverage"].frame.rename(columns={"generation_metric": "metric"})
+    pd.testing.assert_frame_equal(frame, coverage({"results": made[0]}), check_exact=True)
+
+
+@pytest.mark.parametrize("name", [table.name for table in TABLES if table.name != "coverage"])
 def test_every_row_is_what_the_public_function_gives(
     made: tuple[xr.Dataset, pls.Settings, Analysis], name: str
 ) -> None:
