@@ -1,10 +1,8 @@
 """The same number by somebody else's code: what is computed, and how near it must be.
 
-What the tests of ``preflamp_stats`` hold against another package already (tau and
-its permutations by scipy, Holm and power by statsmodels, ROUGE by rouge-score, covariances by
-numpy, paired differences by scipy and by a jackknife) is not computed here once more.
-
-Where no package computes a thing the peer is its definition written out in loops.
+What the tests of ``preflamp_stats`` hold against another package already is not computed here once
+more: tau and its permutations by scipy, Holm, power and clustered slopes by statsmodels, ROUGE by
+rouge-score, covariances by numpy, paired differences by scipy, jackknife and bootstrap by loops.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pingouin
-import statsmodels.api as sm
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
@@ -24,22 +21,17 @@ from statsmodels.stats.weightstats import DescrStatsW
 from harness.random_cases import (
     Draw,
     complete_scores,
-    credits_and_seed,
     credits_of_users,
     differences,
     p_values,
-    rows_of_users,
     two_metrics,
 )
-from preflamp_stats.inference.intervals import percentile_limits
-from preflamp_stats.kernels.clustered import clustered_slope, user_products
 from preflamp_stats.kernels.covariance import means_covariance
 from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_test, t_interval
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.multiplicity import holm
 from preflamp_stats.kernels.paired import paired_differences
 from preflamp_stats.kernels.reliability import reliability
-from preflamp_stats.kernels.resampling import bootstrap_counts, resampled_ratios
 
 Array = NDArray[np.float64]
 
@@ -109,66 +101,6 @@ def _pingouin_alpha(values: Array) -> Array:
     return np.array([max(0.0, pingouin.cronbach_alpha(pd.DataFrame(half.T))[0]) for half in halves])
 
 
-def _ours_slope(ratio: float) -> Callable[..., Array]:
-    def ours(x: Array, y: Array, codes: NDArray[np.intp]) -> Array:
-        fit = clustered_slope(user_products(x, y, codes, int(codes.max()) + 1), ratio)
-        return np.array([fit.slope, fit.error])
-
-    return ours
-
-
-def _statsmodels_slope(users: bool) -> Callable[..., Array]:
-    """Least squares with indicators, refitted without each user."""
-
-    def slope(x: Array, y: Array, codes: NDArray[np.intp], column: NDArray[np.intp]) -> float:
-        indicators = pd.get_dummies(pd.Series(column), dtype=float).to_numpy()
-        parts = [x[:, None], indicators]
-        if users:
-            parts.append(pd.get_dummies(pd.Series(codes), dtype=float).to_numpy()[:, 1:])
-        design = np.hstack(parts)
-        others = design[:, 1:]
-        left = x - others @ np.linalg.lstsq(others, x, rcond=None)[0]
-        if np.sum(left**2) < 1e-8 * max(np.sum((x - x.mean()) ** 2), 1e-300):
-            return np.nan
-        return float(sm.OLS(y, design).fit().params[0])
-
-    def theirs(x: Array, y: Array, codes: NDArray[np.intp]) -> Array:
-        column = np.tile(np.arange(x.shape[1]), len(x))
-        rows, values, targets = np.repeat(codes, x.shape[1]), x.ravel(), y.ravel()
-        there = ~np.isnan(targets)
-        rows, values, targets, column = (each[there] for each in (rows, values, targets, column))
-        whole = slope(values, targets, rows, column)
-        left = []
-        for user in np.unique(rows):
-            keep = rows != user
-            left.append(slope(values[keep], targets[keep], rows[keep], column[keep]))
-        n = len(left)
-        return np.array([whole, np.sqrt((n - 1) / n * np.sum((np.array(left) - whole) ** 2))])
-
-    return theirs
-
-
-def _ours_limits(sums: Array, counts: Array, seed: int) -> Array:
-    draws = resampled_ratios(
-        sums, counts, 60, np.random.SeedSequence(seed), denominators=np.arange(sums.shape[1])
-    )
-    return np.stack(percentile_limits(draws, 0.9))
-
-
-def _repeated(sums: Array, counts: Array, seed: int) -> Array:
-    """The same resamples, each user's rows repeated as often as the user was drawn."""
-    draws = np.full((60, sums.shape[1]), np.nan)
-    for where, times in bootstrap_counts(len(sums), 60, np.random.SeedSequence(seed)):
-        for row, drawn in zip(range(where.start, where.stop), times, strict=True):
-            users = np.repeat(np.arange(len(sums)), drawn.astype(int))
-            for column in range(sums.shape[1]):
-                n = counts[users, column].sum()
-                if n > 0:
-                    draws[row, column] = sums[users, column].sum() / n
-    series = pd.DataFrame(draws)
-    return np.stack([series.quantile(0.05).to_numpy(), series.quantile(0.95).to_numpy()])
-
-
 COMPARISONS: tuple[Comparison, ...] = (
     Comparison(
         "t-test and interval", "scipy.stats.ttest_1samp", differences, _ours_t, _scipy_t, 1e-9
@@ -182,21 +114,8 @@ COMPARISONS: tuple[Comparison, ...] = (
         _pingouin_alpha,
         1e-9,
     ),
-    Comparison(
-        "slope with method effects, clustered", "statsmodels OLS, refitted", rows_of_users,
-        _ours_slope(0.0), _statsmodels_slope(False), 1e-6,
-    ),
-    Comparison(
-        "slope within users, clustered", "statsmodels OLS, refitted", rows_of_users,
-        _ours_slope(np.inf),
-        _statsmodels_slope(True), 1e-6,
-    ),
-    Comparison(
-        "bootstrap limits, unequal users", "users repeated, pandas quantile", credits_and_seed,
-        _ours_limits, _repeated,
-    ),
 )  # fmt: skip
-"""Against Python packages, or a definition."""
+"""Against Python packages."""
 
 
 def _ratio_jackknife(sums: Array, counts: Array) -> Array:

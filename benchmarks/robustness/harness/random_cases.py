@@ -65,17 +65,3 @@ def complete_scores(rng: np.random.Generator) -> Case:
     shared = rng.normal(size=(users, 1)) * rng.choice([0.0, 2.0])
     effects = rng.normal(size=2 * methods) * rng.choice([0.1, 1.0])
     return (shared + effects + rng.normal(size=(users, 2 * methods)),)
-
-
-def rows_of_users(rng: np.random.Generator) -> Case:
-    """Rows of users of unequal size: x with ties, y, users, and two columns of each."""
-    users = int(rng.integers(4, 15))
-    codes = np.repeat(np.arange(users), np.minimum(_sizes(rng, users) + 1, 12))
-    x = rng.integers(0, 4, (len(codes), 2)) / 2 + rng.choice([0.0, 1.0]) * codes[:, None]
-    y = 0.3 * x + rng.normal(size=x.shape) + rng.normal(size=users)[codes, None]
-    y[rng.random(y.shape) < 0.1] = np.nan
-    return x.astype(np.float64), y, codes
-
-
-def credits_and_seed(rng: np.random.Generator) -> Case:
-    return (*credits_of_users(rng), int(rng.integers(2**31)))
