@@ -101,16 +101,16 @@ def measure(path: Path, resamples: int, way: str) -> dict[str, Any]:
     from preflamp_stats.settings import Settings
 
     reading = 0.0
-    gather = run.gather
+    read_study = run.read_study
 
     def timed(*args: object, **options: object) -> object:
         nonlocal reading
         start = time.process_time()
-        found = gather(*args, **options)
+        found = read_study(*args, **options)
         reading += time.process_time() - start
         return found
 
-    run.gather = timed
+    run.read_study = timed
     wall, start = time.perf_counter(), time.process_time()
     chunks = None if way == "blocks" else {"example": _BLOCK}
     with open_results(path, chunks=chunks) as tree:
