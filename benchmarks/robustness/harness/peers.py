@@ -24,6 +24,7 @@ from harness.random_cases import (
     credits_of_users,
     differences,
     p_values,
+    paired_scores,
     two_metrics,
 )
 from preflamp_stats.kernels.covariance import means_covariance
@@ -32,6 +33,7 @@ from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.multiplicity import holm
 from preflamp_stats.kernels.paired import paired_differences
 from preflamp_stats.kernels.reliability import reliability
+from preflamp_stats.kernels.scoring import credit_by_weight
 
 Array = NDArray[np.float64]
 
@@ -101,6 +103,31 @@ def _pingouin_alpha(values: Array) -> Array:
     return np.array([max(0.0, pingouin.cronbach_alpha(pd.DataFrame(half.T))[0]) for half in halves])
 
 
+def _by_definition(base: Any, reward: Any, weights: Array, ties: str) -> Array:
+    """Each pair at each weight: the definition, without arrays."""
+    rule = {"half": 0.5, "strict": 0.0, "drop": np.nan}
+    found = np.empty((len(weights), len(base[0])))
+    for i, weight in enumerate(weights):
+        for j in range(len(base[0])):
+            parts = [(base[k][j], reward[k][j]) for k in range(2)]
+            if np.isnan(parts).any():
+                found[i, j] = np.nan
+                continue
+            scores = [
+                gain if np.isinf(weight) else logprob + weight * gain for logprob, gain in parts
+            ]
+            chosen, rejected = scores
+            if chosen == rejected:
+                found[i, j] = rule[ties]
+            else:
+                found[i, j] = float(chosen > rejected)
+    return found
+
+
+def _ours_credit(base: Any, reward: Any, weights: Array, ties: Any) -> Array:
+    return credit_by_weight(base, reward, weights, ties=ties)
+
+
 COMPARISONS: tuple[Comparison, ...] = (
     Comparison(
         "t-test and interval", "scipy.stats.ttest_1samp", differences, _ours_t, _scipy_t, 1e-9
@@ -114,8 +141,12 @@ COMPARISONS: tuple[Comparison, ...] = (
         _pingouin_alpha,
         1e-9,
     ),
+    Comparison(
+        "credit by reward weight", "its definition", paired_scores, _ours_credit, _by_definition,
+        0.0
+    ),
 )  # fmt: skip
-"""Against Python packages."""
+"""Against Python packages, or a definition."""
 
 
 def _ratio_jackknife(sums: Array, counts: Array) -> Array:

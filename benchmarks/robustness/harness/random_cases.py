@@ -65,3 +65,10 @@ def complete_scores(rng: np.random.Generator) -> Case:
     shared = rng.normal(size=(users, 1)) * rng.choice([0.0, 2.0])
     effects = rng.normal(size=2 * methods) * rng.choice([0.1, 1.0])
     return (shared + effects + rng.normal(size=(users, 2 * methods)),)
+
+
+def paired_scores(rng: np.random.Generator) -> Case:
+    size = int(rng.integers(1, 20))
+    base, reward = ([_values(rng, size) for _ in range(2)] for _ in range(2))
+    weights = np.array([0.0, 0.5, 1.0, float(rng.lognormal()), np.inf])
+    return base, reward, weights, rng.choice(["half", "strict", "drop"])
