@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from preflamp_stats.choices import Option, declared_options
+from preflamp_stats.cli.options import add_options
 from preflamp_stats.settings import Settings
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["analyze_command", "run_analysis", "settings_options"]
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-_SPELT = {"formats": "--format", "include_seeds": "--include-seeds/--fixed-seeds"}
-
-
-def settings_options(command: _Command) -> _Command:
-    """Add an option for each of the settings of an analysis, as declared there."""
-    for option in reversed(declared_options(Settings)):
-        command = _click_option(option)(command)
-    return command
-
-
-def _click_option(option: Option) -> Callable[[_Command], _Command]:
-    flag = _SPELT.get(option.name, "--" + option.name.replace("_", "-"))
-    if option.several:
-        return click.option(
-            flag,
-            option.name,
-            multiple=True,
-            default=option.default,
-            callback=_names,
-            metavar="NAME,...",
-            help=option.help,
-        )
-    if option.kind is bool:
-        return click.option(flag, default=option.default, is_flag=True, help=option.help)
-    kind = click.Choice(option.allowed) if option.allowed else option.kind
-    return click.option(flag, type=kind, default=option.default, help=option.help)
-
-
-def _names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Names by comma, or by giving the option again."""
-    names = (name.strip() for value in values for name in value.split(","))
-    return tuple(dict.fromkeys(name for name in names if name))
+__all__ = ["analyze_command", "run_analysis"]
 
 
 @click.command("analyze", context_settings={"show_default": True})
@@ -62,7 +25,7 @@ def _names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     help="Directory to write.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print analysis.json instead of the answers.")
-@settings_options
+@add_options(Settings)
 def analyze_command(results: tuple[Path, ...], out: Path, as_json: bool, **settings: Any) -> None:
     """Estimate, test, and write tables, figures and a report.
 
