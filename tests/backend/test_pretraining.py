@@ -20,12 +20,14 @@ from preflamp_backend.pretraining.documents import (
 )
 from preflamp_backend.pretraining.train_lm import (
     END,
+    TrainingOptions,
+    batches,
+    evaluate,
     model_config,
     parse_size,
     train_lm,
     train_tokenizer,
 )
-from preflamp_backend.pretraining.training import TrainingOptions, batches, evaluate
 from tiny_models import DEVICE
 
 from preflamp_stats.cli import main

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from preflamp_backend.data import Example, read_examples
+from preflamp_backend.data.examples import Example, read_examples
 from preflamp_backend.faults import fault, in_example
 from preflamp_backend.models.loading import (
     context_length,
@@ -35,8 +35,8 @@ from preflamp_backend.prompts.encoding import (
 from preflamp_backend.prompts.in_context import build_prompt
 from preflamp_backend.rewards.baselines import add_baselines
 from preflamp_backend.rewards.judge import ask, evidence_of, judge, write_personas
-from preflamp_backend.rewards.p_rlhf import load_p_rlhf
-from preflamp_backend.runs.arrays import base_arrays, judge_arrays, reward_arrays
+from preflamp_backend.rewards.token_models import load_p_rlhf
+from preflamp_backend.runs.arrays import base_arrays, diagnostic, judge_arrays, reward_arrays
 from preflamp_backend.runs.shards import Shard
 from preflamp_backend.scoring.score import BaseScores, score, score_rewards
 from preflamp_backend.study.study import BASELINES, Method, Study
@@ -197,7 +197,8 @@ def score_reward(
     weights = study.scoring.weights if base is not None else ()
     trace = study.scoring.trace and shared
     ds = reward_arrays(rows, rewards, [method.name], names, weights=weights, trace=trace)
-    ds["reward_overlong"] = (("method", "model", "example"), [[[e.overlong for e in theirs]]])
+    cut = [[[each.overlong for each in theirs]]]
+    ds["reward_overlong"] = diagnostic(("method", "model", "example"), cut)
     return ds
 
 

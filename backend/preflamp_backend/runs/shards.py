@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from preflamp_backend.data import Example, content_hash
+from preflamp_backend.data.examples import Example, content_hash
 from preflamp_backend.files.text import code_hash, write_text
 from preflamp_backend.models.sources import (
     ModelSource,
@@ -25,7 +25,7 @@ from preflamp_backend.models.sources import (
     other_tokenizer,
     same_vocabulary,
 )
-from preflamp_backend.rewards.p_rlhf import check_base
+from preflamp_backend.rewards.token_models import check_base
 from preflamp_backend.study.study import BASELINES, Method, Study
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.files import open_results

@@ -301,7 +301,7 @@ class _Reader(OptionReader):
         self.trained = trained
 
     def study(self, table: dict[str, Any]) -> Study:
-        # What is trained is read by preflamp_backend.training_study.plan.
+        # What is trained is read by preflamp_backend.training_study.train_study.
         known = ("data", "models", "methods", "prompt", "scoring", "decoding", "run", "training")
         self.unknown(table, known, "")
         prompt = self.build(PromptFormat, table.get("prompt", {}), "prompt") or PromptFormat()

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from preflamp_backend.data import Example
+from preflamp_backend.data.examples import Example
 from preflamp_backend.faults import fault, in_example
 from preflamp_backend.files.tensors import read_tensors, write_tensors
 from preflamp_backend.files.text import code_hash

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from preflamp_backend.data import Example
+from preflamp_backend.data.examples import Example
 from preflamp_backend.models.loading import load_language_model
 from preflamp_backend.models.sources import ModelSource
 from preflamp_backend.prompts.encoding import PromptFormat, encode, suffix_ids
