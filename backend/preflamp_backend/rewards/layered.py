@@ -168,7 +168,7 @@ def fit_vpl(task: Task) -> VplHead:
         head.user[1:] = head.infer(pairs.chosen[rows], pairs.rejected[rows], there)[0]
         return mean_log_loss(head, task.held_out)
 
-    task.train(head.kind, head, loss, held_out_loss, len(pairs))
+    task.fit(head.kind, head, loss, held_out_loss, len(pairs))
     return head.eval().requires_grad_(False)
 
 

@@ -94,7 +94,7 @@ def fit_weight(task: Task) -> Tensor:
     def held_out_loss() -> float:
         return log_loss(module(unseen)).mean().item()
 
-    task.train("bradley-terry", module, loss, held_out_loss, len(pairs))
+    task.fit("bradley-terry", module, loss, held_out_loss, len(pairs))
     return (module.weight.detach()[0] / scale).float()
 
 

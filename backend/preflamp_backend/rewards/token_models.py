@@ -112,7 +112,7 @@ def fit_genarm(task: TokenTask) -> None:
     def held_out_loss() -> float:
         return genarm_loss(stored_logprobs(model, others), beta).item()
 
-    task.train("genarm", network, loss, held_out_loss, len(pairs))
+    task.fit("genarm", network, loss, held_out_loss, len(pairs))
     task.save("genarm", network, model)
 
 
@@ -194,7 +194,7 @@ def fit_p_dpo(task: TokenTask) -> None:
     words: Any = network.get_input_embeddings()
     soft = _start(words, [EVERY_USER, *seen], options, task.seed)
     soft.install(network)
-    task.train(
+    task.fit(
         "p-dpo",
         network,
         lambda rows, generator, progress: _loss(model, soft, pairs, rows, options),

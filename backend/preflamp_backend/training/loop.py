@@ -107,7 +107,7 @@ class Training(ABC):
     def key(self, kind: str) -> str:
         """SHA-256 of all that a run depends on; a checkpoint of another one is not taken up."""
 
-    def train(
+    def fit(
         self, kind: str, module: nn.Module, loss: Loss, unseen: Callable[[], float], pairs: int
     ) -> None:
         """Train a module by :func:`train`; ``unseen`` is the loss on held-out pairs."""

@@ -183,7 +183,7 @@ def fit_table(
     def unseen() -> float:
         return mean_log_loss(head, task.held_out)
 
-    task.train(head.kind, head, objective, unseen, len(pairs))
+    task.fit(head.kind, head, objective, unseen, len(pairs))
 
 
 def start_from(head: Any, pairs: PairFeatures, generator: torch.Generator) -> None:
