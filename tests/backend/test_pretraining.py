@@ -10,8 +10,12 @@ import torch
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from preflamp_backend.models.loading import load_language_model
-from preflamp_backend.models.sources import ModelSource, load_tokenizer, same_vocabulary
+from preflamp_backend.models.loading import (
+    ModelSource,
+    load_language_model,
+    load_tokenizer,
+    same_vocabulary,
+)
 from preflamp_backend.pretraining.documents import (
     Document,
     encode_documents,

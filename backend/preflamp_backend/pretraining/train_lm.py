@@ -19,8 +19,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors, write_tensors
 from preflamp_backend.files.text import write_text
+from preflamp_backend.models.loading import ModelSource, load_tokenizer
 from preflamp_backend.models.repeatable import repeatable
-from preflamp_backend.models.sources import ModelSource, load_tokenizer
 from preflamp_backend.options import Options, above_zero, at_least, option
 from preflamp_backend.pretraining.documents import (
     Row,

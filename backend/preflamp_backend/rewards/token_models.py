@@ -45,9 +45,13 @@ from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors
 from preflamp_backend.models.heads.head import EVERY_USER
 from preflamp_backend.models.heads.soft_tokens import SoftTokens
-from preflamp_backend.models.loading import load_language_model, load_trainable
+from preflamp_backend.models.loading import (
+    ModelSource,
+    identify,
+    load_language_model,
+    load_trainable,
+)
 from preflamp_backend.models.model import AutoregressiveReward, LanguageModel
-from preflamp_backend.models.sources import ModelSource, identify
 from preflamp_backend.options import Check, above_zero, at_least, option
 from preflamp_backend.prompts.encoding import Encoding
 from preflamp_backend.training.loop import TrainingOptions, train

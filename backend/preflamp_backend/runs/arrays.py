@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from preflamp_backend.data.examples import Example, candidate_names
 from preflamp_backend.decoding.options import Generation, Request
-from preflamp_backend.models.sources import identify
+from preflamp_backend.models.loading import identify
 from preflamp_backend.prompts.encoding import Encoding
 from preflamp_backend.rewards.judge import Judgement
 from preflamp_backend.runs.shards import Shard

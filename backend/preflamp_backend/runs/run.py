@@ -8,34 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import xarray as xr
 from transformers import AutoModelForCausalLM
 
-from preflamp_backend.data.examples import Example, candidate_names, read_examples
-from preflamp_backend.decoding.decode import decode
-from preflamp_backend.decoding.options import Request
+from preflamp_backend.data.examples import Example, read_examples
 from preflamp_backend.faults import fault, in_example
-from preflamp_backend.models.model import HeadReward, LanguageModel, RewardModel
-from preflamp_backend.models.sources import (
+from preflamp_backend.models.loading import (
     DTYPES,
     ModelSource,
     load_config,
     load_tokenizer,
     reading,
 )
-from preflamp_backend.prompts.encoding import counter_of, encode_prompt, suffix_ids
-from preflamp_backend.prompts.in_context import build_prompt, check_preference
-from preflamp_backend.runs.arrays import assemble, generation_arrays
+from preflamp_backend.prompts.encoding import counter_of
+from preflamp_backend.prompts.in_context import check_preference
+from preflamp_backend.runs.arrays import assemble
 from preflamp_backend.runs.cluster import Cluster, run_on_cluster
-from preflamp_backend.runs.scores import (
-    language_model,
-    reward_model,
-    reward_prompt,
-    reward_text,
-    score_base,
-    score_judge,
-    score_reward,
-)
+from preflamp_backend.runs.compute import compute_shard
 from preflamp_backend.runs.shards import Shard, is_done, plan, write_manifest
 from preflamp_backend.study.study import Method, Study
 from preflamp_stats.io.files import write_results
@@ -144,90 +132,6 @@ def run_shard(study: Study, shard: Shard, examples: Sequence[Example], folder: P
     if not is_done(folder, shard):
         write_results(compute_shard(study, shard, examples), folder / shard.file_name)
     return shard
-
-
-def compute_shard(study: Study, shard: Shard, examples: Sequence[Example]) -> xr.Dataset:
-    """Compute a shard.
-
-    Parameters
-    ----------
-    study : Study
-    shard : Shard
-    examples : sequence of Example
-        All examples of the shard's dataset.
-
-    Returns
-    -------
-    xarray.Dataset
-        Over the shard's own examples, with dims ``method`` and ``model`` of the shard's labels.
-    """
-    rows = examples[shard.start : shard.stop]
-    if shard.kind == "generate":
-        found = _generate(study, shard, rows)
-    elif shard.method and study.methods[shard.method].judge:
-        found = score_judge(study, shard, rows, candidate_names(examples))
-    elif shard.method:
-        found = score_reward(study, shard, rows, candidate_names(examples))
-    else:
-        found = score_base(study, shard, rows, candidate_names(examples))
-    found = found.assign_coords(model=[shard.model])
-    found["user"] = ("example", [row.user for row in rows])
-    found.attrs["shard_key"] = shard.key
-    found.attrs["device"] = _device_name(study.models[shard.model])
-    return found
-
-
-def _device_name(source: ModelSource) -> str:
-    device = source.resolved_device()
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _generate(study: Study, shard: Shard, rows: Sequence[Example]) -> xr.Dataset:
-    method = study.methods[shard.method]
-    model = language_model(study.models[shard.model])
-    reward = reward_model(study, shard.model, method, shard.seed)
-    requests, shots = [], []
-    for row in rows:
-        with in_example(row.id):
-            request, count = _request(study, method, model, reward, row, shard.seed)
-        requests.append(request)
-        shots.append(count)
-    form = method.form if method.source else study.prompt
-    found = decode(
-        model,
-        requests,
-        method.decoding_for(shard.model),
-        seed=shard.seed,
-        reward=reward,
-        form=form,
-        scoring=study.scoring,
-    )
-    return generation_arrays(found, requests, shots, rows, method.name)
-
-
-def _request(
-    study: Study,
-    method: Method,
-    model: LanguageModel,
-    reward: RewardModel | None,
-    row: Example,
-    seed: int,
-) -> tuple[Request, int]:
-    """What to ask for an example, and how many shots the prompt shows."""
-    room, context = method.decoding.max_new_tokens, model.backbone.context
-    text, shots = row.prompt, 0
-    if not method.rewarded:
-        built = build_prompt(row, method.prompt, count=counter_of(model.tokenizer), seed=seed)
-        text, shots = built.text, built.shots
-    prompt = encode_prompt(model.tokenizer, text, study.prompt, room=room, context=context)
-    key = f"{row.id}\0{method.name}"
-    if reward is None or method.source is None:
-        return Request(key, prompt, row.user), shots
-    backbone = reward.backbone
-    theirs = reward_text(method, row, backbone.tokenizer)
-    suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
-    their_prompt = reward_prompt(reward, method, theirs, row, room + len(suffix))
-    return Request(key, prompt, row.user, theirs, their_prompt), shots
 
 
 def _notes(dataset: str, group: Any) -> Iterator[str]:

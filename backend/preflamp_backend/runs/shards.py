@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from preflamp_backend.data.examples import Example, content_hash
 from preflamp_backend.files.text import code_hash, write_text
-from preflamp_backend.models.sources import (
+from preflamp_backend.models.loading import (
     ModelSource,
     identify,
     load_tokenizer,

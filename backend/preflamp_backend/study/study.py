@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.faults import fault
-from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.models.loading import ModelSource
 from preflamp_backend.options import OptionReader, Options, T, at_least, distinct, holding, option
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions

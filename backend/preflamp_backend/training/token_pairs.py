@@ -21,8 +21,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from preflamp_backend.data.examples import Example, content_hash
 from preflamp_backend.faults import fault, in_example
 from preflamp_backend.files.tensors import write_tensors
+from preflamp_backend.models.loading import ModelSource, identify
 from preflamp_backend.models.model import LanguageModel
-from preflamp_backend.models.sources import ModelSource, identify
 from preflamp_backend.prompts.encoding import Encoding, PromptFormat, counter_of, encode
 from preflamp_backend.prompts.in_context import PromptOptions, build_prompt
 from preflamp_backend.scoring.forward import Forward, in_batches

@@ -15,7 +15,7 @@ from preflamp_backend.data.examples import Example
 from preflamp_backend.faults import fault
 from preflamp_backend.models.heads.head import RewardHead, UserTableHead
 from preflamp_backend.models.heads.layers import VplHead
-from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.models.loading import ModelSource
 from preflamp_backend.rewards import layered, linear
 from preflamp_backend.rewards.token_models import GenArmOptions, PRlhfOptions, fit_genarm, fit_p_dpo
 from preflamp_backend.study.study import Kind

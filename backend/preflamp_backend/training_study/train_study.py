@@ -20,8 +20,7 @@ from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors
 from preflamp_backend.files.text import code_hash
 from preflamp_backend.models.heads.head import save_head
-from preflamp_backend.models.loading import load_language_model
-from preflamp_backend.models.sources import identify
+from preflamp_backend.models.loading import identify, load_language_model
 from preflamp_backend.options import OptionReader, Options, at_least, distinct, option
 from preflamp_backend.study.study import Method, Study, read_study, read_toml
 from preflamp_backend.training.features import FeatureStore, PairFeatures, split_off, usable_pairs

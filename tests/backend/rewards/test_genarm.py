@@ -6,9 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from backend_oracles import token_logprobs
-from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.loading import ModelSource, load_language_model
 from preflamp_backend.models.model import AutoregressiveReward
-from preflamp_backend.models.sources import ModelSource
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions
 from preflamp_backend.rewards.token_models import GenArmOptions, genarm_loss

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from backend_oracles import token_logprobs
 from preflamp_backend.data.examples import Example, HistoryItem
-from preflamp_backend.models.loading import load_language_model
-from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.models.loading import ModelSource, load_language_model
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.rewards.judge import UNKNOWN, ask, evidence_of, judge, write_personas
 from preflamp_backend.rewards.token_models import GenArmOptions
