@@ -1,4 +1,4 @@
-"""Models of the hub or a folder: their identity, loading from safetensors only, a trial before use."""
+"""Models of the hub or a folder: what they are, loading from safetensors only, a trial first."""
 
 from __future__ import annotations
 
