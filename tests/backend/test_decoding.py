@@ -15,9 +15,8 @@ from backend_oracles import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from preflamp_backend.decoding.decode import Request, decode
+from preflamp_backend.decoding.decode import Request, choose, decode, propose, uniforms
 from preflamp_backend.decoding.options import DecodingOptions
-from preflamp_backend.decoding.pick import choose, propose, uniforms
 from preflamp_backend.models.model import AutoregressiveReward
 from preflamp_backend.prompts.encoding import Encoding, PromptFormat
 from tiny_models import make_heads
