@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,8 @@ def convert(
     >>> tree["reward"].sel({"method": "rm", "candidate": "chosen"}).item()
     0.9
     """
-    single = isinstance(tables, str | os.PathLike) or hasattr(tables, "columns")
-    sources: list[Any] = [tables] if single else list(tables)
+    several = isinstance(tables, list | tuple | set | Iterator)
+    sources: list[Any] = list(tables) if several else [tables]
     rows, specs = _read(sources, ignore, mapping or {}, say)
     directions = _directions(specs, lower_is_better, higher_is_better)
     if open_ := [n for n in specs if n not in VALUE_COLUMNS and n not in directions]:
@@ -184,9 +184,10 @@ def _read(
         specs |= known.metrics
         problems += known.problems
         tables.append(known.table)
-    for name in set(mapping) - there if tables else ():
-        mend = f"map one of {', '.join(sorted(there))}"
-        problems.append(Problem("is no column, and cannot be mapped", mend, variable=name))
+    for name in sorted({*mapping, *ignore} - there) if tables else ():
+        done = "mapped" if name in mapping else "left out"
+        mend = f"name one of {', '.join(sorted(there))}"
+        problems.append(Problem(f"is no column, and cannot be {done}", mend, variable=name))
     if problems:
         raise InputError(problems)
     cells = pd.concat([table.cells for table in tables])
