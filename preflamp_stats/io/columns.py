@@ -167,7 +167,14 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
     if not problems:
         cells = _labelled(cells, halves, table, said, problems)
         cells = _as_rows(cells, halves, said) if halves else _scored_columns(cells, said)
+    _check_sides(cells, table, problems)
     metrics = _own_columns(cells, {*given.values()}, halves, table, left_out, problems)
+    specs = [
+        metrics.get(name) or VALUE_COLUMNS[name] for name in {*cells} & {*VALUE_COLUMNS, *metrics}
+    ]
+    for label in {"seed", "weight"} & {*cells}:
+        if specs and not any(label in spec.optional for spec in specs):
+            left_out.append(f"{label} (no column is given by it)")
     notes = [*table.notes, *(["; ".join(said)] if said else [])]
     if left_out:
         notes.append(f"left out: {', '.join(left_out)}")
@@ -362,10 +369,25 @@ def _labelled(
         cells = cells.assign(example=cells.index.astype(str))
     elif not _close("example", cells):
         mend = "name the example of every row, the same for all methods"
+        if not cells.duplicated(labels).any() and {*held} <= {"rouge1", "rouge2", "rougeL"}:
+            mend += f"; numbers of whole methods need another name: --map {held[0]}=mean_{held[0]}"
         if "prompt" in cells and not cells.duplicated([*labels, "prompt"]).any():
             mend += "; if the prompt does, write --map prompt=example"
         problems.append(Problem("column is missing", mend, table.file, variable="example"))
     return cells
+
+
+def _check_sides(cells: pd.DataFrame, table: Table, problems: list[Problem]) -> None:
+    """Refuse sides a and b, of which another column says which won."""
+    stems = [str(name)[:-2] for name in cells if str(name).endswith("_a")]
+    sides = [f"{stem}_{side}" for stem in stems if f"{stem}_b" in cells for side in "ab"]
+    numbers = [name for name in sides if _rates(cells, name)]
+    told = [n for n in cells if n not in _KNOWN and {*map(str, cells[n].unique())} <= {"a", "b"}]
+    told += [n for n in cells if re.fullmatch(r"winner|preferred|preference|label", str(n), re.I)]
+    if numbers and told:
+        what = f"{', '.join(numbers)} are of sides a and b, and {told[0]} tells which won"
+        mend = "write the winner's as reward_chosen and the other's as reward_rejected"
+        problems.append(Problem(what, mend, table.file))
 
 
 def _check_shared(
@@ -446,6 +468,9 @@ def _own_columns(
             left_out.append(f"{name} (the same for all methods)")
         elif of_no_method:
             left_out.append(f"{name} (it is of no method)")
+        elif "/" in name:
+            mend = f"rename it: --map {name}={name.replace('/', '_')}"
+            problems.append(Problem("has a slash, which names groups", mend, file, variable=name))
         else:
             per_method = "example" not in cells
             metrics[name] = VariableSpec(

@@ -256,18 +256,23 @@ def _alike_once(problems: Sequence[Problem]) -> list[Problem]:
 def _labels(cells: pd.DataFrame, name: str) -> Texts:
     if name not in cells:
         return Texts(np.full(len(cells), -1), np.empty(0, dtype=object))
-    column = _as_texts(cells[name])
-    if name in ("seed", "weight"):
-        column = column.map({text: _number_label(text) for text in column.dropna().unique()})
-    return Texts.of(column.where(column != ""))
+    return Texts.of(_trimmed(cells[name], _number_label if name in ("seed", "weight") else str))
+
+
+def _trimmed(column: pd.Series[Any], spelt: Callable[[str], str] = str) -> pd.Series[Any]:
+    """Labels without spaces around them, which nobody sees and which made two of one."""
+    column = _as_texts(column)
+    column = column.map({text: spelt(text.strip()) for text in column.dropna().unique()})
+    return column.where(column != "")
 
 
 def _texts(column: pd.Series[Any], spec: VariableSpec, candidate: Texts) -> Texts:
     """Texts of a column. "" is one only in rows that are about what the column belongs to."""
+    if spec.role != "text":
+        return Texts.of(_trimmed(column))
     texts = _as_texts(column)
     about = (candidate.codes >= 0) == ("candidate" in spec.dims)
-    empty_is_text = about if spec.role == "text" else np.zeros(len(texts), dtype=bool)
-    return Texts.of(texts.where((texts != "") | empty_is_text))
+    return Texts.of(texts.where((texts != "") | about))
 
 
 def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -205,8 +205,8 @@ def _line_numbers(
         raise _unquoted(path) from error
     finally:
         csv.field_size_limit(limit)
-    if uneven and len(header) == 1:
-        what = f"has {header[0][:40]!r} for a header, of one column"
+    if uneven and (len(header) == 1 or header[0].startswith(("#", "sep="))):
+        what = f"has {header[0][:40]!r} for a header"
         raise InputError(Problem(what, "begin with the line of column names", str(path)))
     if uneven:
         shown = ", ".join(map(str, uneven[:5])) + (", …" if len(uneven) > 5 else "")
