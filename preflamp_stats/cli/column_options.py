@@ -42,9 +42,9 @@ def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     from preflamp_stats.errors import InputError
 
     pairs = [value.partition("=")[::2] for value in values]
+    if bad := [theirs for theirs, ours in pairs if not theirs or not ours]:
+        raise InputError(f"--map {bad[0]}: write it as THEIRS=OURS, such as judge_no=user")
     for theirs, ours in pairs:
-        if not theirs or not ours:
-            raise InputError(f"--map {theirs}: write it as THEIRS=OURS, such as judge_no=user")
-        if others := {each for name, each in pairs if name == theirs} - {ours}:
-            raise InputError(f"--map {theirs}={ours}: it is mapped to {others.pop()} too")
+        if dict(pairs)[theirs] != ours:
+            raise InputError(f"--map {theirs}={ours}: it is mapped to {dict(pairs)[theirs]} too")
     return dict(pairs)
