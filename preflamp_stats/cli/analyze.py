@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from preflamp_stats.cli.options import add_options
+from preflamp_stats.cli.options import add_options, column_options
 from preflamp_stats.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,31 +25,53 @@ __all__ = ["analyze_command", "run_analysis"]
     help="Directory to write.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print analysis.json instead of the answers.")
+@column_options
 @add_options(Settings)
-def analyze_command(results: tuple[Path, ...], out: Path, as_json: bool, **settings: Any) -> None:
+def analyze_command(
+    results: tuple[Path, ...],
+    out: Path,
+    as_json: bool,
+    mapping: dict[str, str],
+    ignore: tuple[str, ...],
+    **settings: Any,
+) -> None:
     """Estimate, test, and write tables, figures and a report.
 
     RESULTS are results files (NetCDF-4), or tables of scores (CSV, TSV, JSON, JSONL, Parquet) as
     convert reads them; each benchmark dataset in them is analysed.
     """
-    run_analysis(results, out, Settings(**settings), as_json=as_json)
+    run_analysis(
+        results, out, Settings(**settings), as_json=as_json, mapping=mapping, ignore=ignore
+    )
 
 
 def run_analysis(
-    paths: tuple[Path, ...], out: Path, settings: Settings, *, as_json: bool = False
+    paths: tuple[Path, ...],
+    out: Path,
+    settings: Settings,
+    *,
+    as_json: bool = False,
+    **columns: Any,
 ) -> None:
-    """Analyse files, write the directory, print the answers."""
+    """Analyse files, write the directory, print the answers; ``columns`` as open_any."""
     from contextlib import ExitStack
 
     from preflamp_stats.analysis.run import analyze
     from preflamp_stats.cli.console import console
     from preflamp_stats.cli.progress import stage_progress
-    from preflamp_stats.io.open_any import open_any
+    from preflamp_stats.errors import InputError
+    from preflamp_stats.io.open_any import is_table, open_any
     from preflamp_stats.outputs.summary import print_summary
     from preflamp_stats.outputs.write import write_analysis
 
     with ExitStack() as stack:
-        trees = open_any(paths)
+        tables = [path for path in paths if is_table(path)]
+        if not tables and any(columns.values()):
+            raise InputError("--map and --ignore are about tables, and none is named")
+        if len(tables) == len(paths):  # then its metrics are known, and their directions told
+            columns["lower_is_better"] = settings.lower_is_better
+            columns["higher_is_better"] = settings.higher_is_better
+        trees = open_any(paths, **columns)
         for tree in trees.values():
             stack.callback(tree.close)
         progress = stack.enter_context(stage_progress())

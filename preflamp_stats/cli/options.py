@@ -1,4 +1,4 @@
-"""Options of commands: those that a dataclass declares, and how several values are written."""
+"""Options of commands: those that a dataclass declares, and those that say what columns are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from preflamp_stats.choices import Option, declared_options
 
-__all__ = ["add_options", "names"]
+__all__ = ["add_options", "column_options", "names"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -55,3 +55,33 @@ def names(
     parts = [value] if isinstance(value, str) else value
     found = (name.strip() for part in parts for name in part.split(","))
     return tuple(dict.fromkeys(name for name in found if name))
+
+
+def column_options(command: _Command) -> _Command:
+    """Add ``--map`` and ``--ignore``."""
+    command = click.option(
+        "--map",
+        "mapping",
+        multiple=True,
+        callback=_pairs,
+        metavar="THEIRS=OURS",
+        help="Say what a column of a table is, such as judge_no=user; may be repeated.",
+    )(command)
+    return click.option(
+        "--ignore",
+        multiple=True,
+        metavar="COLUMN",
+        help="Leave a column of a table out; may be repeated.",
+    )(command)
+
+
+def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    from preflamp_stats.errors import InputError
+
+    pairs = [value.partition("=")[::2] for value in values]
+    if bad := [theirs for theirs, ours in pairs if not theirs or not ours]:
+        raise InputError(f"--map {bad[0]}: write it as THEIRS=OURS, such as judge_no=user")
+    for theirs, ours in pairs:
+        if dict(pairs)[theirs] != ours:
+            raise InputError(f"--map {theirs}={ours}: it is mapped to {dict(pairs)[theirs]} too")
+    return dict(pairs)
