@@ -8,7 +8,7 @@ import pandas as pd
 
 from preflamp_stats.inference.decoupling import decoupling_between
 from preflamp_stats.inference.resampled import ResampledStudy
-from preflamp_stats.results import ResultTable, distinct
+from preflamp_stats.results import ResultTable
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
 from preflamp_stats.tables.rows import asked_pairs, having, pair_rows
@@ -43,20 +43,24 @@ def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
-    """Count the verdicts on pairs of methods, for each dataset and pair of metrics."""
-    frame, remark = words.judged(table.frame, table, "upstream", "downstream")
-    for dataset, rows in words.by_dataset(frame):
-        for (above, below), group in rows.groupby(["upstream", "downstream"], sort=False):
-            counts = group["verdict"].value_counts()
-            shown = [f"{v} in {counts.get(v, 0)}" for v in ("decoupled", "reversed", "coupled")]
-            yield (
-                f"{dataset}{table.metric(above).words} and {table.metric(below).words} are "
-                f"{words.listed(shown)} of {words.counted(len(group), 'comparison')} of two "
-                f"methods; {counts.get('inconclusive', 0)} inconclusive, which shows nothing "
-                "either way."
-            )
-    if remark:
-        yield remark
+    """Count the verdicts of each dataset, where there are several."""
+    frame, _ = words.judged(table.frame, table, "upstream", "downstream")
+    if "dataset" in frame and frame["dataset"].nunique() > 1:
+        for dataset, group in words.metric_groups(frame):
+            yield f"{dataset}{_counted(group, table)}."
+
+
+def _counted(rows: pd.DataFrame, table: ResultTable) -> str:
+    above, below = (table.metric(rows[s].iloc[0]).words for s in ("upstream", "downstream"))
+    counts = rows["verdict"].value_counts()
+    coupled, turned, apart, unknown = (
+        counts.get(verdict, 0) for verdict in ("coupled", "reversed", "decoupled", "inconclusive")
+    )
+    return (
+        f"of {words.counted(len(rows), 'comparison')} of two methods, the one with better {above} "
+        f"is shown to have better {below} in {coupled}, worse in {turned}, and equal within the "
+        f"margin in {apart}; {unknown} inconclusive"
+    )
 
 
 def _answer(tables: Mapping[str, ResultTable]) -> str:
@@ -65,23 +69,19 @@ def _answer(tables: Mapping[str, ResultTable]) -> str:
     if table is None:
         return ""
     frame, remark = words.judged(table.frame, table, "upstream", "downstream")
-    if frame.empty:
-        return remark
-    counts = frame["verdict"].value_counts()
-    coupled, turned, apart = (counts.get(v, 0) for v in ("coupled", "reversed", "decoupled"))
-    above, below = (
-        words.listed([table.metric(name).words for name in distinct(frame, side)])
-        for side in ("upstream", "downstream")
-    )
-    start = "Often" if coupled > turned + apart else "Not as a rule"
-    if coupled + turned + apart < len(frame) / 2:
-        start = "Mostly open"
-    text = (
-        f"{start}: of {words.counted(len(frame), 'comparison')} of two methods, the one with "
-        f"higher {above} is shown to have better {below} in {coupled}, worse in {turned}, "
-        f"and equal within the margin in {apart}."
-    )
-    return f"{text} {remark}".rstrip()
+    frame, too_few = words.judgeable(frame)
+    if too_few and frame.empty:
+        return f"Cannot be judged: {too_few}."
+    told = []
+    for _, rows in words.metric_groups(frame.drop(columns="dataset", errors="ignore")):
+        shown = rows["verdict"].value_counts()
+        coupled = shown.get("coupled", 0)
+        others = shown.get("reversed", 0) + shown.get("decoupled", 0)
+        start = "Often" if coupled > others else "Not as a rule"
+        if coupled + others < len(rows) / 2:
+            start = "Mostly open"
+        told.append(f"{start}: {_counted(rows, table)} ({words.sample(rows)}).")
+    return " ".join(filter(None, [*told, remark]))
 
 
 DECOUPLING = Table(
@@ -90,14 +90,12 @@ DECOUPLING = Table(
     question="write",
     rows=_rows,
     caption="Differences between two methods, A minus B. Decoupled: the upstream metric differs by "
-    "more than {least} while the downstream one is equivalent "
-    "within {margin}. Coupled, reversed: both differ by more than their margins, "
-    "in the same or in opposite directions. Each verdict is shown as a whole, corrected for "
-    "the number of pairs in all datasets and models; inconclusive is no evidence of anything. "
-    "Intervals: {level} simultaneous over pairs.",
-    reading="Each row compares two methods, A minus B. Decoupled means shown to write equally well "
-    "although the accuracies differ; it takes an equivalence test, not a large p-value. "
-    "Inconclusive means that the data cannot tell.",
+    "more than {least} while the downstream one is equivalent within {margin}. Coupled, reversed: "
+    "both differ by more than their margins, in the same or in opposite directions. Each verdict "
+    "is corrected for the number of pairs in all datasets and models. Intervals: {level} "
+    "simultaneous over pairs.",
+    reading="Decoupled takes an equivalence test, not a large p-value. Inconclusive means that the "
+    "data cannot tell: it is no evidence of anything.",
     finding=_finding,
     answer=_answer,
 )

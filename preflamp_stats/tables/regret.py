@@ -26,21 +26,20 @@ def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
     """Say what choosing a method by a metric costs, beside picking one at random."""
-    frame, remark = words.judged(table.frame, table, "upstream", "downstream")
-    for dataset, group, upstreams in words.metric_groups(words.deployed(frame, table)):
+    frame, _ = words.judged(table.frame, table, "upstream", "downstream")
+    frame = words.deployed(frame, table)
+    # One row is told by the answer.
+    for dataset, group in words.metric_groups(frame) if len(frame) > 1 else ():
         above, below = (table.metric(group[s].iloc[0]) for s in ("upstream", "downstream"))
-        by = above.words if upstreams == 1 else f"one of {words.counted(upstreams, 'metric')}"
         text = (
-            f"{dataset}choosing the method by {by} costs "
+            f"{dataset}choosing the method by {above.words} costs "
             f"{words.span(group['estimate'], below.scale)}{words.in_unit(below)}"
         )
         if "model" in group and group["model"].nunique() > 1:
             text += f" over {words.counted(group['model'].nunique(), 'model')}"
         if group["random"].notna().any():
             text += f", picking one at random {words.span(group['random'].dropna(), below.scale)}"
-        yield f"{text}."
-    if remark:
-        yield remark
+        yield f"{words.capital(text)}."
 
 
 def _answer(tables: Mapping[str, ResultTable]) -> str:
@@ -56,18 +55,21 @@ def _answer(tables: Mapping[str, ResultTable]) -> str:
     rows = next(rows for _, rows in frame.groupby(["upstream", "downstream"], sort=False))
     above, below = (table.metric(rows[side].iloc[0]) for side in ("upstream", "downstream"))
     # Methods that tie for the first place stand in one text.
-    chosen = list(dict.fromkeys(m for text in distinct(rows, "chosen") for m in text.split(", ")))
-    loses = f"That loses {words.span(rows['estimate'], below.scale)}"
+    chosen = distinct(rows, "chosen")
+    tied = [text for text in chosen if ", " in text]
+    names = list(dict.fromkeys(name for text in chosen for name in text.split(", ")))
+    loses = words.span(rows["estimate"], below.scale)
     if len(rows) == 1:
-        loses = f"It loses {words.bracketed(rows.iloc[0], below.scale)}"
+        loses = words.bracketed(rows.iloc[0], below.scale)
+    average = " (on average over the tie)" if tied else ""
     text = (
-        f"By {above.words} you would choose {words.some(chosen)}. {loses}{words.in_unit(below)} "
-        f"against the best ({words.some(distinct(rows, 'best'))})"
+        f"By {above.words} you would choose {words.some(names)}: it loses {loses}"
+        f"{words.in_unit(below)} against the best ({words.some(distinct(rows, 'best'))}){average}"
     )
     if rows["random"].notna().any():
         by_chance = words.span(rows["random"].dropna(), below.scale)
         text += f"; a method picked at random loses {by_chance}"
-    return f"{text}. {remark}".rstrip()
+    return f"{text} ({words.sample(rows)}). {remark}".rstrip()
 
 
 REGRET = Table(
@@ -78,8 +80,7 @@ REGRET = Table(
     caption="Downstream loss from choosing the method that the upstream metric ranks first: the "
     "best method's value less that of the one chosen, beside the loss to expect from picking at "
     "random. Intervals: {level}, valid although the choice used the same data.",
-    reading="What you lose by taking the method that ranks first upstream, beside the best method "
-    "downstream. Compare it with the loss of a method picked at random, the hollow mark: a metric "
+    reading="Compare the loss with that of a method picked at random, the hollow mark: a metric "
     "that is no better than chance does not help to choose.",
     finding=_finding,
     answer=_answer,
