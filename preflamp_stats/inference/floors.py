@@ -158,10 +158,10 @@ def p_against_population(p_value: float, low: float, high: float, level: float =
         return ""
     if excludes:
         return (
-            "p is larger than the interval of the population tau suggests: p goes by the order of "
+            "the p is larger than the interval of the population tau suggests: p goes by the order of "
             "the methods alone, the interval by how far apart they lie too"
         )
     return (
-        "p is smaller than the interval of the population tau suggests: p goes by the order as "
+        "the p is smaller than the interval of the population tau suggests: p goes by the order as "
         "observed, the interval allows for the noise in it"
     )

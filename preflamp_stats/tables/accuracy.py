@@ -54,18 +54,16 @@ def _beats_chance(name: str, who: str) -> Callable[[Mapping[str, ResultTable]], 
         if frame.empty:
             return f"Cannot be judged: {too_few}."
         better, worse = frame[frame["low"] > 0.5], frame[frame["high"] < 0.5]
-        metric = tables[name].metric(name)
         several = frame[[k for k in ("dataset", "model", "seed") if k in frame]].drop_duplicates()
         cases = words.counted(len(frame), "case" if len(several) > 1 else "method")
         if len(better) == len(frame):
-            text = f"Yes: {who} prefers the chosen response more often than chance in all {cases}"
+            text = f"Yes: {who} is shown to beat chance in all {cases}"
         elif len(better):
             text = f"In part: {who} is shown to beat chance in {len(better)} of {cases}"
         else:
             text = f"Not shown: {who} is shown to beat chance in none of {cases}"
         text += f", and to fall below it in {len(worse)}" if len(worse) else ""
-        values = f"{words.span(frame['estimate'], metric.scale)} {metric.scale.unit}"
-        return f"{text} ({metric.words} {values}; {words.sample(frame)})."
+        return f"{text}, each judged on its own ({words.sample(frame)})."
 
     return answer
 

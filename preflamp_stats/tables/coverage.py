@@ -42,8 +42,8 @@ def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
             lacking = sorted(set(rows.loc[partly.index, "method"])) if "method" in rows else []
             of = f" of {words.some(lacking, 'and')}" if lacking else ""
             absent = number(1 - float(partly.min()), POINTS)
-            told = f"{dataset}{what}{of} are absent in up to {absent} % of the examples."
-            yield words.capital(told)
+            told = f"{what}{of} are absent in up to {absent} % of the examples."
+            yield words.capital(told, dataset)
 
 
 COVERAGE = Table(

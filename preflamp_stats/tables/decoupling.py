@@ -9,7 +9,6 @@ import pandas as pd
 from preflamp_stats.inference.decoupling import decoupling_between
 from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import ResultTable
-from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
 from preflamp_stats.tables.rows import asked_pairs, having, pair_rows
 from preflamp_stats.tables.table import Table
@@ -42,46 +41,31 @@ def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
         yield from of_dataset
 
 
-def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
-    """Count the verdicts of each dataset, where there are several."""
-    frame, _ = words.judged(table.frame, table, "upstream", "downstream")
-    if "dataset" in frame and frame["dataset"].nunique() > 1:
-        for dataset, group in words.metric_groups(frame):
-            yield f"{dataset}{_counted(group, table)}."
-
-
-def _counted(rows: pd.DataFrame, table: ResultTable) -> str:
-    above, below = (table.metric(rows[s].iloc[0]).words for s in ("upstream", "downstream"))
-    counts = rows["verdict"].value_counts()
-    coupled, turned, apart, unknown = (
-        counts.get(verdict, 0) for verdict in ("coupled", "reversed", "decoupled", "inconclusive")
-    )
-    return (
-        f"of {words.counted(len(rows), 'comparison')} of two methods, the one with better {above} "
-        f"is shown to have better {below} in {coupled}, worse in {turned}, and equal within the "
-        f"margin in {apart}; {unknown} inconclusive"
-    )
-
-
 def _answer(tables: Mapping[str, ResultTable]) -> str:
     """Say whether gains upstream come with better text, by the verdicts on pairs of methods."""
-    table = tables.get("decoupling")
-    if table is None:
+    if "decoupling" not in tables:
         return ""
+    table = tables["decoupling"]
     frame, remark = words.judged(table.frame, table, "upstream", "downstream")
-    frame, too_few = words.judgeable(frame)
-    if too_few and frame.empty:
+    judged, too_few = words.judgeable(frame.drop(columns="dataset", errors="ignore"))
+    if too_few and judged.empty:
         return f"Cannot be judged: {too_few}."
-    told = []
-    for _, rows in words.metric_groups(frame.drop(columns="dataset", errors="ignore")):
-        shown = rows["verdict"].value_counts()
-        coupled = shown.get("coupled", 0)
-        others = shown.get("reversed", 0) + shown.get("decoupled", 0)
-        start = "Often" if coupled > others else "Not as a rule"
-        if coupled + others < len(rows) / 2:
-            start = "Mostly open"
-        told.append(f"{start}: {_counted(rows, table)} ({words.sample(rows)}).")
+    told = [_verdicts(rows, table) for _, rows in words.metric_groups(judged)]
     return " ".join(filter(None, [*told, remark]))
+
+
+def _verdicts(rows: pd.DataFrame, table: ResultTable) -> str:
+    above, below = (table.metric(rows[s].iloc[0]).words for s in ("upstream", "downstream"))
+    counts = rows["verdict"].value_counts()
+    coupled, turned, apart = (counts.get(v, 0) for v in ("coupled", "reversed", "decoupled"))
+    start = "Often" if coupled > turned + apart else "Not as a rule"
+    if coupled + turned + apart < len(rows) / 2:
+        start = "Mostly open"
+    return (
+        f"{start}: of {words.counted(len(rows), 'comparison')} of two methods, the one with better "
+        f"{above} is shown to have better {below} in {coupled}, worse in {turned}, and equal "
+        f"within the margin in {apart} ({words.sample(rows)})."
+    )
 
 
 DECOUPLING = Table(
@@ -96,6 +80,5 @@ DECOUPLING = Table(
     "simultaneous over pairs.",
     reading="Decoupled takes an equivalence test, not a large p-value. Inconclusive means that the "
     "data cannot tell: it is no evidence of anything.",
-    finding=_finding,
     answer=_answer,
 )

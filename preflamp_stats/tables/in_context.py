@@ -11,7 +11,6 @@ import xarray as xr
 from preflamp_stats.inference.in_context import in_context_between
 from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import ResultTable, distinct
-from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
 from preflamp_stats.tables.rows import asked_metrics, tidy
 from preflamp_stats.tables.table import Table
@@ -37,21 +36,6 @@ def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
 
 def _by_label(values: xr.DataArray, dim: str) -> dict[Any, Any]:
     return dict(zip(values[dim].values.tolist(), values.values.tolist(), strict=True))
-
-
-def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
-    """Say how far each method without a reward model is from the best with one."""
-    frame, _ = words.judged(table.frame, table, "metric")
-    for dataset, rows in words.by_dataset(frame):
-        for (method, name), group in rows.groupby(["method", "metric"], sort=False):
-            metric = table.metric(name)
-            values = words.span(metric.sign * group["estimate"], metric.scale)
-            unit = f" {metric.scale.unit}" if metric.scale.unit else ""
-            text = f"{dataset}{method} minus the best reward-guided method: {values}{unit}"
-            text += f" in {metric.words}"
-            if len(group) > 1:
-                text += f" over {words.counted(len(group), 'model')}"
-            yield f"{text}."
 
 
 def _answer(tables: Mapping[str, ResultTable]) -> str:
@@ -115,6 +99,5 @@ IN_CONTEXT = Table(
     "adjusted for all models and methods compared.",
     reading="An interval wholly above 0 shows a lead; the size named is the smallest from which it "
     "holds for every larger model.",
-    finding=_finding,
     answer=_answer,
 )

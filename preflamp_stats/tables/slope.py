@@ -26,7 +26,8 @@ def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
     """Say what a step of the upstream accuracy goes with downstream, over the models."""
-    for dataset, group in words.metric_groups(words.deployed(table.frame, table)):
+    frame, _ = words.judgeable(words.deployed(table.frame, table))
+    for dataset, group in words.metric_groups(frame):
         above, below = (table.metric(group[s].iloc[0]) for s in ("upstream", "downstream"))
         values = words.span(group["estimate"], below.scale)
         if len(group) == 1:

@@ -71,19 +71,19 @@ def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
     """Tell the taus of these methods where there are several, then why numbers seem at odds."""
     for dataset, rows in words.metric_groups(table.frame[table.frame["low"].notna()]):
         if len(rows) > 1:
-            above, below = _words(rows, table)
             sides = [
                 f"{side} 0 in {len(there)} of {len(rows)}{words.placed(there, rows)}"
                 for side, there in zip(("above", "below"), _sides(rows), strict=True)
+                if len(there)
             ]
-            yield (
-                f"{dataset}tau of {above} with {below} is "
-                f"{words.span(rows['estimate'], COEFFICIENT)} ({words.sample(rows)} each); its "
-                f"interval lies {words.listed(sides)}."
+            yield words.capital(
+                f"{dataset}tau of {' with '.join(_words(rows, table))} is "
+                f"{words.span(rows['estimate'], COEFFICIENT)} ({words.sample(rows)} each), its "
+                f"interval {' and '.join(sides) or 'around 0 throughout'}."
             )
     reasons: dict[str, list[int]] = {}
     for place, row in enumerate(table.frame.to_dict("records")):
-        for reason in _at_odds(row):
+        for reason in filter(None, _at_odds(row)):
             reasons.setdefault(reason, []).append(place)
     for reason, places in reasons.items():
         which = words.placed(table.frame.iloc[places], table.frame, table)
@@ -91,17 +91,12 @@ def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
 
 
 def _at_odds(row: Mapping[Hashable, Any]) -> Iterator[str]:
-    """Why numbers of one row seem to contradict each other."""
-    yield from filter(
-        None,
-        (
-            row["target"] == THESE_METHODS
-            and p_against_interval(row["p_value"], row["low"], row["high"], row["level"]),
-            _p_against_population(row),
-            above_ceiling(row["estimate"], row["ceiling"]),
-            never_narrow(row["users_needed"]),
-        ),
-    )
+    """Why numbers of one row seem to contradict each other; empty where they do not."""
+    if row["target"] == THESE_METHODS:
+        yield p_against_interval(row["p_value"], row["low"], row["high"], row["level"])
+    yield _p_against_population(row)
+    yield above_ceiling(row["estimate"], row["ceiling"])
+    yield never_narrow(row["users_needed"])
 
 
 def _p_against_population(row: Mapping[Hashable, Any]) -> str:
@@ -143,24 +138,26 @@ def _answer(tables: Mapping[str, ResultTable]) -> str:
     """Say of each pair of metrics whether it ranks alike, first methods like these, then these."""
     if "tau" not in tables:
         return ""
-    table, told, verdicts = tables["tau"], [], set()
+    table = tables["tau"]
     pooled = tables["pooled_tau"].frame if "pooled_tau" in tables else pd.DataFrame()
     groups = list(table.frame.groupby(["upstream", "downstream"], sort=False))
+    told: dict[tuple[str, str], list[str]] = {}
     for pair, rows in groups:
         of_pair = pooled
         if len(pooled):
             of_pair = pooled[(pooled[["upstream", "downstream"]] == pair).all(axis=1)]
-        verdict, text = _judged(rows, of_pair, table)
-        verdicts.add(verdict)
         above, below = _words(rows, table)
-        of = f" for {below}" if len(groups) > 1 else ""
-        of += f" by {above}" if table.frame["upstream"].nunique() > 1 else ""
-        told.append(f"{verdict}{of}: {text}.")
-    if {"Yes", "No"} <= verdicts:
-        told.insert(0, "The metrics disagree.")
-    left = len(groups) - _MOST_ANSWERS
-    more = [f"{words.counted(left, 'further pair')} of metrics: see the table."] if left > 0 else []
-    return " ".join([*told[: len(told) - max(left, 0)], *more])
+        by = f" by {above}" if table.frame["upstream"].nunique() > 1 else ""
+        told.setdefault(_judged(rows, of_pair, table), []).append(f"{below}{by}")
+    several = len(told) > 1 or len(groups) > _MOST_ANSWERS
+    texts = ["The metrics disagree."] if {"Yes", "No"} <= {verdict for verdict, _ in told} else []
+    for (verdict, text), names in list(told.items())[:_MOST_ANSWERS]:
+        of = f" for {words.some(names, 'and')}" if several else ""
+        texts.append(f"{verdict}{of}. {text}.")
+    left = len(told) - _MOST_ANSWERS
+    if left > 0:
+        texts.append(f"{words.counted(left, 'further pair')} of metrics: see the table.")
+    return " ".join(texts)
 
 
 def _judged(rows: pd.DataFrame, pooled: pd.DataFrame, table: ResultTable) -> tuple[str, str]:
@@ -171,53 +168,49 @@ def _judged(rows: pd.DataFrame, pooled: pd.DataFrame, table: ResultTable) -> tup
     of the errors, and as large where strata rise and fall together.
     """
     bounded = rows[rows["population_low"].notna()]
-    if bounded.empty:
-        notes = [note.removeprefix("no interval: ") for note in distinct(rows, "note") if note]
-        return "Cannot be judged", "; ".join(notes) or "there is no interval"
-    seen, too_few_users = words.judgeable(bounded)
+    seen, too_few = words.judgeable(bounded)
     if seen.empty:
-        return "Cannot be judged", too_few_users
-    target = seen["target"].iloc[0] == THESE_METHODS
-    of_these = ""
-    if len(bounded) > 1 and not pooled.empty and not too_few_users:
-        of_these = f"these methods: pooled tau {words.bracketed(pooled.iloc[0], COEFFICIENT)}"
-    elif len(bounded) == 1 and target:
-        of_these = f"these methods: tau {words.bracketed(seen.iloc[0], COEFFICIENT)}"
-    judged, too_few = words.judgeable(seen, "n_methods")
-    if judged.empty:
-        only = f"{of_these} ({words.sample(seen)})" if of_these else words.sample(seen)
-        return "Cannot be judged", f"{too_few}; {only}"
+        notes = [note.removeprefix("no interval: ") for note in distinct(rows, "note") if note]
+        return "Cannot be judged", words.capital(too_few or "; ".join(notes) or "no interval")
     up, down = _sides(seen)
     if len(up) and len(down):
         return "Cases disagree", (
-            f"tau is above 0{words.placed(up, seen)} and below 0{words.placed(down, seen)}, so no "
-            f"mean is told ({words.sample(seen)} each)"
+            f"Tau is above 0{words.placed(up, seen)} and below 0{words.placed(down, seen)}, so that "
+            f"no mean is told ({words.sample(seen)} each)"
         )
+    of_these = ""
+    if len(seen) > 1 and len(pooled) and not too_few:
+        of_these = (
+            f". For these methods, pooled tau is {words.bracketed(pooled.iloc[0], COEFFICIENT)}"
+        )
+    elif len(seen) == 1 and seen["target"].iloc[0] == THESE_METHODS:
+        of_these = f". For these methods, tau is {words.bracketed(seen.iloc[0], COEFFICIENT)}"
+    judged, too_few = words.judgeable(seen, "n_methods")
+    if judged.empty:
+        return "Cannot be judged", f"{words.capital(too_few)} ({words.sample(seen)}){of_these}"
     columns = ("population_tau", "population_low", "population_high")
     tau, low, high = (float(judged[column].mean()) for column in columns)
-    like = {"estimate": tau, "low": low, "high": high}
-    text = f"methods like these: population tau {words.bracketed(like, COEFFICIENT)}"
-    if len(judged) > 1:
-        text += f", a mean over {len(judged)} cases ({words.sample(judged)} each)"
-    else:
-        text += f" ({_p(judged['p_value'].iloc[0])}{words.sample(judged)})"
-    text = "; ".join(filter(None, (text, of_these)))
-    at_odds = _p_against_population(judged.iloc[0]) if len(judged) == 1 else ""
-    text += f"; {at_odds}" if at_odds else ""
+    like = words.bracketed({"estimate": tau, "low": low, "high": high}, COEFFICIENT)
+    basis = f"{words.sample(judged)} each, mean of {len(judged)} taus"
+    at_odds = ""
+    if len(judged) == 1:
+        row = judged.iloc[0].to_dict()
+        basis = f"p {_p(row['p_value'])}; {words.sample(judged)}"
+        if _p_against_population(row):
+            at_odds = "; why p and interval differ is told with the table"
+    ruled_out = ""
+    if low <= 0 <= high < _TELLING:
+        ruled_out = f", so that a tau above {number(high, COEFFICIENT)} is ruled out"
+    text = f"For methods like these, tau is {like} ({basis}{at_odds}){ruled_out}{of_these}"
     metrics = [table.metric(rows[side].iloc[0]) for side in ("upstream", "downstream")]
     unknown = [words.direction_unknown(metric) for metric in metrics if not metric.sign]
     if unknown:
-        return "Direction unknown", "; ".join([text, *unknown])
-    if low > 0 or high < 0:
-        return ("Yes", text) if low > 0 else ("No", f"rather the reverse; {text}")
-    return "Open", text + (
-        f"; a tau above {number(high, COEFFICIENT)} is ruled out" if high < _TELLING else ""
-    )
+        return "Direction unknown", f"{text}; {'; '.join(unknown)}"
+    return "Yes" if low > 0 else "No" if high < 0 else "Open", text
 
 
 def _p(value: float) -> str:
-    text = "< 0.001" if value < 0.001 else f"= {value:.3f}"
-    return f"p {text}; " if value == value else ""
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 TAU_BY_MODEL = Table(

@@ -120,7 +120,7 @@ def placed(rows: pd.DataFrame, group: pd.DataFrame, table: ResultTable | None = 
     keys = [key for key in ("dataset", "model") if key in group and group[key].nunique() > 1]
     metrics = [k for k in ("upstream", "downstream") if table and group[k].nunique() > 1]
     names = [
-        ", ".join(
+        " · ".join(
             table.metric(row[key]).words if table and key in metrics else str(row[key])
             for key in [*metrics, *keys]
         )
@@ -187,7 +187,7 @@ def spread(frame: pd.DataFrame, metric: Metric) -> Iterator[str]:
         what = f"{metric.words} runs from {values} {unit}"
         if metric.scale != POINTS:
             what = f"{metric.words}{f' ({unit})' if unit else ''} runs from {values}"
-        text = f"{dataset}{what} over {rows['method'].nunique()} methods"
+        text = f"{capital(what, dataset)} over {rows['method'].nunique()} methods"
         text += f" and {counted(len(tops), 'model')}" if len(tops) > 1 else ""
         tied = rows["estimate"].nunique() == 1
         yield f"{text}; all methods are equal." if tied else f"{text}; highest: {_highest(tops)}."
@@ -313,6 +313,6 @@ def in_unit(metric: Metric) -> str:
     return f"{f' {metric.scale.unit}' if metric.scale.unit else ''} of {metric.words}"
 
 
-def capital(text: str) -> str:
-    """Text that begins with a capital letter."""
-    return f"{text[:1].upper()}{text[1:]}"
+def capital(text: str, dataset: str = "") -> str:
+    """Text that begins with a capital letter, or behind the name of its dataset."""
+    return f"{dataset}{text}" if dataset else f"{text[:1].upper()}{text[1:]}"
