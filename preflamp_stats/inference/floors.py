@@ -138,8 +138,8 @@ def p_against_interval(p_value: float, low: float, high: float, level: float = 0
         return ""
     if excludes:
         return (
-            "these methods are ranked alike beyond the noise of the users, but so few might be "
-            "by chance: p is about methods like these"
+            f"these methods are ranked {'alike' if low > 0 else 'in reverse'} beyond the noise of "
+            "the users, but so few might be by chance: p is about methods like these"
         )
     return (
         "p asks whether the observed order could be chance; the interval, which allows for the "
@@ -158,8 +158,8 @@ def p_against_population(p_value: float, low: float, high: float, level: float =
         return ""
     if excludes:
         return (
-            "the p is larger than the interval of the population tau suggests: p goes by the order of "
-            "the methods alone, the interval by how far apart they lie too"
+            "the p is larger than the interval of the population tau suggests: p goes by the order "
+            "of the methods alone, the interval by how far apart they lie too"
         )
     return (
         "the p is smaller than the interval of the population tau suggests: p goes by the order as "

@@ -76,11 +76,12 @@ def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
                 for side, there in zip(("above", "below"), _sides(rows), strict=True)
                 if len(there)
             ]
-            yield words.capital(
-                f"{dataset}tau of {' with '.join(_words(rows, table))} is "
+            text = (
+                f"tau of {' with '.join(_words(rows, table))} is "
                 f"{words.span(rows['estimate'], COEFFICIENT)} ({words.sample(rows)} each), its "
                 f"interval {' and '.join(sides) or 'around 0 throughout'}."
             )
+            yield words.capital(text, dataset)
     reasons: dict[str, list[int]] = {}
     for place, row in enumerate(table.frame.to_dict("records")):
         for reason in filter(None, _at_odds(row)):
@@ -174,15 +175,12 @@ def _judged(rows: pd.DataFrame, pooled: pd.DataFrame, table: ResultTable) -> tup
         return "Cannot be judged", words.capital(too_few or "; ".join(notes) or "no interval")
     up, down = _sides(seen)
     if len(up) and len(down):
-        return "Cases disagree", (
-            f"Tau is above 0{words.placed(up, seen)} and below 0{words.placed(down, seen)}, so that "
-            f"no mean is told ({words.sample(seen)} each)"
-        )
+        sides = f"above 0{words.placed(up, seen)} and below 0{words.placed(down, seen)}"
+        return "Cases disagree", f"Tau is {sides}: no mean is told ({words.sample(seen)} each)"
     of_these = ""
     if len(seen) > 1 and len(pooled) and not too_few:
-        of_these = (
-            f". For these methods, pooled tau is {words.bracketed(pooled.iloc[0], COEFFICIENT)}"
-        )
+        tau_here = words.bracketed(pooled.iloc[0], COEFFICIENT)
+        of_these = f". For these methods, pooled tau is {tau_here}"
     elif len(seen) == 1 and seen["target"].iloc[0] == THESE_METHODS:
         of_these = f". For these methods, tau is {words.bracketed(seen.iloc[0], COEFFICIENT)}"
     judged, too_few = words.judgeable(seen, "n_methods")

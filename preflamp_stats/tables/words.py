@@ -183,11 +183,11 @@ def spread(frame: pd.DataFrame, metric: Metric) -> Iterator[str]:
             str(place): str(group["method"].to_numpy()[group["estimate"].to_numpy().argmax()])
             for place, group in rows.groupby(places, sort=False)
         }
-        values, unit = span(rows["estimate"], metric.scale), metric.scale.unit
-        what = f"{metric.words} runs from {values} {unit}"
-        if metric.scale != POINTS:
-            what = f"{metric.words}{f' ({unit})' if unit else ''} runs from {values}"
-        text = f"{capital(what, dataset)} over {rows['method'].nunique()} methods"
+        values = span(rows["estimate"], metric.scale)
+        values += " points" if metric.scale == POINTS else ""
+        text = (
+            f"{dataset}{metric.heading} runs from {values} over {rows['method'].nunique()} methods"
+        )
         text += f" and {counted(len(tops), 'model')}" if len(tops) > 1 else ""
         tied = rows["estimate"].nunique() == 1
         yield f"{text}; all methods are equal." if tied else f"{text}; highest: {_highest(tops)}."
