@@ -135,18 +135,23 @@ def _notes(evidence: Sequence[ResampledStudy], settings: Settings) -> list[str]:
     asked = dict.fromkeys([*settings.upstream, *settings.downstream])
     unknown: dict[str, Metric] = {}
     for dataset in evidence:
+        of = f"{dataset.name}: " if len(evidence) > 1 else ""
         absent = [metric_words(name) for name in asked if name not in dataset.metrics]
         if absent:
-            found.append(f"{dataset.name}: not in the file and left out: {', '.join(absent)}.")
+            found.append(capital(f"{of}not in the file and left out: {', '.join(absent)}."))
         if dataset.units.kind == "examples" and settings.resample != "examples":
             found.append(
-                f"{dataset.name}: the file names no users, so each example is taken as its own "
-                "unit; if users wrote several examples each, the intervals are too narrow."
+                capital(
+                    f"{of}the file names no users, so each example is taken as its own unit; if "
+                    "users wrote several examples each, the intervals are too narrow."
+                )
             )
         elif dataset.units.kind == "users" and len(dataset.units.labels) < 20:
             found.append(
-                f"{dataset.name}: only {counted(len(dataset.units.labels), 'user')}; intervals "
-                "that resample so few are rough."
+                capital(
+                    f"{of}only {counted(len(dataset.units.labels), 'user')}; intervals that "
+                    "resample so few are rough."
+                )
             )
         there = [dataset.metrics[name].info for name in asked if name in dataset.metrics]
         unknown |= {metric.name: metric for metric in there if not metric.sign}

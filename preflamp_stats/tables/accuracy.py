@@ -50,19 +50,20 @@ def _beats_chance(name: str, who: str) -> Callable[[Mapping[str, ResultTable]], 
         frame = frame[frame["low"].notna()] if "low" in frame else frame[:0]
         if frame.empty:
             return ""
+        frame, too_few = words.judgeable(frame)
+        if frame.empty:
+            return f"Cannot be judged: {too_few}."
         better, worse = frame[frame["low"] > 0.5], frame[frame["high"] < 0.5]
-        metric = tables[name].metric(name)
         several = frame[[k for k in ("dataset", "model", "seed") if k in frame]].drop_duplicates()
         cases = words.counted(len(frame), "case" if len(several) > 1 else "method")
         if len(better) == len(frame):
-            text = f"Yes: {who} prefers the chosen response more often than chance in all {cases}"
+            text = f"Yes: {who} is shown to beat chance in all {cases}"
         elif len(better):
             text = f"In part: {who} is shown to beat chance in {len(better)} of {cases}"
         else:
             text = f"Not shown: {who} is shown to beat chance in none of {cases}"
         text += f", and to fall below it in {len(worse)}" if len(worse) else ""
-        values = f"{words.span(frame['estimate'], metric.scale)} {metric.scale.unit}"
-        return f"{text} ({metric.words} {values})."
+        return f"{text}, each judged on its own ({words.sample(frame)})."
 
     return answer
 
@@ -74,8 +75,8 @@ POLICY_ACCURACY = Table(
     rows=_policy_rows,
     caption="Share of pairs in which the guided policy scores the chosen response above the "
     "rejected one, by {scoring} ({counting}). {intervals}",
-    reading="50 points is a coin toss, the dashed line. This is what the guided policy itself "
-    "prefers; RM accuracy is what the reward prefers.",
+    reading="50 points, the dashed line, is a coin toss. This is what the guided policy prefers; "
+    "RM accuracy is what the reward prefers.",
     finding=_finding,
     answer=_beats_chance("policy_accuracy", "the guided policy"),
     estimate_of="policy_accuracy",
@@ -88,8 +89,8 @@ RM_ACCURACY = Table(
     rows=_rm_rows,
     caption="Share of pairs in which the reward model scores the chosen response above the "
     "rejected one ({counting}). {intervals}",
-    reading="50 points is a coin toss, the dashed line. Two methods whose intervals overlap may "
-    "still differ, since they saw the same users: look at the comparison of methods.",
+    reading="50 points, the dashed line, is a coin toss. Two methods whose intervals overlap may "
+    "still differ, since they saw the same users: see the comparison of methods.",
     finding=_finding,
     answer=_beats_chance("rm_accuracy", "the reward"),
     estimate_of="rm_accuracy",

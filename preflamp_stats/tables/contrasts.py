@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
 from preflamp_stats.inference.contrasts import contrasts_between
 from preflamp_stats.inference.resampled import ResampledStudy
+from preflamp_stats.results import ResultTable
+from preflamp_stats.tables import words
 from preflamp_stats.tables.rows import asked_metrics, tidy
 from preflamp_stats.tables.table import Table
 
@@ -22,14 +24,27 @@ def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
             yield frame[frame["estimate"].notna()]
 
 
+def _answer(tables: Mapping[str, ResultTable]) -> str:
+    """Count the pairs of methods that are shown to differ, metric by metric."""
+    frame, too_few = words.judgeable(tables["contrasts"].frame)
+    if frame.empty:
+        return f"Cannot be judged: {too_few}."
+    told = [
+        f"in {tables['contrasts'].metric(name).words}, "
+        f"{(rows['p_adjusted'] <= 1 - rows['level']).sum()} of {len(rows)}"
+        for name, rows in frame.groupby("metric", sort=False)
+    ]
+    basis = words.sample(frame)
+    return f"Comparisons of two methods that show a difference: {'; '.join(told)} ({basis})."
+
+
 CONTRASTS = Table(
     name="contrasts",
     title="Methods compared",
-    question="write",
+    question="differ",
     rows=_rows,
-    caption="Differences between two methods, A minus B, paired by "
-    "{unit}. Intervals: {level}, and "
-    "adjusted p-values, both simultaneous over the pairs of a dataset, model and metric.",
-    reading="A minus B on the same users. Adjusted p-values hold for all pairs of a dataset, model "
-    "and metric at once.",
+    caption="Differences between two methods, A minus B, paired by {unit}. Intervals ({level}) and "
+    "adjusted p-values hold for all pairs of a dataset, model and metric at once.",
+    reading="A difference is shown where the interval leaves 0 out.",
+    answer=_answer,
 )

@@ -42,7 +42,8 @@ def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
             lacking = sorted(set(rows.loc[partly.index, "method"])) if "method" in rows else []
             of = f" of {words.some(lacking, 'and')}" if lacking else ""
             absent = number(1 - float(partly.min()), POINTS)
-            yield f"{dataset}{what}{of} are absent in up to {absent} % of the examples."
+            told = f"{what}{of} are absent in up to {absent} % of the examples."
+            yield words.capital(told, dataset)
 
 
 COVERAGE = Table(
@@ -50,11 +51,10 @@ COVERAGE = Table(
     title="What the file holds",
     question="holds",
     rows=_rows,
-    caption="Examples of each dataset, model and method, and the share of them in percent with any "
-    "reward, with the rewards of a whole pair, with a generation (the empty text is one), with a "
-    "value of the file's metrics, with a reference; then how many pairs have equal rewards, and "
-    "how many have the same two texts.",
-    reading="Estimates are over what is there, and methods are compared on the examples that both "
-    "have. A share below 100 is what is absent, not what failed.",
+    caption="Examples, and the share of them in percent with any reward, with the rewards of a "
+    "whole pair, with a generation (the empty text is one), with a value of the file's metrics, "
+    "with a reference; then pairs with equal rewards and with the same two texts.",
+    reading="Estimates are over what is there; methods are compared on the examples that both "
+    "have.",
     finding=_finding,
 )

@@ -45,8 +45,7 @@ WEIGHT_CURVE = Table(
     caption="Policy accuracy as a function of the reward weight w: w = 0 is the base model's own "
     "likelihood, w = inf the reward alone ({counting}). "
     "{intervals}",
-    reading="Left end: the language model alone. Right end: the reward alone. A curve that is "
-    "highest in between gains from both.",
+    reading="A curve that is highest in between gains from both.",
     estimate_of="weight_curve",
 )
 PREFIX_ACCURACY = Table(
@@ -56,8 +55,8 @@ PREFIX_ACCURACY = Table(
     rows=_prefix_rows,
     caption="Accuracy of the reward when only a share of each response has been read "
     "({counting}). {intervals}",
-    reading="Guided decoding uses the reward of unfinished responses. A curve that stays near 50 "
-    "points until the end means that the reward steers blindly on the way.",
+    reading="Guided decoding uses the reward of unfinished responses: near 50 points it steers "
+    "blindly.",
     estimate_of="prefix_accuracy",
 )
 LENGTH_DIFFERENCE = Table(
@@ -66,9 +65,7 @@ LENGTH_DIFFERENCE = Table(
     question="discriminate",
     rows=_length_rows,
     caption="RM accuracy among pairs whose difference in length, chosen minus rejected response in "
-    "tokens, lies from bin_low up to but not including bin_high: a reward model that reads "
-    "more than length is right in every bin. {intervals}",
-    reading="A reward that reads more than length is above 50 points in every bin. One that counts "
-    "tokens is right where the chosen response is longer and wrong where it is shorter.",
+    "tokens, lies from bin_low up to but not including bin_high. {intervals}",
+    reading="A reward that reads more than length is above 50 points in every bin.",
     estimate_of="length_difference",
 )

@@ -8,8 +8,7 @@ import pandas as pd
 
 from preflamp_stats.inference.decoupling import decoupling_between
 from preflamp_stats.inference.resampled import ResampledStudy
-from preflamp_stats.results import ResultTable, distinct
-from preflamp_stats.settings import Settings
+from preflamp_stats.results import ResultTable
 from preflamp_stats.tables import words
 from preflamp_stats.tables.rows import asked_pairs, having, pair_rows
 from preflamp_stats.tables.table import Table
@@ -42,46 +41,31 @@ def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
         yield from of_dataset
 
 
-def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
-    """Count the verdicts on pairs of methods, for each dataset and pair of metrics."""
-    frame, remark = words.judged(table.frame, table, "upstream", "downstream")
-    for dataset, rows in words.by_dataset(frame):
-        for (above, below), group in rows.groupby(["upstream", "downstream"], sort=False):
-            counts = group["verdict"].value_counts()
-            shown = [f"{v} in {counts.get(v, 0)}" for v in ("decoupled", "reversed", "coupled")]
-            yield (
-                f"{dataset}{table.metric(above).words} and {table.metric(below).words} are "
-                f"{words.listed(shown)} of {words.counted(len(group), 'comparison')} of two "
-                f"methods; {counts.get('inconclusive', 0)} inconclusive, which shows nothing "
-                "either way."
-            )
-    if remark:
-        yield remark
-
-
 def _answer(tables: Mapping[str, ResultTable]) -> str:
     """Say whether gains upstream come with better text, by the verdicts on pairs of methods."""
-    table = tables.get("decoupling")
-    if table is None:
+    if "decoupling" not in tables:
         return ""
+    table = tables["decoupling"]
     frame, remark = words.judged(table.frame, table, "upstream", "downstream")
-    if frame.empty:
-        return remark
-    counts = frame["verdict"].value_counts()
+    judged, too_few = words.judgeable(frame.drop(columns="dataset", errors="ignore"))
+    if too_few and judged.empty:
+        return f"Cannot be judged: {too_few}."
+    told = [_verdicts(rows, table) for _, rows in words.metric_groups(judged)]
+    return " ".join(filter(None, [*told, remark]))
+
+
+def _verdicts(rows: pd.DataFrame, table: ResultTable) -> str:
+    above, below = (table.metric(rows[s].iloc[0]).words for s in ("upstream", "downstream"))
+    counts = rows["verdict"].value_counts()
     coupled, turned, apart = (counts.get(v, 0) for v in ("coupled", "reversed", "decoupled"))
-    above, below = (
-        words.listed([table.metric(name).words for name in distinct(frame, side)])
-        for side in ("upstream", "downstream")
-    )
     start = "Often" if coupled > turned + apart else "Not as a rule"
-    if coupled + turned + apart < len(frame) / 2:
+    if coupled + turned + apart < len(rows) / 2:
         start = "Mostly open"
-    text = (
-        f"{start}: of {words.counted(len(frame), 'comparison')} of two methods, the one with "
-        f"higher {above} is shown to have better {below} in {coupled}, worse in {turned}, "
-        f"and equal within the margin in {apart}."
+    return (
+        f"{start}: of {words.counted(len(rows), 'comparison')} of two methods, the one with better "
+        f"{above} is shown to have better {below} in {coupled}, worse in {turned}, and equal "
+        f"within the margin in {apart} ({words.sample(rows)})."
     )
-    return f"{text} {remark}".rstrip()
 
 
 DECOUPLING = Table(
@@ -90,14 +74,11 @@ DECOUPLING = Table(
     question="write",
     rows=_rows,
     caption="Differences between two methods, A minus B. Decoupled: the upstream metric differs by "
-    "more than {least} while the downstream one is equivalent "
-    "within {margin}. Coupled, reversed: both differ by more than their margins, "
-    "in the same or in opposite directions. Each verdict is shown as a whole, corrected for "
-    "the number of pairs in all datasets and models; inconclusive is no evidence of anything. "
-    "Intervals: {level} simultaneous over pairs.",
-    reading="Each row compares two methods, A minus B. Decoupled means shown to write equally well "
-    "although the accuracies differ; it takes an equivalence test, not a large p-value. "
-    "Inconclusive means that the data cannot tell.",
-    finding=_finding,
+    "more than {least} while the downstream one is equivalent within {margin}. Coupled, reversed: "
+    "both differ by more than their margins, in the same or in opposite directions. Each verdict "
+    "is corrected for the number of pairs in all datasets and models. Intervals: {level} "
+    "simultaneous over pairs.",
+    reading="Decoupled takes an equivalence test, not a large p-value. Inconclusive means that the "
+    "data cannot tell: it is no evidence of anything.",
     answer=_answer,
 )

@@ -37,7 +37,6 @@ EXAMPLE_LEVEL = Table(
     "wrong, methods and users taken into account. An association, not an effect: an example "
     "that is easy to rank may be easy to write. Estimator: {estimators}; errors by leaving out "
     "each user in turn. Intervals: {level}.",
-    reading="Above 0: where a method ranks a user's pair right, it also writes the better text for "
-    "that user. This is within methods; tau is between them.",
+    reading="This is within methods; tau is between them.",
     estimate_of="downstream",
 )

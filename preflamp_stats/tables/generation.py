@@ -48,9 +48,12 @@ def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
 
 
 def _answer(tables: Mapping[str, ResultTable]) -> str:
-    if table_frame(tables, "generation").empty:
+    if "decoupling" in tables or table_frame(tables, "generation").empty:
         return ""
-    return "There is no accuracy to set beside the quality of the text; the table has the methods."
+    known = tables["coverage"].frame if "coverage" in tables else pd.DataFrame()
+    lacking = "" if "reward" in known else "No rewards in this file. "
+    shown = next(iter(tables["generation"].findings), "")
+    return f"{lacking}{shown}".rstrip()
 
 
 GENERATION = Table(
@@ -59,8 +62,7 @@ GENERATION = Table(
     question="write",
     rows=partial(_rows_of, "generation"),
     caption=_caption,
-    reading="Bold is the best as printed, not shown to be better than the next. Intervals say how "
-    "far a mean would move with other users.",
+    reading="Bold is the best as printed, not shown to be better than the next.",
     finding=_finding,
     answer=_answer,
     ranked=True,
@@ -68,9 +70,8 @@ GENERATION = Table(
 METHOD_METRICS = Table(
     name="method_metrics",
     title="Numbers known only per method",
-    question="write",
     rows=partial(_rows_of, "method"),
-    caption="Numbers given per method by the file; no sampling error is known for them.",
-    reading="These numbers came with the file, without any sampling error.",
+    caption="Numbers given per method by the file.",
+    reading="No sampling error is known for these.",
     finding=_finding,
 )

@@ -5,7 +5,7 @@ A new table is a file of this package and a line here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -25,7 +25,7 @@ from preflamp_stats.tables.in_context import IN_CONTEXT
 from preflamp_stats.tables.regret import REGRET
 from preflamp_stats.tables.slope import SLOPE
 from preflamp_stats.tables.table import Table
-from preflamp_stats.tables.tau import POOLED_TAU, TAU_BY_MODEL
+from preflamp_stats.tables.tau import POOLED_TAU, TAU_BY_MODEL, predict_title
 
 __all__ = ["QUESTIONS", "TABLES", "make_questions", "make_table"]
 
@@ -42,20 +42,29 @@ TABLES: tuple[Table, ...] = (
     LENGTH_DIFFERENCE,
     DECOUPLING,
     GENERATION,
-    METHOD_METRICS,
     CONTRASTS,
     IN_CONTEXT,
     REGRET,
+    METHOD_METRICS,
 )
-QUESTIONS = {
-    "holds": "What is there to go by?",
-    "predict": "Does accuracy predict?",
-    "discriminate": "Does the policy discriminate?",
-    "write": "Does it write better?",
-    "in-context": "Does in-context learning win, and from which size?",
-    "choose": "Which method would you choose, and what would it cost?",
-    "": "Further tables",
+QUESTIONS: Mapping[str, Callable[[Mapping[str, ResultTable]], str]] = {
+    "holds": lambda found: "What is there to go by?",
+    "predict": predict_title,
+    "discriminate": lambda found: (
+        f"Does the {'policy' if {'policy_accuracy', 'weight_curve'} & set(found) else 'reward'} "
+        "tell chosen from rejected?"
+    ),
+    "write": lambda found: (
+        "Do methods with better accuracy write better?"
+        if "decoupling" in found
+        else "How well do the methods write?"
+    ),
+    "differ": lambda found: "Which methods differ?",
+    "in-context": lambda found: "Does in-context learning win, and from which size?",
+    "choose": lambda found: "Which method would you choose, and what would it cost?",
+    "": lambda found: "Further tables",
 }
+"""Questions by name, worded by the tables there are: a file is asked what it can answer."""
 
 
 def make_table(
@@ -97,11 +106,11 @@ def make_table(
 def make_questions(found: Mapping[str, ResultTable]) -> list[Question]:
     """Put tables under the questions that they answer, those that answer none of ours last."""
     questions = []
-    for name, title in QUESTIONS.items():
+    for name, asked in QUESTIONS.items():
         here = [table for table in TABLES if table.question == name and table.name in found]
         answers = (table.answer(found) for table in here if table.answer)
         if here:
             answer = next((text for text in answers if text), "")
             below = tuple(table.name for table in here)
-            questions.append(Question(name or "further", title, below, answer))
+            questions.append(Question(name or "further", asked(found), below, answer))
     return questions

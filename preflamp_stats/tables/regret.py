@@ -9,7 +9,6 @@ import pandas as pd
 from preflamp_stats.inference.regret import regret_between
 from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import ResultTable, distinct
-from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
 from preflamp_stats.tables.rows import metric_pairs, pair_rows
 from preflamp_stats.tables.table import Table
@@ -24,50 +23,39 @@ def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
             yield pair_rows(found, study)
 
 
-def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
-    """Say what choosing a method by a metric costs, beside picking one at random."""
-    frame, remark = words.judged(table.frame, table, "upstream", "downstream")
-    for dataset, group, upstreams in words.metric_groups(words.deployed(frame, table)):
-        above, below = (table.metric(group[s].iloc[0]) for s in ("upstream", "downstream"))
-        by = above.words if upstreams == 1 else f"one of {words.counted(upstreams, 'metric')}"
-        text = (
-            f"{dataset}choosing the method by {by} costs "
-            f"{words.span(group['estimate'], below.scale)}{words.in_unit(below)}"
-        )
-        if "model" in group and group["model"].nunique() > 1:
-            text += f" over {words.counted(group['model'].nunique(), 'model')}"
-        if group["random"].notna().any():
-            text += f", picking one at random {words.span(group['random'].dropna(), below.scale)}"
-        yield f"{text}."
-    if remark:
-        yield remark
-
-
 def _answer(tables: Mapping[str, ResultTable]) -> str:
-    """Say which method the upstream metric chooses, what that costs, and what chance would."""
-    table = tables.get("regret")
-    if table is None:
+    """Say which method each upstream metric chooses, what that costs, and what chance would."""
+    if "regret" not in tables:
         return ""
+    table = tables["regret"]
     frame = table.frame[table.frame["n_methods"] > 1]
     frame, remark = words.judged(frame, table, "upstream", "downstream")
-    frame = words.deployed(frame, table)
-    if frame.empty:
-        return remark
-    rows = next(rows for _, rows in frame.groupby(["upstream", "downstream"], sort=False))
+    frame = words.deployed(frame, table).drop(columns="dataset", errors="ignore")
+    told = [_cost(rows, table) for _, rows in words.metric_groups(frame)]
+    return " ".join(filter(None, [*told, remark]))
+
+
+def _cost(rows: pd.DataFrame, table: ResultTable) -> str:
     above, below = (table.metric(rows[side].iloc[0]) for side in ("upstream", "downstream"))
     # Methods that tie for the first place stand in one text.
-    chosen = list(dict.fromkeys(m for text in distinct(rows, "chosen") for m in text.split(", ")))
-    loses = f"That loses {words.span(rows['estimate'], below.scale)}"
-    if len(rows) == 1:
-        loses = f"It loses {words.bracketed(rows.iloc[0], below.scale)}"
-    text = (
-        f"By {above.words} you would choose {words.some(chosen)}. {loses}{words.in_unit(below)} "
-        f"against the best ({words.some(distinct(rows, 'best'))})"
+    chosen = distinct(rows, "chosen")
+    names = list(dict.fromkeys(name for text in chosen for name in text.split(", ")))
+    text = f"By {above.words} you would choose {words.some(names)}"
+    text += ", each in some cases" if len(chosen) > 1 else ""
+    judged, too_few = words.judgeable(rows)
+    if judged.empty:
+        return f"{text}; what that costs cannot be judged: {too_few}."
+    loses = words.span(judged["estimate"], below.scale)
+    if len(judged) == 1:
+        loses = words.bracketed(judged.iloc[0], below.scale)
+    text += (
+        f": {'on average over the tie, ' if len(names) > len(chosen) else ''}it loses {loses}"
+        f"{words.in_unit(below)} against the best ({words.some(distinct(judged, 'best'))})"
     )
-    if rows["random"].notna().any():
-        by_chance = words.span(rows["random"].dropna(), below.scale)
+    if judged["random"].notna().any():
+        by_chance = words.span(judged["random"].dropna(), below.scale)
         text += f"; a method picked at random loses {by_chance}"
-    return f"{text}. {remark}".rstrip()
+    return f"{text} ({words.sample(judged)})."
 
 
 REGRET = Table(
@@ -78,10 +66,8 @@ REGRET = Table(
     caption="Downstream loss from choosing the method that the upstream metric ranks first: the "
     "best method's value less that of the one chosen, beside the loss to expect from picking at "
     "random. Intervals: {level}, valid although the choice used the same data.",
-    reading="What you lose by taking the method that ranks first upstream, beside the best method "
-    "downstream. Compare it with the loss of a method picked at random, the hollow mark: a metric "
+    reading="Compare the loss with that of a method picked at random, the hollow mark: a metric "
     "that is no better than chance does not help to choose.",
-    finding=_finding,
     answer=_answer,
     estimate_of="downstream",
 )

@@ -26,21 +26,21 @@ def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
     """Say what a step of the upstream accuracy goes with downstream, over the models."""
-    for dataset, rows in words.by_dataset(words.deployed(table.frame, table)):
-        for (above, below), group in rows.groupby(["upstream", "downstream"], sort=False):
-            metric = table.metric(below)
-            values = words.span(group["estimate"], metric.scale)
-            if len(group) == 1:
-                values = words.bracketed(group.iloc[0], metric.scale)
-            text = (
-                f"{dataset}{100 * group['step'].iloc[0]:g} points of {table.metric(above).words} "
-                f"go with {values}{words.in_unit(metric)}"
-            )
-            if len(group) > 1:
-                away = group[(group["low"] > 0) | (group["high"] < 0)]
-                text += f" over {words.counted(len(group), 'model')}"
-                text += f"; {len(away)} of {len(group)} intervals exclude 0"
-            yield f"{text}."
+    frame, _ = words.judgeable(words.deployed(table.frame, table))
+    for dataset, group in words.metric_groups(frame):
+        above, below = (table.metric(group[s].iloc[0]) for s in ("upstream", "downstream"))
+        values = words.span(group["estimate"], below.scale)
+        if len(group) == 1:
+            values = words.bracketed(group.iloc[0], below.scale)
+        text = (
+            f"{dataset}{100 * group['step'].iloc[0]:g} points of {above.words} go with {values}"
+            f"{words.in_unit(below)}"
+        )
+        if len(group) > 1:
+            away = group[(group["low"] > 0) | (group["high"] < 0)]
+            text += f" over {words.counted(len(group), 'model')}"
+            text += f"; {len(away)} of {len(group)} intervals exclude 0"
+        yield f"{text}."
 
 
 SLOPE = Table(
@@ -52,8 +52,7 @@ SLOPE = Table(
     "methods, both metrics freed from sampling noise; p_equivalence is the probability, given "
     "the data, that it is not within {margin} of 0. "
     "Intervals: {level}, from draws of the methods' true values.",
-    reading="How many points downstream go with twenty points upstream. An interval that includes "
-    "0 leaves open whether anything is gained.",
+    reading="An interval that includes 0 leaves open whether anything is gained.",
     finding=_finding,
     estimate_of="downstream",
 )

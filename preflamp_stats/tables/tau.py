@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
+from preflamp_stats.inference.floors import (
+    above_ceiling,
+    never_narrow,
+    p_against_interval,
+    p_against_population,
+)
 from preflamp_stats.inference.pooled import pooled_between
 from preflamp_stats.inference.resampled import ResampledStudy
-from preflamp_stats.inference.tau import tau_between
+from preflamp_stats.inference.tau import THESE_METHODS, tau_between
 from preflamp_stats.metric import COEFFICIENT, TAU, number
-from preflamp_stats.results import ResultTable, distinct, table_frame
+from preflamp_stats.results import ResultTable, distinct
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
-from preflamp_stats.tables.rows import (
-    asked_pairs,
-    having,
-    metric_pairs,
-    pair_rows,
-)
+from preflamp_stats.tables.rows import asked_pairs, having, metric_pairs, pair_rows
 from preflamp_stats.tables.table import Table
 
-__all__ = ["POOLED_TAU", "TAU_BY_MODEL"]
+__all__ = ["POOLED_TAU", "TAU_BY_MODEL", "predict_title"]
 
 
 def _rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
@@ -48,14 +50,14 @@ _COLUMNS = {
     "ceiling": "the ceiling is what noise alone would leave of a perfect agreement",
     "reliability_upstream": "reliability is the share of the variance between methods that is no "
     "noise",
-    "population_tau": "population tau holds for methods like these",
+    "population_tau": "population tau and p are about methods like these",
     "users_needed": "users needed would bring the interval within ±0.2",
 }
 
 
 def _caption(frame: pd.DataFrame) -> str:
     target = "these very methods, as if every {at_hand}"
-    if "target" in frame and not (frame["target"] == "these methods").any():
+    if "target" in frame and not (frame["target"] == THESE_METHODS).any():
         target = "the population of methods from which these were drawn"
     told = "; ".join(w for c, w in _COLUMNS.items() if c in frame and frame[c].notna().any())
     return (
@@ -66,22 +68,42 @@ def _caption(frame: pd.DataFrame) -> str:
 
 
 def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
-    """Say for each dataset and pair of metrics whether the rankings agree, over its models."""
-    for dataset, group, upstreams in words.metric_groups(table.frame):
-        above, below = _words(group, table)
-        between = f"between {above} and {below}"
-        if upstreams > 1:
-            between = f"of {upstreams} upstream metrics with {below}"
-        yield f"{dataset}Kendall's tau {between} {_verdict(group, table)}"
+    """Tell the taus of these methods where there are several, then why numbers seem at odds."""
+    for dataset, rows in words.metric_groups(table.frame[table.frame["low"].notna()]):
+        if len(rows) > 1:
+            sides = [
+                f"{side} 0 in {len(there)} of {len(rows)}{words.placed(there, rows)}"
+                for side, there in zip(("above", "below"), _sides(rows), strict=True)
+                if len(there)
+            ]
+            text = (
+                f"tau of {' with '.join(_words(rows, table))} is "
+                f"{words.span(rows['estimate'], COEFFICIENT)} ({words.sample(rows)} each), its "
+                f"interval {' and '.join(sides) or 'around 0 throughout'}."
+            )
+            yield words.capital(text, dataset)
+    reasons: dict[str, list[int]] = {}
+    for place, row in enumerate(table.frame.to_dict("records")):
+        for reason in filter(None, _at_odds(row)):
+            reasons.setdefault(reason, []).append(place)
+    for reason, places in reasons.items():
+        which = words.placed(table.frame.iloc[places], table.frame, table)
+        yield f"{words.capital(reason)}{which}."
 
 
-def _pooled_finding(table: ResultTable, settings: Settings) -> Iterator[str]:
-    """Say for each pair of metrics whether the rankings agree over all datasets and models."""
-    for row in range(len(table.frame)) if len(table.frame) <= words.MOST_PAIRS else ():
-        one = table.frame.iloc[[row]].drop(columns="n_methods", errors="ignore")
-        strata = f"{words.counted(int(one['n_strata'].iloc[0]), 'pair')} of dataset and model"
-        pair = " and ".join(_words(one, table))
-        yield f"Pooled over {strata}, Kendall's tau between {pair} {_verdict(one, table)}"
+def _at_odds(row: Mapping[Hashable, Any]) -> Iterator[str]:
+    """Why numbers of one row seem to contradict each other; empty where they do not."""
+    if row["target"] == THESE_METHODS:
+        yield p_against_interval(row["p_value"], row["low"], row["high"], row["level"])
+    yield _p_against_population(row)
+    yield above_ceiling(row["estimate"], row["ceiling"])
+    yield never_narrow(row["users_needed"])
+
+
+def _p_against_population(row: Mapping[Hashable, Any]) -> str:
+    return p_against_population(
+        row["p_value"], row["population_low"], row["population_high"], row["level"]
+    )
 
 
 def _words(rows: pd.DataFrame, table: ResultTable) -> tuple[str, str]:
@@ -90,185 +112,127 @@ def _words(rows: pd.DataFrame, table: ResultTable) -> tuple[str, str]:
     return table.metric(first["upstream"]).words, table.metric(first["downstream"]).words
 
 
-def _sign(rows: pd.DataFrame, table: ResultTable) -> int:
-    """1 where a positive tau means that the better upstream is the better downstream.
-
-    -1 where a negative one means that, since less of one metric is better; 0 where it is not known.
-    """
-    signs = {
-        table.metric(up).sign * table.metric(down).sign
-        for up, down in zip(rows["upstream"], rows["downstream"], strict=True)
-    }
-    return signs.pop() if len(signs) == 1 else 0
-
-
-def _verdict(group: pd.DataFrame, table: ResultTable) -> str:
-    """The rest of a sentence about taus: their range, and what their intervals leave open."""
-    known = group[group["estimate"].notna()]
-    undefined = group[group["estimate"].isna()]
-    if known.empty:
-        return f"is undefined{_reasons(undefined)}."
-    bounded = known[known["low"].notna() & known["high"].notna()]
-    text = f"is {words.span(known['estimate'], COEFFICIENT)}"
-    if len(known) == 1:
-        text = f"is {words.bracketed(known.iloc[0], COEFFICIENT)}"
-    text += _basis(known)
-    if len(bounded) < len(known):
-        which = words.listed(words.members(known.drop(bounded.index), group, table))
-        text += f"; no interval{f' for {which}' if which else ''}{_reasons(known)}"
-    text += _intervals_say(bounded, group, table) if len(bounded) else ""
-    if lacking := words.members(undefined, group, table):
-        text += f"; undefined for {words.listed(lacking)}{_reasons(undefined)}"
-    return f"{text}.{_noise(known)}"
-
-
-def _basis(known: pd.DataFrame) -> str:
-    counts = sorted(set(known["n_methods"].astype(int))) if "n_methods" in known else []
-    methods = f"{' to '.join(map(str, counts[:: max(len(counts) - 1, 1)]))} methods"
-    if len(known) == 1 or "model" not in known or known["model"].nunique() < 2:
-        return f" over {methods}" if counts else ""
-    noun = "model" if known["upstream"].nunique() == 1 else "comparison"
-    each = f" ({methods}{' each' if len(counts) == 1 else ''})" if counts else ""
-    return f" over {words.counted(len(known), noun)}{each}"
-
-
-def _intervals_say(bounded: pd.DataFrame, group: pd.DataFrame, table: ResultTable) -> str:
-    """What the intervals settle. One that includes 0 settles nothing, and is told so."""
-    above, below = bounded[bounded["low"] > 0], bounded[bounded["high"] < 0]
-    alike = "they rank methods alike more often than not"
-    opposite = "they rank methods in opposite ways more often than not"
-    leave_open = "the data leave open whether they rank methods alike"
-    sign = _sign(group, table)
-    if sign < 0:
-        alike, opposite = opposite, alike
-    elif not sign:
-        alike = "higher values of one go with higher values of the other"
-        opposite = "higher values of one go with lower values of the other"
-    total = len(bounded)
-    if total == 1:
-        return f": {alike if len(above) else opposite if len(below) else leave_open}"
-    if len(above) == total:
-        return f"; every interval lies above 0: {alike}"
-    if len(below) == total:
-        return f"; every interval lies below 0: {opposite}"
-    if not len(above) and not len(below):
-        return f"; every interval includes 0: {leave_open}"
-    parts = []
-    for side, rows in (("above", above), ("below", below)):
-        if len(rows):
-            which = words.members(rows, group, table)
-            named = f" ({words.listed(which)})" if 0 < len(which) <= 3 else ""
-            parts.append(f"{side} 0 in {len(rows)} of {total}{named}")
-    text = f"; the interval lies {' and '.join(parts)}"
-    return text + ("; elsewhere " + leave_open if len(above) + len(below) < total else "")
-
-
-def _noise(known: pd.DataFrame) -> str:
-    """A further sentence on what noise does to tau, where that is known."""
-    told = {
-        "tau_corrected": "corrected for noise it is",
-        "ceiling": "noise alone would leave rankings that truly agree a tau of",
-    }
-    parts = [
-        f"{text} {words.span(known[column].dropna(), COEFFICIENT)}"
-        for column, text in told.items()
-        if column in known and known[column].notna().any()
-    ]
-    return f" {words.capital('; '.join(parts))}." if parts else ""
-
-
-def _reasons(rows: pd.DataFrame) -> str:
-    told: Iterable[str] = distinct(rows, "note")
-    found = [note.removeprefix("no interval: ") for note in told if note]
-    return f" ({'; '.join(found)})" if found else ""
+def _sides(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows whose interval lies above 0, and those whose interval lies below."""
+    return rows[rows["low"] > 0], rows[rows["high"] < 0]
 
 
 _MOST_ANSWERS = 3
-_STRONG, _MODERATE = 0.6, 0.3
+_TELLING = 0.6
+"""That a tau is not above this is worth saying."""
+
+
+def predict_title(tables: Mapping[str, ResultTable]) -> str:
+    """Name what is asked to predict, and what is to be predicted."""
+    table = next(tables[n] for n in ("tau", "pooled_tau", "slope", "example_level") if n in tables)
+    above, below = (
+        [table.metric(name).words for name in distinct(table.frame, side)]
+        for side in ("upstream", "downstream")
+    )
+    if not 0 < max(len(above), len(below)) <= _MOST_ANSWERS:
+        return "Do the upstream metrics predict the downstream ones?"
+    does = "Does" if len(above) == 1 else "Do"
+    return f"{does} {words.listed(above)} predict {words.listed(below)}?"
 
 
 def _answer(tables: Mapping[str, ResultTable]) -> str:
-    """Say whether methods that rank higher upstream rank higher downstream: pooled, else plain."""
+    """Say of each pair of metrics whether it ranks alike, first methods like these, then these."""
     if "tau" not in tables:
         return ""
-    pooled, plain = (table_frame(tables, name) for name in ("pooled_tau", "tau"))
-    frame, table = (plain, tables["tau"]) if pooled.empty else (pooled, tables["pooled_tau"])
-    if frame.empty:
-        reasons = [note for note in distinct(table.frame, "note") if note]
-        return f"Tau is undefined{f': {reasons[0]}' if reasons else ''}."
-    pairs = [rows for _, rows in frame.groupby(["upstream", "downstream"], sort=False)]
-    told = [_prediction(rows, table) for rows in pairs[:_MOST_ANSWERS]]
-    left = len(pairs) - len(told)
-    return " ".join(told) + (f" {left} more pairs of metrics are below." if left else "")
+    table = tables["tau"]
+    pooled = tables["pooled_tau"].frame if "pooled_tau" in tables else pd.DataFrame()
+    groups = list(table.frame.groupby(["upstream", "downstream"], sort=False))
+    told: dict[tuple[str, str], list[str]] = {}
+    for pair, rows in groups:
+        of_pair = pooled
+        if len(pooled):
+            of_pair = pooled[(pooled[["upstream", "downstream"]] == pair).all(axis=1)]
+        above, below = _words(rows, table)
+        by = f" by {above}" if table.frame["upstream"].nunique() > 1 else ""
+        told.setdefault(_judged(rows, of_pair, table), []).append(f"{below}{by}")
+    several = len(told) > 1 or len(groups) > _MOST_ANSWERS
+    texts = ["The metrics disagree."] if {"Yes", "No"} <= {verdict for verdict, _ in told} else []
+    for (verdict, text), names in list(told.items())[:_MOST_ANSWERS]:
+        of = f" for {words.some(names, 'and')}" if several else ""
+        texts.append(f"{verdict}{of}. {text}.")
+    left = len(told) - _MOST_ANSWERS
+    if left > 0:
+        texts.append(f"{words.counted(left, 'further pair')} of metrics: see the table.")
+    return " ".join(texts)
 
 
-def _prediction(rows: pd.DataFrame, table: ResultTable) -> str:
-    above, below = _words(rows, table)
-    bounded = rows[rows["low"].notna() & rows["high"].notna()]
-    if bounded.empty:
-        return f"Whether {above} predicts {below} cannot be told: there is no interval."
-    sign = _sign(rows, table)
-    up, down = (bounded["low"] > 0).sum(), (bounded["high"] < 0).sum()
-    unknown = [
-        words.direction_unknown(metric)
-        for metric in (table.metric(rows[side].iloc[0]) for side in ("upstream", "downstream"))
-        if not metric.sign
-    ]
-    if len(rows) > 1 and not unknown:
-        alike, opposite = (down, up) if sign < 0 else (up, down)
-        return (
-            f"{words.capital(above)} and {below} are shown to rank methods alike in {alike} of "
-            f"{len(bounded)} comparisons and in opposite ways in {opposite}; the rest leave it "
-            "open."
-        )
-    if len(rows) > 1:
-        return (
-            f"Higher {above} is shown to go with higher {below} in {up} of {len(bounded)} "
-            f"comparisons and with lower in {down}; {'; '.join(unknown)}."
-        )
-    row = bounded.iloc[0]
-    tau = f"(tau {words.bracketed(row, COEFFICIENT)})"
-    tend = f"methods with higher {above} tend to have {'higher' if up else 'lower'} {below} {tau}"
-    if not up and not down:
-        text = f"Open for {below}: the data do not tell whether {above} ranks methods alike {tau}"
-        most = row["high"] if sign >= 0 else -row["low"]
-        if sign and most < _STRONG:
-            text += f"; more than {number(most, COEFFICIENT)} is ruled out"
-        return f"{text}{''.join(f'; {each}' for each in unknown)}."
+def _judged(rows: pd.DataFrame, pooled: pd.DataFrame, table: ResultTable) -> tuple[str, str]:
+    """Verdict on a pair of metrics, and what it rests on.
+
+    Strata (a model of a dataset) share their methods, in a way that nobody knows. So their
+    population limits are averaged as they stand: the error of a mean is never larger than the mean
+    of the errors, and as large where strata rise and fall together.
+    """
+    bounded = rows[rows["population_low"].notna()]
+    seen, too_few = words.judgeable(bounded)
+    if seen.empty:
+        notes = [note.removeprefix("no interval: ") for note in distinct(rows, "note") if note]
+        return "Cannot be judged", words.capital(too_few or "; ".join(notes) or "no interval")
+    up, down = _sides(seen)
+    if len(up) and len(down):
+        sides = f"above 0{words.placed(up, seen)} and below 0{words.placed(down, seen)}"
+        return "Cases disagree", f"Tau is {sides}: no mean is told ({words.sample(seen)} each)"
+    of_these = ""
+    if len(seen) > 1 and len(pooled) and not too_few:
+        tau_here = words.bracketed(pooled.iloc[0], COEFFICIENT)
+        of_these = f". For these methods, pooled tau is {tau_here}"
+    elif len(seen) == 1 and seen["target"].iloc[0] == THESE_METHODS:
+        of_these = f". For these methods, tau is {words.bracketed(seen.iloc[0], COEFFICIENT)}"
+    judged, too_few = words.judgeable(seen, "n_methods")
+    if judged.empty:
+        return "Cannot be judged", f"{words.capital(too_few)} ({words.sample(seen)}){of_these}"
+    columns = ("population_tau", "population_low", "population_high")
+    tau, low, high = (float(judged[column].mean()) for column in columns)
+    like = words.bracketed({"estimate": tau, "low": low, "high": high}, COEFFICIENT)
+    basis = f"{words.sample(judged)} each, mean of {len(judged)} taus"
+    at_odds = ""
+    if len(judged) == 1:
+        row = judged.iloc[0].to_dict()
+        basis = f"p {_p(row['p_value'])}; {words.sample(judged)}"
+        if _p_against_population(row):
+            at_odds = "; why p and interval differ is told with the table"
+    ruled_out = ""
+    if low <= 0 <= high < _TELLING:
+        ruled_out = f", so that a tau above {number(high, COEFFICIENT)} is ruled out"
+    text = f"For methods like these, tau is {like} ({basis}{at_odds}){ruled_out}{of_these}"
+    metrics = [table.metric(rows[side].iloc[0]) for side in ("upstream", "downstream")]
+    unknown = [words.direction_unknown(metric) for metric in metrics if not metric.sign]
     if unknown:
-        return f"{words.capital(tend)}; {'; '.join(unknown)}."
-    if (up if sign > 0 else down) == 0:
-        return f"No for {below}: {tend}."
-    size = abs(row["estimate"])
-    how = "strongly" if size >= _STRONG else "moderately" if size >= _MODERATE else "weakly"
-    means = f"{above} ranks methods as {below} does {tau}" if up else f"{tend}, which is better"
-    return f"Yes for {below}, {how}: {means}."
+        return "Direction unknown", f"{text}; {'; '.join(unknown)}"
+    return "Yes" if low > 0 else "No" if high < 0 else "Open", text
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 TAU_BY_MODEL = Table(
     name="tau",
-    title="Does accuracy predict?",
+    title="Are methods ranked alike?",
     question="predict",
     rows=_rows,
     caption=_caption,
-    reading="Tau is 1 where two metrics rank the methods alike, −1 where one ranking is the other "
-    "turned round, and 0 where half of all pairs agree. The dot is tau as observed, the line its "
-    "interval, the hollow diamond tau freed from sampling noise. An interval that includes 0 "
-    "leaves the question open: it is no sign that there is no association. Compare a tau with its "
-    "noise ceiling (upright mark) rather than with 1.",
+    reading="Tau is 1 where two metrics rank methods alike, −1 where they rank them in reverse, "
+    "0 where half of all pairs agree. Dot and line: tau as observed, with its interval; hollow "
+    "diamond: tau freed from noise; upright mark: its ceiling, to be compared with rather than 1. "
+    "An interval that includes 0 leaves the question open: it is no sign of no association.",
     finding=_finding,
     answer=_answer,
     estimate_of=TAU.name,
 )
 POOLED_TAU = Table(
     name="pooled_tau",
-    title="Does accuracy predict, over all datasets and models?",
+    title="Are methods ranked alike, over all datasets and models?",
     question="predict",
     rows=_pooled_rows,
     caption="Kendall's tau-{variant} over all pairs of methods of one dataset and model, "
     "those of different datasets or models never compared. Intervals: {level}.",
-    reading="One tau over all datasets and models; only methods of the same dataset and model are "
-    "compared with each other.",
-    finding=_pooled_finding,
+    reading="One tau of these very methods; only methods of the same dataset and model are "
+    "compared.",
     estimate_of=TAU.name,
 )

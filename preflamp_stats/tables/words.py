@@ -6,14 +6,16 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from preflamp_stats.inference.floors import cannot_be_judged
 from preflamp_stats.metric import POINTS, Metric, Scale, number
 from preflamp_stats.results import ResultTable, distinct
 from preflamp_stats.settings import Settings
 
-MOST_PAIRS = 6
-"""A dataset with more pairs of metrics gets one sentence for each downstream metric."""
+_MOST_PAIRS = 3
+"""Pairs of metrics of which sentences speak; the tables have all."""
 _MOST_NAMED = 3
 
 _TIES = {
@@ -88,51 +90,87 @@ def _intervals(settings: Settings, frame: pd.DataFrame) -> str:
 
 
 def by_dataset(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Rows of each dataset, with its name as the beginning of a sentence."""
-    if "dataset" not in frame:
-        yield "", frame
+    """Rows of each dataset, with its name, where there are several, as beginning of a sentence."""
+    if "dataset" not in frame or frame["dataset"].nunique() < 2:
+        if len(frame):
+            yield "", frame
         return
     for name, rows in frame.groupby("dataset", sort=False, dropna=False):
         yield (f"{name}: " if isinstance(name, str) and name else ""), rows
 
 
-def metric_groups(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, int]]:
-    """Rows of each dataset and pair of metrics, or downstream metric where there are many pairs.
-
-    Yields
-    ------
-    str
-        The dataset, as the beginning of a sentence.
-    DataFrame
-        Its rows.
-    int
-        Upstream metrics that stand in them; 1 where pairs are told one by one.
-    """
+def metric_groups(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Rows of each dataset and pair of metrics, the first few pairs, with its name as above."""
     for dataset, rows in by_dataset(frame):
-        pairs = rows[["upstream", "downstream"]].drop_duplicates()
-        merged = len(pairs) > MOST_PAIRS and pairs["upstream"].nunique() > 1
-        keys = ["downstream"] if merged else ["upstream", "downstream"]
-        for _, group in rows.groupby(keys, sort=False):
-            yield dataset, group, group["upstream"].nunique()
+        pairs = list(rows.groupby(["upstream", "downstream"], sort=False))
+        yield from ((dataset, group) for _, group in pairs[:_MOST_PAIRS])
 
 
-def members(rows: pd.DataFrame, group: pd.DataFrame, table: ResultTable) -> list[str]:
-    """Call rows by what tells them apart within their group: the model, the upstream metric.
+def placed(rows: pd.DataFrame, group: pd.DataFrame, table: ResultTable | None = None) -> str:
+    """Tell rows by what varies in their group: dataset, model and, with a table, metrics.
 
     Examples
     --------
-    >>> group = pd.DataFrame({"model": ["1B", "8B"], "upstream": ["rm_accuracy"] * 2})
-    >>> members(group[1:], group, ResultTable("tau", group, "", ""))
-    ['8B']
+    >>> group = pd.DataFrame({"model": ["1B", "8B"], "dataset": ["tldr"] * 2})
+    >>> placed(group[1:], group), placed(group, group)
+    (' (8B)', '')
     """
-    keys = [key for key in ("upstream", "model") if key in group and group[key].nunique() > 1]
-    return [
-        ", ".join(
-            table.metric(row[key]).words if key == "upstream" else str(row[key]) for key in keys
+    if len(rows) == len(group):
+        return ""
+    keys = [key for key in ("dataset", "model") if key in group and group[key].nunique() > 1]
+    metrics = [k for k in ("upstream", "downstream") if table and group[k].nunique() > 1]
+    names = [
+        " · ".join(
+            table.metric(row[key]).words if table and key in metrics else str(row[key])
+            for key in [*metrics, *keys]
         )
         for row in rows.to_dict("records")
-        if keys
     ]
+    return f" ({some(names, 'and')})" if any(names) else ""
+
+
+def sample(rows: pd.DataFrame) -> str:
+    """Methods and users (or examples, where they are the units) behind each of some rows.
+
+    Examples
+    --------
+    >>> sample(pd.DataFrame({"n_methods": [6, 6], "n_users": [50, 60]}))
+    '6 methods, 50 to 60 users'
+    """
+    parts = []
+    for column in ("n_methods", "n_users"):
+        values = rows[column].dropna() if column in rows else pd.Series(dtype=float)
+        if len(values) and values.max() > 0:
+            low, high = f"{values.min():,.0f}", f"{values.max():,.0f}"
+            noun = _unit(rows) if column == "n_users" else "methods"
+            noun = noun.removesuffix("s") if high == "1" else noun
+            parts.append(f"{low if low == high else f'{low} to {high}'} {noun}")
+    return ", ".join(parts)
+
+
+def _unit(rows: pd.DataFrame) -> str:
+    """What was resampled; where examples were, their number stands under users too."""
+    return "examples" if (distinct(rows, "resample") or [""]) == ["examples"] else "users"
+
+
+def judgeable(rows: pd.DataFrame, of: str = "n_users") -> tuple[pd.DataFrame, str]:
+    """Rows whose sample is large enough to show anything, and why the others are not judged.
+
+    Parameters
+    ----------
+    rows : DataFrame
+    of : {"n_users", "n_methods"}
+        What there must be enough of.
+    """
+    why = []
+    for row in rows.to_dict("records"):
+        # Where no sampling error is claimed there are no users either, and nothing to judge by.
+        n_users = row.get("n_users", np.nan) or np.nan
+        n_methods = int(row["n_methods"]) if of == "n_methods" else None
+        sampled = np.inf if of == "n_methods" or np.isnan(n_users) else n_users
+        told = cannot_be_judged(sampled, n_methods, level=row["level"], unit=_unit(rows))
+        why.append(told.removeprefix("cannot be judged: "))
+    return rows[[not reason for reason in why]], next(filter(None, why), "")
 
 
 def spread(frame: pd.DataFrame, metric: Metric) -> Iterator[str]:
@@ -145,11 +183,11 @@ def spread(frame: pd.DataFrame, metric: Metric) -> Iterator[str]:
             str(place): str(group["method"].to_numpy()[group["estimate"].to_numpy().argmax()])
             for place, group in rows.groupby(places, sort=False)
         }
-        values, unit = span(rows["estimate"], metric.scale), metric.scale.unit
-        what = f"{metric.words} runs from {values} {unit}"
-        if metric.scale != POINTS:
-            what = f"{metric.words}{f' ({unit})' if unit else ''} runs from {values}"
-        text = f"{dataset}{what} over {rows['method'].nunique()} methods"
+        values = span(rows["estimate"], metric.scale)
+        values += " points" if metric.scale == POINTS else ""
+        text = (
+            f"{dataset}{metric.heading} runs from {values} over {rows['method'].nunique()} methods"
+        )
         text += f" and {counted(len(tops), 'model')}" if len(tops) > 1 else ""
         tied = rows["estimate"].nunique() == 1
         yield f"{text}; all methods are equal." if tied else f"{text}; highest: {_highest(tops)}."
@@ -275,6 +313,6 @@ def in_unit(metric: Metric) -> str:
     return f"{f' {metric.scale.unit}' if metric.scale.unit else ''} of {metric.words}"
 
 
-def capital(text: str) -> str:
-    """Text that begins with a capital letter."""
-    return f"{text[:1].upper()}{text[1:]}"
+def capital(text: str, dataset: str = "") -> str:
+    """Text that begins with a capital letter, or behind the name of its dataset."""
+    return f"{dataset}{text}" if dataset else f"{text[:1].upper()}{text[1:]}"
