@@ -126,7 +126,7 @@ def test_users_are_planned_for_the_interval_that_is_printed(noisy, monkeypatch):
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_true_agreement_of_all_methods_is_inside(sign):
-    """Twelve methods, true accuracies the same or opposed: the tau of the estimates misses 1."""
+    """The same true accuracies in both metrics, or opposed: the tau of the estimates misses ±1."""
     inside, below = 0, 0
     for seed in range(8):
         rng = default_rng(seed)
