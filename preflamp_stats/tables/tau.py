@@ -146,7 +146,7 @@ def _answer(tables: Mapping[str, ResultTable]) -> str:
     for pair, rows in groups:
         of_pair = pooled
         if len(pooled):
-            of_pair = pooled[(pooled[["upstream", "downstream"]] == pair).all(axis=1)]
+            of_pair = pooled[(pooled["upstream"] == pair[0]) & (pooled["downstream"] == pair[1])]
         above, below = _words(rows, table)
         by = f" by {above}" if table.frame["upstream"].nunique() > 1 else ""
         told.setdefault(_judged(rows, of_pair, table), []).append(f"{below}{by}")
