@@ -83,6 +83,12 @@ def test_intervals_that_include_zero_never_claim_anything(rows_of: Changer, limi
     assert "no association" not in answer(table)
 
 
+def test_a_verdict_takes_the_permutation_test_too(rows_of: Changer) -> None:
+    assert answer(population(rows_of, [(0.1, 0.5)], p_value=0.06)).startswith("Open. ")
+    assert answer(population(rows_of, [(0.1, 0.5)] * 2, p_value=[0.02, 0.09])).startswith("Open. ")
+    assert answer(population(rows_of, [(0.1, 0.5)] * 2, p_value=[0.01, 0.08])).startswith("Yes. ")
+
+
 def test_too_few_users_or_methods_are_not_judged(rows_of: Changer) -> None:
     few = population(rows_of, [(0.5, 0.9)], n_methods=4)
     assert answer(few) == (
@@ -93,7 +99,7 @@ def test_too_few_users_or_methods_are_not_judged(rows_of: Changer) -> None:
         "Cannot be judged. With 5 users not even unanimity is evidence at the level 0.95."
     )
     # One stratum of two is large enough.
-    half = population(rows_of, [(0.5, 0.9), (-0.9, -0.1)], n_methods=[5, 4])
+    half = population(rows_of, [(0.5, 0.9), (-0.9, -0.1)], n_methods=[5, 4], p_value=0.01)
     assert answer(half).startswith("Yes. For methods like these, tau is 0.70")
 
 
