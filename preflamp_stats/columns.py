@@ -94,7 +94,6 @@ COLUMNS = (
         interval=("downstream_low", "downstream_high"),
     ),
     Column("downstream_p_adjusted", "p, equivalent", "p value"),
-    Column("p_value", "p", "p value", instead="p_adjusted"),
     Column("p_equivalence", "P(beyond the margin)", "p value"),
     Column("tau_corrected", "Corrected", "coefficient"),
     Column("ceiling", "Ceiling", "coefficient"),
@@ -106,6 +105,8 @@ COLUMNS = (
         "coefficient",
         interval=("population_low", "population_high"),
     ),
+    # The p of tau is of the population of methods, so it stands behind its interval.
+    Column("p_value", "p", "p value", instead="p_adjusted"),
     Column("users_needed", "Users needed", "count"),
     Column("n_strata", "Strata", "count"),
     Column("n_datasets", "Datasets", "count"),

@@ -155,7 +155,11 @@ def _notes(evidence: Sequence[ResampledStudy], settings: Settings) -> list[str]:
             )
         there = [dataset.metrics[name].info for name in asked if name in dataset.metrics]
         unknown |= {metric.name: metric for metric in there if not metric.sign}
-    return found + [f"{capital(direction_unknown(metric))}." for metric in unknown.values()]
+    return found + [
+        f"{capital(direction_unknown(metric))}: give --lower-is-better {metric.name} or "
+        f"--higher-is-better {metric.name}, or the attribute direction."
+        for metric in unknown.values()
+    ]
 
 
 def _check_metrics(found: Mapping[str, xr.Dataset], settings: Settings) -> None:

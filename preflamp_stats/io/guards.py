@@ -78,7 +78,7 @@ def check_declared(path: Path) -> None:
         thread.join(0.2)
         if thread.is_alive() and _processor_seconds(thread) > _PATIENCE:
             atexit.register(_end_at_once)
-            what = "cannot be read: the NetCDF library goes round in a circle in it"
+            what = "cannot be read: the NetCDF library never finishes reading it"
             raise InputError(Problem(what, "copy it again, or write it again", str(path)))
     if raised:
         raise raised[0]

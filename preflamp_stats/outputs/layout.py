@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from preflamp_stats.columns import COLUMNS, Column, declared
+from preflamp_stats.io.schema import UNNAMED_DATASET
 from preflamp_stats.metric import COEFFICIENT, POINTS, Scale, number
 from preflamp_stats.outputs.formatting import (
     MISSING,
@@ -436,7 +437,11 @@ def _fixed(table: ResultTable, frame: pd.DataFrame, keys: Sequence[str]) -> list
     if frame.empty:
         return []
     texts = ((key, _key_text(table, key, frame[key].iloc[0])) for key in keys)
-    return [f"{declared(key).label}: {text}" for key, text in texts if text]
+    # A file without groups has one dataset, which nobody named.
+    told = [
+        (key, text) for key, text in texts if text and (key, text) != ("dataset", UNNAMED_DATASET)
+    ]
+    return [f"{declared(key).label}: {text}" for key, text in told]
 
 
 def _brackets(frame: pd.DataFrame, cells: Sequence[Cell]) -> list[str]:

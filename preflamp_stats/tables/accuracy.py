@@ -8,7 +8,6 @@ import pandas as pd
 
 from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import ResultTable, table_frame
-from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
 from preflamp_stats.tables.rows import metric_rows
 from preflamp_stats.tables.table import Table
@@ -36,10 +35,6 @@ def _weight(evidence: ResampledStudy) -> float:
         if "weight" not in score.dims:
             return float(score.attrs.get("weight", "nan"))
     return evidence.settings.weight
-
-
-def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
-    return words.spread(table.frame, table.metric(table.name))
 
 
 def _beats_chance(name: str, who: str) -> Callable[[Mapping[str, ResultTable]], str]:
@@ -77,7 +72,6 @@ POLICY_ACCURACY = Table(
     "rejected one, by {scoring} ({counting}). {intervals}",
     reading="50 points, the dashed line, is a coin toss. This is what the guided policy prefers; "
     "RM accuracy is what the reward prefers.",
-    finding=_finding,
     answer=_beats_chance("policy_accuracy", "the guided policy"),
     estimate_of="policy_accuracy",
     ranked=True,
@@ -91,7 +85,6 @@ RM_ACCURACY = Table(
     "rejected one ({counting}). {intervals}",
     reading="50 points, the dashed line, is a coin toss. Two methods whose intervals overlap may "
     "still differ, since they saw the same users: see the comparison of methods.",
-    finding=_finding,
     answer=_beats_chance("rm_accuracy", "the reward"),
     estimate_of="rm_accuracy",
     ranked=True,

@@ -204,18 +204,14 @@ def _highest(tops: Mapping[str, str]) -> str:
 
 
 def direction_unknown(metric: Metric) -> str:
-    """Say that nobody has told which values of a metric are better, and how to tell it.
+    """Say that nobody has told which values of a metric are better.
 
     Examples
     --------
     >>> direction_unknown(Metric.of_file("edits", "generation", {"long_name": "edits needed"}))
-    'whether more edits needed is better is not known: give --lower-is-better edits or \
---higher-is-better edits, or the attribute direction'
+    'whether more edits needed is better is not known'
     """
-    return (
-        f"whether more {metric.words} is better is not known: give --lower-is-better "
-        f"{metric.name} or --higher-is-better {metric.name}, or the attribute direction"
-    )
+    return f"whether more {metric.words} is better is not known"
 
 
 def deployed(frame: pd.DataFrame, table: ResultTable) -> pd.DataFrame:

@@ -244,7 +244,7 @@ def test_a_file_that_the_library_goes_round_in_is_given_up(tmp_path: Path, then:
     )
     assert done.returncode == 2, done
     (line,) = done.stderr.splitlines()
-    assert "r.nc: cannot be read: the NetCDF library goes round in a circle in it" in line
+    assert "r.nc: cannot be read: the NetCDF library never finishes reading it" in line
 
 
 def test_a_scale_that_makes_numbers_infinite_is_a_problem_not_a_warning(

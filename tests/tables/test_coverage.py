@@ -35,9 +35,7 @@ def test_absent_texts_are_told_first_and_lower_no_mean() -> None:
     rows = table.frame.set_index("method")
     assert rows["generation"].to_dict() == {"a": 1.0, "b": 0.5}
     assert rows["ties"].to_dict() == {"a": 1, "b": 0}
-    assert list(table.findings) == [
-        "d: generations of b are absent in up to 50.0 % of the examples."
-    ]
+    assert list(table.findings) == ["Generations of b are absent in up to 50.0 % of the examples."]
     assert "| b | 100.0 | 100.0 | 50.0 | 100.0 | 0 |" in to_markdown(table)
     quality = found.tables["generation"].frame.query("metric == 'rouge1'").set_index("method")
     assert quality["estimate"].to_dict() == {"a": 1.0, "b": 1.0}

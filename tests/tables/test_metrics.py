@@ -61,7 +61,9 @@ def test_levels_differences_regret_and_slope_are_in_one_unit() -> None:
     (scale,) = scales
     assert (scale.factor, scale.unit) == (1.0, "")
     regret = found.tables["regret"].frame["estimate"].item()
-    assert f"costs {regret:.{scale.decimals}f} of task_accuracy" in " ".join(found.summary)
+    (choose,) = (q.answer for q in found.questions if q.name == "choose")
+    assert f"it loses {regret:.{scale.decimals}f} [" in choose
+    assert "] of task_accuracy against the best" in choose
     assert "points of task_accuracy" not in everything(found)
     lead = found.tables["contrasts"].frame.query("metric == 'task_accuracy'")["estimate"].iloc[0]
     assert f"{lead:.{scale.decimals}f}" in to_markdown(found.tables["contrasts"])
@@ -97,7 +99,7 @@ def test_decimals_follow_the_sampling_error_and_not_the_size() -> None:
 def test_without_a_direction_nothing_is_called_better() -> None:
     found = analysis_of("inaccuracy")
     assert not [row for row in rows(found.tables["generation"]) if "**" in row]
-    said = " ".join([*found.summary, *(q.answer for q in found.questions)])
+    said = " ".join([*found.summary, *found.notes, *(q.answer for q in found.questions)])
     for word in ("costs", "loses", "against the best", "have better"):
         assert word not in said
     assert "give --lower-is-better inaccuracy or --higher-is-better inaccuracy" in said
