@@ -50,6 +50,8 @@ def _beats_chance(name: str, who: str) -> Callable[[Mapping[str, ResultTable]], 
         frame = frame[frame["low"].notna()] if "low" in frame else frame[:0]
         if frame.empty:
             return ""
+        if few := words.too_few(frame):
+            return f"Whether {who} beats chance {few}."
         better, worse = frame[frame["low"] > 0.5], frame[frame["high"] < 0.5]
         metric = tables[name].metric(name)
         several = frame[[k for k in ("dataset", "model", "seed") if k in frame]].drop_duplicates()

@@ -145,6 +145,8 @@ def _intervals_say(bounded: pd.DataFrame, group: pd.DataFrame, table: ResultTabl
         alike = "higher values of one go with higher values of the other"
         opposite = "higher values of one go with lower values of the other"
     total = len(bounded)
+    if few := words.too_few(bounded):
+        return f"; whether they rank methods alike {few}"
     if total == 1:
         return f": {alike if len(above) else opposite if len(below) else leave_open}"
     if len(above) == total:
@@ -205,6 +207,8 @@ def _answer(tables: Mapping[str, ResultTable]) -> str:
 def _prediction(rows: pd.DataFrame, table: ResultTable) -> str:
     above, below = _words(rows, table)
     bounded = rows[rows["low"].notna() & rows["high"].notna()]
+    if few := words.too_few(bounded):
+        return f"Whether {above} predicts {below} {few}."
     if bounded.empty:
         return f"Whether {above} predicts {below} cannot be told: there is no interval."
     sign = _sign(rows, table)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from preflamp_stats.inference.floors import cannot_be_judged
 from preflamp_stats.metric import POINTS, Metric, Scale, number
 from preflamp_stats.results import ResultTable, distinct
 from preflamp_stats.settings import Settings
@@ -278,3 +279,18 @@ def in_unit(metric: Metric) -> str:
 def capital(text: str) -> str:
     """Text that begins with a capital letter."""
     return f"{text[:1].upper()}{text[1:]}"
+
+
+def too_few(rows: pd.DataFrame) -> str:
+    """Why no verdict can be given on any of the rows; empty where one can on some.
+
+    Examples
+    --------
+    >>> too_few(pd.DataFrame({"n_users": [2], "level": [0.95]}))
+    'cannot be judged: with 2 users not even unanimity is evidence at the level 0.95'
+    """
+    if not {"n_users", "level"} <= {*rows} or not len(rows):
+        return ""
+    counts = zip(rows["n_users"], rows["level"], strict=True)
+    reasons = [cannot_be_judged(n, level=level) if n > 0 else "" for n, level in counts]
+    return reasons[0] if all(reasons) else ""
