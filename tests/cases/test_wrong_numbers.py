@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import preflamp_stats as pls
 from preflamp_stats.cli import main
+from preflamp_stats.tables.registry import make_questions
 
 
 def analysed(folder: Path, table: pd.DataFrame, *words: str) -> Path:
@@ -78,3 +79,27 @@ def test_scores_of_any_number_type_count_alike(tmp_path: Path, dtype: str) -> No
         tables = pls.analyze(tree, pls.Settings(resamples=100, downstream=("judge",))).tables
         assert tables["rm_accuracy"].frame["estimate"].tolist() == [0.75]
         assert tables["generation"].frame["estimate"].tolist() == [0.75]
+
+
+@pytest.mark.parametrize(("n_users", "judged"), [(2, False), (5, False), (6, True)])
+def test_two_users_and_thirty_methods_are_no_evidence(n_users: int, judged: bool) -> None:
+    rng = np.random.default_rng(0)
+    skill = np.linspace(0, 1, 30)[:, None]
+    right = rng.random((30, 60 * n_users)) < skill
+    ds = xr.Dataset(
+        {
+            "reward": (("method", "example", "candidate"), np.stack([right, ~right], -1) * 1.0),
+            "judge": (("method", "example"), skill + 0.1 * rng.random(right.shape)),
+            "user": ("example", np.arange(right.shape[1]) % n_users),
+        },
+        coords={"method": [f"m{i:02}" for i in range(30)], "candidate": ["chosen", "rejected"]},
+    )
+    ds["user"] = ds["user"].astype(str)
+    ds["judge"].attrs["direction"] = "higher"
+    found = pls.analyze(ds, pls.Settings(resamples=200, downstream=("judge",)))
+    told = " ".join(
+        [*found.tables["tau"].findings, *(q.answer for q in make_questions(found.tables))]
+    )
+    few = f"cannot be judged: with {n_users} users not even unanimity is evidence"
+    assert told.count(few) == (0 if judged else 3)
+    assert ("Yes for judge, strongly" in told) == judged
