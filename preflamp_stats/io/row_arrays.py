@@ -156,7 +156,8 @@ def _ordered(labels: Texts, dim: str) -> Texts:
         order = np.argsort(ranks, kind="stable")
     else:
         order = np.arange(len(names))
-    if dim == "seed" and all(text.lstrip("-").isdigit() for text in names):
+    # What no integer of 64 bits is sure to hold stays a label.
+    if dim == "seed" and all(text.lstrip("-").isdigit() and len(text) < 19 for text in names):
         names = names.astype(int)
     places = np.full(len(names) + 1, -1)  # the last entry is what code -1 looks up
     places[order] = np.arange(len(names))
