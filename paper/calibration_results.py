@@ -12,8 +12,9 @@ from macros import share
 from matplotlib.figure import Figure
 
 from preflamp_stats.errors import InputError, Problem
+from preflamp_stats.outputs.figures.layout import ONE_COLUMN, settle
 from preflamp_stats.outputs.figures.rendering import render
-from preflamp_stats.outputs.figures.style import GREY, ONE_COLUMN, plotting, settle
+from preflamp_stats.outputs.figures.style import GREY, plotting
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks" / "calibration"))
 

@@ -42,7 +42,8 @@ _HOMES = {
     "results": ["ResultTable"],
     "io.schema": ["datasets", "validate"],
     "settings": ["Settings"],
-    "simulation": ["StudyDesign", "simulate", "simulate_dataset"],
+    "simulation.design": ["StudyDesign"],
+    "simulation.study": ["simulate", "simulate_dataset"],
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

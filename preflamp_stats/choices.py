@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
 from numbers import Real
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from preflamp_stats.errors import InputError, Problem
 
@@ -32,6 +33,7 @@ __all__ = [
     "check_options",
     "declared_options",
     "number_option",
+    "option_problems",
 ]
 
 Average = Literal["micro", "macro"]
@@ -86,7 +88,7 @@ class Option:
     help: str
 
 
-def number_option(default: float, good: Callable[[Any], bool], mend: str, kind: type = Real) -> Any:
+def number_option(default: Any, good: Callable[[Any], bool], mend: str, kind: type = Real) -> Any:
     """Declare an option that is a number, by its range and by what to take instead."""
     return field(default=default, metadata={"kind": kind, "good": good, "mend": mend})
 
@@ -100,8 +102,9 @@ def declared_options(cls: Any) -> tuple[Option, ...]:
         hint = hints[one.name]
         several = get_origin(hint) is tuple
         inner = get_args(hint)[0] if several else hint
-        choices = next((t for t in (inner, *get_args(inner)) if get_origin(t) is Literal), None)
-        kind = str if choices else inner
+        united = get_args(inner) if get_origin(inner) in (Union, UnionType) else (inner,)
+        choices = next((t for t in united if get_origin(t) is Literal), None)
+        kind = str if choices else united[0]
         told = text.get(one.name, "")
         found.append(Option(one.name, one.default, kind, get_args(choices), several, told))
     return tuple(found)
@@ -109,11 +112,12 @@ def declared_options(cls: Any) -> tuple[Option, ...]:
 
 def check_options(options: Any) -> None:
     """Refuse options out of range, all of them at once."""
-    if problems := list(_problems(options)):
+    if problems := list(option_problems(options)):
         raise InputError(problems)
 
 
-def _problems(options: Any) -> Iterator[Problem]:
+def option_problems(options: Any) -> Iterator[Problem]:
+    """Everything that is out of range in a dataclass of options."""
     ranges = {one.name: one.metadata for one in fields(options)}
     for option in declared_options(options.__class__):
         name, value, told = option.name, getattr(options, option.name), ranges[option.name]
@@ -121,12 +125,12 @@ def _problems(options: Any) -> Iterator[Problem]:
             continue
         if option.several:
             yield from _problems_of_several(option, value)
-        elif option.allowed and value not in option.allowed:
-            yield _no_choice(name, value, option.allowed)
         elif told:
             number = isinstance(value, told["kind"]) and not isinstance(value, bool)
             if not number or not told["good"](value):
                 yield Problem(f"is {value!r}", told["mend"], variable=name)
+        elif option.allowed and value not in option.allowed:
+            yield _no_choice(name, value, option.allowed)
 
 
 def _problems_of_several(option: Option, values: Any) -> Iterator[Problem]:
@@ -148,10 +152,11 @@ def _no_choice(name: str, value: object, allowed: tuple[str, ...]) -> Problem:
 
 def _docs(cls: type) -> dict[str, str]:
     """First sentence of each parameter's entry, over the docstrings of a class and its bases."""
-    found = {}
+    found: dict[str, str] = {}
     for part in reversed(cls.__mro__):
         text = inspect.cleandoc(part.__doc__ or "")
-        for name, entry in re.findall(r"^(\w+) : .*\n((?:    .*\n?)+)", text, re.MULTILINE):
+        entries = re.findall(r"^(\w+(?:, \w+)*) : .*\n((?:    .*\n?)+)", text, re.MULTILINE)
+        for names, entry in entries:
             words = " ".join(entry.replace("``", "").split())
-            found[name] = re.split(r"(?<=\.)\s", words)[0]
+            found |= dict.fromkeys(names.split(", "), re.split(r"(?<=\.)\s", words)[0])
     return found

@@ -106,11 +106,6 @@ class Settings(MetricOptions):
             ]
             raise InputError(problems) from None
 
-    @property
-    def metric_options(self) -> MetricOptions:
-        """Settings that define a metric's value: these settings themselves."""
-        return self
-
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; an infinite weight becomes the text ``"inf"``."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}

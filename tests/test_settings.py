@@ -7,6 +7,7 @@ import math
 import pytest
 from click.testing import CliRunner
 
+import preflamp_stats as pls
 from preflamp_stats.choices import declared_options
 from preflamp_stats.cli import main
 from preflamp_stats.cli.analyze import analyze_command
@@ -141,3 +142,31 @@ def test_settings_are_recorded_whole_and_as_json():
 def test_settings_cannot_be_changed_afterwards():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings().seed = 3
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"lower_is_better": ("edit",)}, "lower_is_better: unknown metric 'edit'; did you mean"),
+        ({"lower_is_better": ("rm_accuracy",)}, "rm_accuracy: is named as lower is better, and"),
+        ({"higher_is_better": ("cost",)}, "cost: is named as higher is better, and the file says"),
+    ],
+)
+def test_a_direction_is_refused_where_it_is_unknown_or_told_otherwise(chosen, message):
+    with pytest.raises(InputError, match=message):
+        pls.analyze(_with_own_metrics(), Settings(resamples=10, **chosen))
+
+
+def test_a_direction_is_given_to_a_metric_whose_file_does_not_tell_it():
+    ds = _with_own_metrics()
+    told = {m.name: m.direction for m in pls.available_metrics(ds)}
+    assert (told["edits"], told["cost"]) == ("unknown", "lower")
+    options = MetricOptions(lower_is_better=("edits",))
+    given = {m.name: m.direction for m in pls.available_metrics(ds, options)}
+    assert given == told | {"edits": "lower"}
+
+
+def _with_own_metrics():
+    ds = pls.simulate(n_methods=3, n_icl=0, n_users=6, n_examples=2, seed=1).to_dataset()
+    edits = (1 - ds["rouge1"]).assign_attrs(role="generation_metric")
+    return ds.assign(edits=edits, cost=edits.assign_attrs(direction="lower"))

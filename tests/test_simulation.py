@@ -12,10 +12,10 @@ from numpy.testing import assert_allclose
 from scipy.special import ndtr, ndtri
 from scipy.stats import kendalltau
 
+from preflamp_stats import StudyDesign, simulate, simulate_dataset
 from preflamp_stats.cli.simulate import simulate_command
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.schema import validate
-from preflamp_stats.simulation import StudyDesign, simulate, simulate_dataset
 from preflamp_stats.simulation.truth import plant_asymmetry, plant_truth, tilted_accuracy
 
 
@@ -312,7 +312,7 @@ def test_rouge_and_truth_stay_in_bounds(seed: int, correlation: float, spread: f
         ({"n_examples": 0}, "variable n_examples: is 0"),
         ({"n_users": 0}, "variable n_users: is 0; take at least 1"),
         ({"n_methods": 0, "n_icl": 0}, "there is no method"),
-        ({"method_effects": "cauchy"}, "choose normal, t3, skewed, clusters"),
+        ({"method_effects": "cauchy"}, "choose one of normal, t3, skewed, clusters"),
         ({"user_sd": 0.9, "example_sd": 0.9}, "add up to 1.63; lower them"),
         ({"models": ["large"]}, "has 'large', whose size is unknown"),
         ({"models": ["7B", "7B"]}, "repeats a label"),

@@ -19,9 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import click
 from corpus import documents, invent_papers, load_papers, write_documents
 from design import Design, read_design, to_toml
-from preflamp_backend.data import Example, write_examples
 from preflamp_backend.data.build import build_pref_lamp, write_built
 from preflamp_backend.data.checks import example_texts
+from preflamp_backend.data.examples import Example, write_examples
 from preflamp_backend.data.splits import SplitOptions
 from preflamp_backend.data.titles import author_questions
 from preflamp_backend.files.text import write_text

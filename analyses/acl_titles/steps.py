@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from preflamp_backend.data import Example
+from preflamp_backend.data.examples import Example
 from preflamp_backend.data.lamp import TASKS
 from preflamp_backend.study.study import GUIDING
 

@@ -77,11 +77,8 @@ def tasks(
 
 def _matches(design: Mapping[str, Any], where: Mapping[str, str]) -> bool:
     """Whether a design has these values, written as the command line has them."""
-    return all(name in design and _text(design[name]) == text for name, text in where.items())
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    texts = {k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in design.items()}
+    return where.items() <= texts.items()
 
 
 def _named_value(text: str) -> tuple[str, str]:
@@ -115,13 +112,8 @@ def simulate(task: Task) -> dict[str, Any]:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Chunks that are done; a line cut short by a stop is left out."""
-    found = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return found
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}}")]
 
 
 def run(

@@ -1,11 +1,11 @@
 """Change the kernels and inference a little, at random, and see whether their tests notice.
 
-``python benchmarks/robustness/mutants.py --sample 400 --seed 1 --folder FOLDER`` copies the
-repository to FOLDER, lets mutmut (``pip install 'mutmut>=3.8,<4'``; its settings are in
-pyproject.toml) make every mutant of ``preflamp_stats/kernels`` and ``preflamp_stats/inference``,
-draws a sample of them, runs the tests of these two packages on each and prints how many were
-killed; which survived is written to FOLDER/survivors.txt, each to be read with ``mutmut show NAME``
-in FOLDER. A stopped run goes on.
+``python benchmarks/robustness/mutants.py --sample 400 --seed 1 --folder FOLDER`` clones the
+repository into FOLDER as it is committed, lets mutmut (``pip install 'mutmut>=3.8,<4'``; its
+settings are in pyproject.toml) make every mutant of ``preflamp_stats/kernels`` and
+``preflamp_stats/inference``, draws a sample of them, runs the tests of these two packages on each
+and prints how many were killed; which survived is written to FOLDER/survivors.txt, each to be read
+with ``mutmut show NAME`` in FOLDER. A stopped run goes on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -25,17 +24,6 @@ PACKAGES = ("kernels", "inference")
 SURVIVED = (0,)
 UNTESTED = (5, 33)
 """Exit codes of pytest and of mutmut where no test ran."""
-
-
-def copy_repository(folder: Path) -> None:
-    """Copy what git tracks."""
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    for name in filter(None, tracked.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
 
 
 def run_mutmut(folder: Path, names: list[str], workers: int) -> None:
@@ -81,7 +69,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.folder.resolve()
     if not (folder / "mutants").exists():
-        copy_repository(folder)
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
         run_mutmut(folder, ["preflamp_stats.kernels.kendall.x_kendall_tau__mutmut_1"], 1)
     every = sorted(outcomes(folder))
     drawn = random.Random(options.seed).sample(every, min(options.sample, len(every)))

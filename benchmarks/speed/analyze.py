@@ -3,9 +3,9 @@
 ``python benchmarks/speed/analyze.py stages`` analyses 12 methods × 3 models × 100,000 examples and
 says where the processor time goes. ``python benchmarks/speed/analyze.py size`` writes files of 20
 methods × 3 models with reward traces of 64 tokens and growing numbers of examples, block by block,
-and analyses each in processes of their own, by our own blocks and through dask, in threads and
-(``--cluster``) on a cluster of two workers, whose tables must be the same to the byte; ``--plot
-FILE`` draws time and memory against size. 1,000,000 examples take 31 GB of disk.
+and analyses each in processes of their own, by our own blocks and through dask in threads, whose
+tables must be the same to the byte (on a cluster: tests/analysis/test_dask.py); ``--plot FILE``
+draws time and memory against size. 1,000,000 examples take 31 GB of disk.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,24 +85,8 @@ def write_study(
         return float(sum(np.prod(v.shape) * v.dtype.itemsize for v in numbers))
 
 
-WAYS = ("blocks", "dask", "cluster")
-"""How a file is read: by our own blocks, or by dask in threads or on a cluster."""
-
-
-@contextmanager
-def _cluster(n_workers: int = 2) -> Iterator[dict[str, float]]:
-    """A cluster of processes on this machine; at the end, the largest memory of each, MiB."""
-    from distributed import Client, LocalCluster
-
-    peaks: dict[str, float] = {}
-    with (
-        LocalCluster(
-            n_workers=n_workers, threads_per_worker=1, dashboard_address=None, memory_limit="4GiB"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield peaks
-        peaks |= client.run(_peak_mib)
+WAYS = ("blocks", "dask")
+"""How a file is read: by our own blocks, or by dask in threads."""
 
 
 def _peak_mib() -> float:
@@ -112,30 +95,22 @@ def _peak_mib() -> float:
 
 def measure(path: Path, resamples: int, way: str) -> dict[str, Any]:
     """Analyse a file; seconds of each stage, peak memory, and a checksum of the tables."""
-    if way == "cluster":
-        with _cluster() as peaks:
-            found = _measure(path, resamples, way)
-        return found | {"peak_mib": max(found["peak_mib"], *peaks.values())}
-    return _measure(path, resamples, way)
-
-
-def _measure(path: Path, resamples: int, way: str) -> dict[str, Any]:
     import preflamp_stats.analysis.run as run
     from preflamp_stats.io.files import open_results
     from preflamp_stats.outputs.write import write_analysis  # noqa: F401  (its imports count as such)
     from preflamp_stats.settings import Settings
 
     reading = 0.0
-    gather = run.gather
+    read_study = run.read_study
 
     def timed(*args: object, **options: object) -> object:
         nonlocal reading
         start = time.process_time()
-        found = gather(*args, **options)
+        found = read_study(*args, **options)
         reading += time.process_time() - start
         return found
 
-    run.gather = timed
+    run.read_study = timed
     wall, start = time.perf_counter(), time.process_time()
     chunks = None if way == "blocks" else {"example": _BLOCK}
     with open_results(path, chunks=chunks) as tree:
@@ -179,40 +154,35 @@ def stages(resamples: int, folder: Path) -> None:
         print(f"  {what:62} {found[name]:6.2f}  {found[name] / total:4.0%}")
 
 
-def size(
-    resamples: int, folder: Path, examples: Sequence[int], ways: Sequence[str], plot: Path | None
-) -> None:
+def size(resamples: int, folder: Path, examples: Sequence[int], plot: Path | None) -> None:
     """Print, and draw, time and memory against size."""
-    heads = [f"{what} ({way})" for way in ways for what in ("seconds", "peak MiB")]
+    heads = [f"{what} ({way})" for way in WAYS for what in ("seconds", "peak MiB")]
     print("| examples | GB | " + " | ".join(heads) + " | same bytes |")
     print("|" + "---:|" * (2 + len(heads)) + "---|")
     path = folder / "size.nc"
     rows = []
     for n_examples in examples:
         gb = write_study(path, n_examples, n_methods=20, n_models=3, n_tokens=64) / 1e9
-        found = [in_own_process(path, resamples, way) for way in ways]
+        found = [in_own_process(path, resamples, way) for way in WAYS]
         row = [value for each in found for value in (each["wall"], each["peak_mib"])]
         same = "yes" if len({each["tables"] for each in found}) == 1 else "NO"
         rows.append((n_examples, gb, *row))
         cells = f"{gb:.2f} | " + " | ".join(f"{value:,.0f}" for value in row)
         print(f"| {n_examples:,} | {cells} | {same} |", flush=True)
         if plot:
-            draw(np.array(rows), ways, plot)
+            draw(np.array(rows), plot)
 
 
-def draw(rows: NDArray[np.float64], ways: Sequence[str], path: Path) -> None:
+def draw(rows: NDArray[np.float64], path: Path) -> None:
     """Time and memory against size, on logarithmic axes."""
     from matplotlib.figure import Figure
 
-    names = {"blocks": "blocks", "dask": "dask, 2 threads", "cluster": "dask, 2 processes"}
-    styles = {"blocks": "o-", "dask": "s--", "cluster": "^:"}
-    colours = {"blocks": "#0072B2", "dask": "#D55E00", "cluster": "#009E73"}
+    looks = (("o-", "#0072B2", "blocks"), ("s--", "#D55E00", "dask, 2 threads"))
     figure = Figure(figsize=(7.5, 3.0), layout="constrained")
     for column, axes in enumerate(figure.subplots(1, 2)):
         what = ("seconds", "peak memory, MiB")[column]
-        for at, way in enumerate(ways):
-            values = rows[:, 2 + 2 * at + column]
-            axes.loglog(rows[:, 0], values, styles[way], color=colours[way], label=names[way])
+        for at, (style, colour, name) in enumerate(looks):
+            axes.loglog(rows[:, 0], rows[:, 2 + 2 * at + column], style, color=colour, label=name)
         if what != "seconds":
             axes.axhline(4096, color="black", linewidth=0.8)
             axes.annotate("4 GiB", (rows[0, 0], 4096), (0, -10), textcoords="offset points")
@@ -229,7 +199,6 @@ def main() -> None:
     parser.add_argument("file", nargs="?", type=Path, help="for measure")
     parser.add_argument("--resamples", type=int, default=10_000)
     parser.add_argument("--way", choices=WAYS, default="blocks", help="for measure")
-    parser.add_argument("--cluster", action="store_true", help="for size: on a cluster too")
     parser.add_argument(
         "--examples", type=int, nargs="+", default=[10_000, 30_000, 100_000], help="for size"
     )
@@ -244,8 +213,7 @@ def main() -> None:
         if options.what == "stages":
             stages(options.resamples, Path(folder))
         else:
-            ways = WAYS if options.cluster else WAYS[:2]
-            size(options.resamples, Path(folder), options.examples, ways, options.plot)
+            size(options.resamples, Path(folder), options.examples, options.plot)
 
 
 if __name__ == "__main__":

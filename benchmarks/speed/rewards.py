@@ -19,12 +19,11 @@ import numpy as np
 import torch
 import transformers
 from backend_ways import SHAPES, qwen
-from preflamp_backend.data import Example
-from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.data.examples import Example
+from preflamp_backend.models.loading import ModelSource, load_language_model
 from preflamp_backend.models.model import Backbone
-from preflamp_backend.models.sources import ModelSource
 from preflamp_backend.prompts.encoding import PromptFormat
-from preflamp_backend.rewards.pal import PalOptions
+from preflamp_backend.rewards.layered import PalOptions
 from preflamp_backend.training.features import FeatureStore, PairFeatures, split_off
 from preflamp_backend.training.user_rows import Scaling, mean_log_loss, predicted
 from preflamp_backend.training_study.methods import adapt_user, fit

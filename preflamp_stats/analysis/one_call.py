@@ -39,7 +39,7 @@ def report(
         Told how columns were understood.
     **columns
         ``ignore``, ``mapping``, ``lower_is_better``, ``higher_is_better`` of
-        :func:`preflamp_stats.convert`, for a data frame.
+        :func:`preflamp_stats.convert`, for a table or a data frame.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def report(
     inputs: list[str] = []
     if isinstance(data, str | os.PathLike):
         inputs = [os.fspath(data)]
-        [tree] = open_any(inputs, say=say).values()
+        [tree] = open_any(inputs, say=say, **columns).values()
     elif isinstance(data, xr.DataTree | xr.Dataset):
         tree = data if isinstance(data, xr.DataTree) else xr.DataTree(data)
     else:

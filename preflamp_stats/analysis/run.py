@@ -98,7 +98,7 @@ def analyze(
     >>> study = pls.simulate(n_methods=4, n_users=30, n_examples=5, seed=1)
     >>> analysis = pls.analyze(study, pls.Settings(resamples=200))
     >>> list(analysis.tables)[:2]
-    ['tau', 'slope']
+    ['coverage', 'tau']
     """
     settings = settings or Settings()
     found = datasets(tree) if isinstance(tree, xr.DataTree | xr.Dataset) else dict(tree)

@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from preflamp_stats.choices import Option, declared_options
+from preflamp_stats.cli.options import add_options, column_options
 from preflamp_stats.settings import Settings
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["analyze_command", "run_analysis", "settings_options"]
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-_SPELT = {"formats": "--format", "include_seeds": "--include-seeds/--fixed-seeds"}
-
-
-def settings_options(command: _Command) -> _Command:
-    """Add an option for each of the settings of an analysis, as declared there."""
-    for option in reversed(declared_options(Settings)):
-        command = _click_option(option)(command)
-    return command
-
-
-def _click_option(option: Option) -> Callable[[_Command], _Command]:
-    flag = _SPELT.get(option.name, "--" + option.name.replace("_", "-"))
-    if option.several:
-        return click.option(
-            flag,
-            option.name,
-            multiple=True,
-            default=option.default,
-            callback=_names,
-            metavar="NAME,...",
-            help=option.help,
-        )
-    if option.kind is bool:
-        return click.option(flag, default=option.default, is_flag=True, help=option.help)
-    kind = click.Choice(option.allowed) if option.allowed else option.kind
-    return click.option(flag, type=kind, default=option.default, help=option.help)
-
-
-def _names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Names by comma, or by giving the option again."""
-    names = (name.strip() for value in values for name in value.split(","))
-    return tuple(dict.fromkeys(name for name in names if name))
+__all__ = ["analyze_command", "run_analysis"]
 
 
 @click.command("analyze", context_settings={"show_default": True})
@@ -62,31 +25,53 @@ def _names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     help="Directory to write.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print analysis.json instead of the answers.")
-@settings_options
-def analyze_command(results: tuple[Path, ...], out: Path, as_json: bool, **settings: Any) -> None:
+@column_options
+@add_options(Settings)
+def analyze_command(
+    results: tuple[Path, ...],
+    out: Path,
+    as_json: bool,
+    mapping: dict[str, str],
+    ignore: tuple[str, ...],
+    **settings: Any,
+) -> None:
     """Estimate, test, and write tables, figures and a report.
 
     RESULTS are results files (NetCDF-4), or tables of scores (CSV, TSV, JSON, JSONL, Parquet) as
     convert reads them; each benchmark dataset in them is analysed.
     """
-    run_analysis(results, out, Settings(**settings), as_json=as_json)
+    run_analysis(
+        results, out, Settings(**settings), as_json=as_json, mapping=mapping, ignore=ignore
+    )
 
 
 def run_analysis(
-    paths: tuple[Path, ...], out: Path, settings: Settings, *, as_json: bool = False
+    paths: tuple[Path, ...],
+    out: Path,
+    settings: Settings,
+    *,
+    as_json: bool = False,
+    **columns: Any,
 ) -> None:
-    """Analyse files, write the directory, print the answers."""
+    """Analyse files, write the directory, print the answers; ``columns`` as open_any."""
     from contextlib import ExitStack
 
     from preflamp_stats.analysis.run import analyze
     from preflamp_stats.cli.console import console
     from preflamp_stats.cli.progress import stage_progress
-    from preflamp_stats.io.open_any import open_any
+    from preflamp_stats.errors import InputError
+    from preflamp_stats.io.open_any import is_table, open_any
     from preflamp_stats.outputs.summary import print_summary
     from preflamp_stats.outputs.write import write_analysis
 
     with ExitStack() as stack:
-        trees = open_any(paths)
+        tables = [path for path in paths if is_table(path)]
+        if not tables and any(columns.values()):
+            raise InputError("--map and --ignore are about tables, and none is named")
+        if len(tables) == len(paths):  # then its metrics are known, and their directions told
+            columns["lower_is_better"] = settings.lower_is_better
+            columns["higher_is_better"] = settings.higher_is_better
+        trees = open_any(paths, **columns)
         for tree in trees.values():
             stack.callback(tree.close)
         progress = stack.enter_context(stage_progress())

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from preflamp_stats.cli.options import column_options, names
+
 __all__ = ["convert_command", "describe_command", "merge_command", "validate_command"]
 
 # Whether a file exists is checked by its reader, whose message says how to mend it.
@@ -79,25 +81,22 @@ def describe_command(results: Path, as_json: bool) -> None:
 @click.command("convert")
 @click.argument("scores", nargs=-1, required=True, type=_PATH)
 @_out
+@column_options
 @click.option(
-    "--ignore", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."
-)
-@click.option(
-    "--map",
-    "mapping",
+    "--lower-is-better",
     multiple=True,
-    metavar="THEIRS=OURS",
-    help="Say what a column is, such as judge_no=user; may be repeated.",
+    callback=names,
+    metavar="NAME,...",
+    help="Metrics whose lower values are better.",
 )
 @click.option(
-    "--lower-is-better", multiple=True, metavar="METRIC", help="Direction of a metric; repeatable."
+    "--higher-is-better",
+    multiple=True,
+    callback=names,
+    metavar="NAME,...",
+    help="Metrics whose higher values are better.",
 )
-@click.option(
-    "--higher-is-better", multiple=True, metavar="METRIC", help="Direction of a metric; repeatable."
-)
-def convert_command(
-    scores: tuple[Path, ...], out: Path, mapping: tuple[str, ...], **options: Any
-) -> None:
+def convert_command(scores: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Make a results file from SCORES in CSV, TSV, JSON, JSONL or Parquet.
 
     Columns: dataset, model, method, method_family, seed, user, example, candidate, and any of
@@ -105,14 +104,10 @@ def convert_command(
     rejected) or generation, reference, rouge1 and other numbers (a row an example). Common other
     names are understood; how, is said on standard error. Several files are taken as one table.
     """
-    from preflamp_stats.errors import InputError
     from preflamp_stats.io.files import write_results
     from preflamp_stats.io.from_tables import convert
 
-    pairs = [each.partition("=")[::2] for each in mapping]
-    if bad := [theirs for theirs, ours in pairs if not theirs or not ours]:
-        raise InputError(f"--map {bad[0]}: write it as THEIRS=OURS, such as judge_no=user")
-    tree = convert(scores, mapping=dict(pairs), **options)
+    tree = convert(scores, **options)
     write_results(tree, out)
     _say_written(tree, out)
 

@@ -27,7 +27,7 @@ def demo_command(out: Path, seed: int) -> None:
     from preflamp_stats.cli.analyze import run_analysis
     from preflamp_stats.io.files import write_results
     from preflamp_stats.settings import Settings
-    from preflamp_stats.simulation import simulate
+    from preflamp_stats.simulation.study import simulate
 
     study = simulate(
         datasets=["reviews", "titles"],

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from preflamp_stats import __version__
-from preflamp_stats.cli.console import stop
-from preflamp_stats.errors import InputError, printable
+from preflamp_stats.cli.console import say, stop
+from preflamp_stats.errors import InputError
 
 __all__ = ["main"]
 
@@ -76,10 +76,11 @@ class _Group(click.Group):
             stop()
         except InputError as error:
             for problem in error.problems:
-                _say(problem)
+                say(f"preflamp-stats: {problem}", err=True)
             sys.exit(2)
         except MemoryError as error:
-            _say(f"needs more memory than there is ({error}); give less data, or run it elsewhere")
+            what = f"needs more memory than there is ({error})"
+            say(f"preflamp-stats: {what}; give less data, or run it elsewhere", err=True)
             sys.exit(2)
 
 
@@ -99,11 +100,6 @@ def _refuse_repeated(parent: click.Context, command: click.Command | None, args:
         if not isinstance(command, click.Group) or not rest or values.get("help"):
             return
         parent, command, args = ctx, command.get_command(ctx, rest[0]), rest[1:]
-
-
-def _say(problem: object) -> None:
-    """One line, whatever the labels in it: a file may hold what would steer a terminal."""
-    click.echo(f"preflamp-stats: {printable(problem)}", err=True)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

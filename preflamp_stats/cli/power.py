@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from preflamp_stats.cli.options import names
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -28,10 +30,6 @@ def _whole(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     if not numbers or not all(number.is_integer() for number in numbers):
         raise click.BadParameter(f"{value!r} is not a whole number, or several by comma")
     return tuple(int(number) for number in numbers)
-
-
-def _names(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 def _options(command: _Command) -> _Command:
@@ -75,7 +73,7 @@ def _options(command: _Command) -> _Command:
             "--metric",
             "metrics",
             default="",
-            callback=_names,
+            callback=names,
             metavar="NAME,…",
             help="Metrics of RESULTS; by default accuracies and ROUGE-1.",
         ),
@@ -124,7 +122,8 @@ def _plan(choices: dict[str, Any]) -> None:
     """Print the power of planned studies."""
     from rich.console import Console
 
-    from preflamp_stats.cli.power_tables import print_json, print_plan, records
+    from preflamp_stats.cli.console import print_json
+    from preflamp_stats.cli.power_tables import finite, print_plan, records
     from preflamp_stats.inference.metric_design import MetricDesign
     from preflamp_stats.inference.power import power
 
@@ -151,14 +150,15 @@ def _plan(choices: dict[str, Any]) -> None:
             **{name: choices[name] for name in passed},
         )
     if choices["as_json"]:
-        print_json({"settings": found.attrs, "rows": list(records(found))})
+        print_json(finite({"settings": found.attrs, "rows": list(records(found))}))
     else:
         print_plan(found)
 
 
 def _file(path: Path, choices: dict[str, Any]) -> None:
     """Print the detectable differences of a file."""
-    from preflamp_stats.cli.power_tables import print_detectable, print_json, records, summaries
+    from preflamp_stats.cli.console import print_json
+    from preflamp_stats.cli.power_tables import finite, print_detectable, records, summaries
     from preflamp_stats.inference.power import minimum_detectable_effect
     from preflamp_stats.io.files import open_results
     from preflamp_stats.io.schema import datasets, validate
@@ -189,7 +189,7 @@ def _file(path: Path, choices: dict[str, Any]) -> None:
             for row in records(one)
         ]
         settings = {name: choices[name] for name in ("level", "target", "fixed_seeds")}
-        print_json({"settings": settings, "rows": rows, "pairs": pairs})
+        print_json(finite({"settings": settings, "rows": rows, "pairs": pairs}))
         return
     seeds = ", for the trainings at hand" if choices["fixed_seeds"] else ""
     print_detectable(

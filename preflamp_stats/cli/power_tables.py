@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import click
 import xarray as xr
-from rich.console import Console
 from rich.table import Table
 
-__all__ = ["print_detectable", "print_json", "print_plan", "records", "summaries"]
+from preflamp_stats.cli.console import cell, console
+
+__all__ = ["finite", "print_detectable", "print_plan", "records", "summaries"]
 
 _TAU_COLUMNS = {"power": "test", "power_interval": "interval", "width": "width"}
 
@@ -30,17 +29,18 @@ def print_plan(found: xr.Dataset) -> None:
     if question == "tau":
         columns = {k: v for k, v in _TAU_COLUMNS.items() if found[k].notnull().any()}
         columns["observed"] = "observed"
-    console = _console()
-    console.print(_heading(question, found))
+    out = console()
+    for line in _heading(question, found):
+        out.print(cell(line))
     table = Table(box=None, padding=(0, 2))
     for name in (question, "methods", "users", *columns.values()):
         table.add_column(name, justify="right")
     for row in records(found[list(columns)]):
         sizes = (f"{row[question]:g}", str(row["methods"]), str(row["users"]))
-        table.add_row(*sizes, *(f"{row[name]:.2f}" for name in columns))
-    console.print(table)
+        table.add_row(*map(cell, (*sizes, *(f"{row[name]:.2f}" for name in columns))))
+    out.print(table)
     for line in _answers(question, found):
-        console.print(line)
+        out.print(cell(line))
 
 
 def print_detectable(rows: Sequence[Mapping[str, Any]], *, explanation: str) -> None:
@@ -53,21 +53,17 @@ def print_detectable(rows: Sequence[Mapping[str, Any]], *, explanation: str) -> 
     explanation : str
         Printed above the table.
     """
-    console = _console()
-    console.print(explanation)
+    out = console()
+    for line in explanation.splitlines():
+        out.print(cell(line))
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(box=None, padding=(0, 2))
     for name in names:
         words = name in ("dataset", "metric", "model")
         table.add_column(name, justify="left" if words else "right")
     for row in rows:
-        table.add_row(*(_shown(name, row.get(name)) for name in names))
-    console.print(table)
-
-
-def print_json(found: Any) -> None:
-    """Print JSON; numbers that are not finite become null."""
-    click.echo(json.dumps(_finite(found), indent=2, ensure_ascii=False, allow_nan=False))
+        table.add_row(*(cell(_shown(name, row.get(name))) for name in names))
+    out.print(table)
 
 
 def records(found: xr.Dataset) -> Iterator[dict[str, Any]]:
@@ -106,11 +102,11 @@ def _over_pairs(values: xr.DataArray, how: str) -> float:
     return float(getattr(values, how)()) if values.size else math.nan
 
 
-def _heading(question: str, found: xr.Dataset) -> str:
+def _heading(question: str, found: xr.Dataset) -> list[str]:
     level = found.attrs["level"]
     if question != "tau":
         what = "to find a difference" if question == "difference" else "to show equivalence"
-        return f"Power {what} between two methods at {1 - level:.2g}, Holm over all pairs"
+        return [f"Power {what} between two methods at {1 - level:.2g}, Holm over all pairs"]
     lines = [f"test: power of the permutation test ({found.attrs['n_studies']} simulated studies)"]
     if found.attrs["n_intervals"]:
         lines += [
@@ -118,7 +114,7 @@ def _heading(question: str, found: xr.Dataset) -> str:
             "for the tau of these methods excludes 0",
             "width: its mean width",
         ]
-    return "\n".join([*lines, "observed: mean observed tau, pulled towards 0 by noise"])
+    return [*lines, "observed: mean observed tau, pulled towards 0 by noise"]
 
 
 def _answers(question: str, found: xr.Dataset) -> Iterator[str]:
@@ -153,17 +149,10 @@ def _shown(name: str, value: Any) -> str:
     return f"{value:,.0f}" if isinstance(value, float) else str(value)
 
 
-def _console() -> Console:
-    """A console that does not fold tables where nobody looks at a terminal."""
-    console = Console(highlight=False, soft_wrap=True, markup=False)
-    if not console.is_terminal:
-        console.width = 200
-    return console
-
-
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Make null of every number that is not finite: JSON has no other word for it."""
     if isinstance(value, Mapping):
-        return {str(name): _finite(entry) for name, entry in value.items()}
+        return {str(name): finite(entry) for name, entry in value.items()}
     if isinstance(value, list):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from preflamp_stats.cli.options import add_options, names
+from preflamp_stats.simulation.design import StudyDesign
+
 __all__ = ["simulate_command"]
 
 
@@ -25,87 +28,29 @@ def _missing(ctx: click.Context, param: click.Parameter, value: float) -> float:
 
 
 def _models(ctx: click.Context, param: click.Parameter, value: str) -> object:
-    return int(value) if value.isdecimal() else _names(ctx, param, value)
+    return int(value) if value.isdecimal() else names(ctx, param, value)
 
 
-def _names(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in value.split(",") if name.strip())
+_READ = {
+    "models": {"default": "1", "callback": _models, "metavar": "N|LABEL,…"},
+    "n_examples": {"default": "20", "callback": _examples, "metavar": "N|LOW-HIGH|unequal"},
+    "missing": {"default": 0.0, "callback": _missing, "metavar": "N|SHARE"},
+}
 
 
 @click.command("simulate", context_settings={"show_default": True})
 @click.option(
     "-o",
     "--out",
-    "out",
     metavar="RESULTS",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
     help="Results file to write.",
 )
-@click.option("--methods", "n_methods", default=8, help="Reward-guided methods.")
-@click.option("--icl", "n_icl", default=1, help="In-context methods.")
 @click.option(
-    "--models",
-    default="1",
-    callback=_models,
-    metavar="N|LABEL,…",
-    help="Base models: how many, or labels such as 0.5B,7B.",
+    "--datasets", default="", callback=names, metavar="NAME,…", help="Benchmark datasets."
 )
-@click.option("--seeds", "n_seeds", default=0, help="Training seeds; 0 for none.")
-@click.option(
-    "--datasets", default="", callback=_names, metavar="NAME,…", help="Benchmark datasets."
-)
-@click.option("--users", "n_users", default=200, help="Users.")
-@click.option(
-    "--examples",
-    "n_examples",
-    default="20",
-    callback=_examples,
-    metavar="N|LOW-HIGH|unequal",
-    help="Examples of each user.",
-)
-@click.option("--rm-accuracy", default=0.65, help="Centre of true RM accuracy.")
-@click.option("--policy-accuracy", default=0.60, help="Centre of true policy accuracy.")
-@click.option("--rouge1", default=0.30, help="Centre of true mean ROUGE-1.")
-@click.option(
-    "--correlation",
-    default=0.5,
-    help="Correlation of true RM and policy accuracy over methods.",
-)
-@click.option(
-    "--generation-correlation",
-    default=0.3,
-    help="Correlation of true RM accuracy and ROUGE-1 over methods.",
-)
-@click.option("--spread", default=0.15, help="Spread of the methods, in probits.")
-@click.option(
-    "--method-effects",
-    type=click.Choice(["normal", "t3", "skewed", "clusters"]),
-    default="normal",
-    help="Distribution of the methods.",
-)
-@click.option("--ties", default=0.0, help="Share of pairs with equal rewards.")
-@click.option(
-    "--missing",
-    default=0.0,
-    callback=_missing,
-    metavar="N|SHARE",
-    help="Absent combinations of model and method.",
-)
-@click.option(
-    "--icl-advantage",
-    default=0.3,
-    help="Gain of in-context methods for tenfold the parameters, in probits.",
-)
-@click.option("--weight", default=1.0, help="Weight of the reward.")
-@click.option(
-    "--scoring",
-    type=click.Choice(["sequence", "stored"]),
-    default="sequence",
-    help="Where policy accuracy is planted.",
-)
-@click.option("--texts", is_flag=True, help="Write toy texts in place of ROUGE.")
-@click.option("--tokens", default=0, help="Longest response with token traces; 0 for none.")
+@add_options(StudyDesign, _READ)
 @click.option("--seed", default=0, type=click.IntRange(min=0), help="Random seed.")
 def simulate_command(out: Path, **options: object) -> None:
     """Write a study with known truth to RESULTS.
@@ -115,7 +60,7 @@ def simulate_command(out: Path, **options: object) -> None:
     """
     # Imported when called, so that --help stays quick.
     from preflamp_stats.io.files import write_results
-    from preflamp_stats.simulation import simulate
+    from preflamp_stats.simulation.study import simulate
 
     write_results(simulate(**options), out)  # type: ignore[arg-type]
     click.echo(f"wrote {out}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -233,13 +233,17 @@ def metric_differences(
         if (shared := metric.sums.overlaps.get(at.get("model"))) is not None:
             seeds = one["seed"].values.tolist() if "seed" in one.coords else [None]
             overlap = shared.take(one["method"].values.tolist(), seeds)
-        by_model[str(at.get("model", ""))] = paired_differences(
+        found = paired_differences(
             one["sums"].values,
             one["counts"].values,
             include_seeds=include_seeds,
             bounded=metric.info.values != "free",
             overlap=overlap,
         )
+        if metric.sums.overlaps and overlap is None:  # the methods of this model have all the same
+            n_examples = np.full(len(found.first), metric.n_examples.sel(at).max(), dtype=np.int64)
+            found = replace(found, n_examples=n_examples)
+        by_model[str(at.get("model", ""))] = found
     return MetricDifferences([str(m) for m in ordered["method"].values], models, by_model)
 
 

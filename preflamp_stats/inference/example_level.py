@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from preflamp_stats.choices import check_choice
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.checks import check_level
 from preflamp_stats.inference.floors import NO_VARIATION
 from preflamp_stats.inference.units import Units, user_units
 from preflamp_stats.io.blocks import example_blocks, load_block
@@ -23,6 +22,7 @@ from preflamp_stats.kernels.clustered import UserProducts, clustered_slope, user
 from preflamp_stats.metric import Metric
 from preflamp_stats.metrics.options import MetricOptions
 from preflamp_stats.metrics.values import example_values, metric_info
+from preflamp_stats.settings import Settings
 
 __all__ = ["Estimator", "example_association"]
 
@@ -103,11 +103,10 @@ def example_association(
     >>> bool(found["low"] < found["estimate"] < found["high"]), found["n_users"].item()
     (True, 40)
     """
-    ds, options = one_dataset(ds), options or MetricOptions()
+    ds, options = one_dataset(ds), Settings.of_call(options, level=level)
     infos = [_by_example(ds, name, options) for name in (upstream, downstream)]
     if estimator is not None:
         check_choice("estimator", estimator, Estimator)
-    check_level(level)
     units = user_units(ds)
     results = {}
     for model, example in _read(ds, infos, units, options, estimator):

@@ -18,6 +18,7 @@ from preflamp_stats.io.blocks import example_blocks, load_block
 from preflamp_stats.kernels.overlap import Overlap, OverlapSums
 from preflamp_stats.kernels.resampling import resampled_ratios
 from preflamp_stats.kernels.user_sums import (
+    RESOLUTION,
     averaged_sums,
     exact_step,
     ratio,
@@ -33,9 +34,6 @@ __all__ = [
     "draw_ratios",
     "on_common_examples",
 ]
-
-_RESOLUTION = 2.0**10
-"""Steps of the grid of sums within which two ratios are equal."""
 
 
 @dataclass(frozen=True)
@@ -321,7 +319,9 @@ class _Total:
         n_examples = self.counts.sum(axis=0)
         grid = step or 0.0
         if average == "macro":
-            largest = float(np.abs(ratio(self.sums, self.counts)).max(initial=0.0))
+            # A credit is within [0, 1], whoever else is asked for.
+            means = ratio(self.sums, self.counts)
+            largest = 1.0 if step is None else float(np.abs(means).max(initial=0.0))
             grid = max(exact_step(largest, len(units.labels)), grid)
         sums, counts = averaged_sums(self.sums, self.counts, average, grid)
         shape = (len(units.labels), *self.like.shape)
@@ -331,7 +331,7 @@ class _Total:
             xr.DataArray(sums.reshape(shape), dims=dims, coords=coords),
             xr.DataArray(counts.reshape(shape), dims=dims, coords=coords),
             self.like.copy(data=n_examples.reshape(self.like.shape)),
-            resolution=_RESOLUTION * grid,
+            resolution=RESOLUTION * grid,
             overlaps=self._shared(average, grid),
             kind=units.kind,
         )

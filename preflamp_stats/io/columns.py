@@ -74,6 +74,8 @@ _WORDS = (
 _SIDES = {word: side for words in _WORDS for side, word in zip(_CANDIDATES, words, strict=True)}
 _WORD = "|".join(_SIDES)
 _HALF = re.compile(rf"(?:(.+?)[ _.\-/:])?({_WORD})(?:[ _.\-/:](.+))?", re.IGNORECASE)
+_HUMP = re.compile(rf"(.*[a-z0-9])({'|'.join(word.title() for word in _SIDES)})()")
+_MARKED = re.compile(r"[+-]?(\d+|\d{1,3}([.,' ]\d{3})+)?([.,]\d+)?\s*%?")
 _FAMILIES = {_plain(name): name for name in METHOD_FAMILIES} | {
     "icl": "in-context",
     "few_shot": "in-context",
@@ -142,12 +144,15 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
     for ours in {ours for _, ours in mapped if [each for _, each in mapped].count(ours) > 1}:
         names = " and ".join(theirs for theirs, each in mapped if each == ours)
         problems.append(Problem(f"{names} are both mapped to {ours}", "map one", table.file))
-    replaced = {ours for theirs, ours in mapped if ours in cells and theirs != ours}
+    replaced = {ours for _, ours in mapped if ours in cells and ours not in given}
     left_out += [f"{name} (another column is mapped to it)" for name in sorted(replaced)]
     cells = cells.drop(columns=list(replaced)).rename(columns=dict(given))
-    halves = {} if "candidate" in cells else _halves(cells, table.file, problems)
-    of_candidates = bool(halves) or "candidate" in cells
-    synonyms = _synonyms(cells, halves, of_candidates, table.file, problems)
+    halves = _halves(cells, {*given.values()}, table, problems)
+    if halves and "candidate" in cells:
+        what = f"stands beside {', '.join([*halves][:2])}, which are candidates too"
+        mend = "leave one out with --ignore, or say with --map what candidate is"
+        problems.append(Problem(what, mend, table.file, variable="candidate"))
+    synonyms = _synonyms(cells, halves, table.file, problems)
     said += [f"{theirs} read as {ours}" for theirs, ours in synonyms.items()]
     cells = _with_known_words(cells.rename(columns=synonyms), said)
     for name, what in unreadable.items():
@@ -162,7 +167,14 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
     if not problems:
         cells = _labelled(cells, halves, table, said, problems)
         cells = _as_rows(cells, halves, said) if halves else _scored_columns(cells, said)
-    metrics = _own_columns(cells, {*given.values()}, halves, table.file, left_out, problems)
+    _check_sides(cells, table, problems)
+    metrics = _own_columns(cells, {*given.values()}, halves, table, left_out, problems)
+    specs = [
+        metrics.get(name) or VALUE_COLUMNS[name] for name in {*cells} & {*VALUE_COLUMNS, *metrics}
+    ]
+    for label in {"seed", "weight"} & {*cells}:
+        if specs and not any(label in spec.optional for spec in specs):
+            left_out.append(f"{label} (no column is given by it)")
     notes = [*table.notes, *(["; ".join(said)] if said else [])]
     if left_out:
         notes.append(f"left out: {', '.join(left_out)}")
@@ -186,16 +198,12 @@ def _without_index(
 
 
 def _synonyms(
-    cells: pd.DataFrame,
-    halves: Mapping[str, Half],
-    of_candidates: bool,
-    file: str,
-    problems: list[Problem],
+    cells: pd.DataFrame, halves: Mapping[str, Half], file: str, problems: list[Problem]
 ) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for name in [str(n) for n in cells if n not in _KNOWN and n not in halves]:
         ours = _MEANS.get(_plain(name), "")
-        if of_candidates:
+        if "candidate" in cells:
             ours = _OF_CANDIDATES.get(_plain(name), ours)
         elif ours == "n_tokens":
             continue
@@ -211,32 +219,62 @@ def _synonyms(
     return {names[0]: ours for ours, names in found.items()}
 
 
-def _halves(cells: pd.DataFrame, file: str, problems: list[Problem]) -> dict[str, Half]:
+def _split(name: str) -> tuple[str, str] | None:
+    """What a name says beside the word for a side, and that word: rm and chosen of rm_chosen."""
+    match = _HALF.fullmatch(name) or _HUMP.fullmatch(name)
+    if not match:
+        return None
+    before, word, after = match.groups()
+    return " ".join(filter(None, (before, after))), word.lower()
+
+
+def _halves(
+    cells: pd.DataFrame, told: set[str], table: Table, problems: list[Problem]
+) -> dict[str, Half]:
     """Columns that hold one side of pairs."""
+    file = table.file
     stems: dict[str, dict[str, str]] = {}
     for name in map(str, cells):
-        if match := _HALF.fullmatch(name):
-            before, word, after = match.groups()
-            stem = " ".join(filter(None, (before, after)))
-            stems.setdefault(stem, {}).setdefault(word.lower(), name)
-    pairs = {}
+        if split := _split(name):
+            stems.setdefault(split[0], {}).setdefault(split[1], name)
+    pairs: dict[str, tuple[dict[str, str], bool, str]] = {}
     for stem, held in stems.items():
-        for words in [words for words in _WORDS if {*words} <= {*held}][:1]:
+        words = next((words for words in _WORDS if {*words} <= {*held}), None)
+        if words:
             sides = {side: held[word] for side, word in zip(_CANDIDATES, words, strict=True)}
             numeric = all(_numeric(cells[each]) for each in sides.values())
-            pairs[stem] = (sides, _half_variable(stem, numeric))
-    variables = [variable for _, variable in pairs.values()]
-    for variable in {each for each in variables if each and variables.count(each) > 1}:
-        names = [n for sides, each in pairs.values() if each == variable for n in sides.values()]
-        what = f"{', '.join(names)}: more than one pair of columns may be the {variable}"
-        problems.append(Problem(what, f"leave one out with --ignore {names[-1]}", file))
-    of_methods = "method" not in cells and "reward" not in variables
+            pairs[stem] = (sides, numeric, _half_variable(stem, numeric))
+            if not stem and not numeric:
+                faults = (_spoilt(cells[name], table.row) for name in sides.values())
+                problems += [replace(fault, file=file) for fault in faults if fault]
+        for word, name in held.items():
+            alone = word in _CANDIDATES and word not in (words or ())
+            if alone and name not in told and _numeric(cells[name]):
+                other = _CANDIDATES[word == "chosen"]
+                what = f"holds numbers of {word} candidates, and no column those of {other} ones"
+                mend = f"give both; --ignore {name}, or --map {name}={name} if it is a metric"
+                problems.append(Problem(what, mend, file, variable=name))
+    variables = [variable for _, _, variable in pairs.values()]
+    # Beside reward models that are named, "score" or "reward" is the name of one too.
+    others = [stem for stem, (_, numeric, variable) in pairs.items() if numeric and not variable]
+    of_methods = "method" not in cells and bool(others)
     halves: dict[str, Half] = {}
-    for stem, (sides, variable) in pairs.items():
-        numeric = all(_numeric(cells[each]) for each in sides.values())
-        method = stem if not variable and numeric and of_methods else ""
-        if variable or method:
-            halves |= {n: Half(side, variable or "reward", method) for side, n in sides.items()}
+    for variable in {each for each in variables if each and variables.count(each) > 1}:
+        if of_methods and variable == "reward" and "" not in pairs:
+            continue
+        names = [n for sides, _, each in pairs.values() if each == variable for n in sides.values()]
+        what = f"{', '.join(names)}: more than one pair of columns may be the {variable}"
+        mend = f"leave one out with --ignore {names[-2]} --ignore {names[-1]}"
+        problems.append(Problem(what, mend, file))
+    if of_methods and "" in pairs and pairs[""][1]:
+        what = f"{', '.join(pairs[''][0].values())} name no reward model, as {others[0]} does"
+        mend = "name it, such as --map chosen=NAME_chosen --map rejected=NAME_rejected"
+        problems.append(Problem(what, mend, file))
+    for stem, (sides, numeric, variable) in pairs.items():
+        if numeric and of_methods and variable in ("", "reward"):
+            halves |= {name: Half(side, "reward", stem) for side, name in sides.items()}
+        elif variable:
+            halves |= {name: Half(side, variable, "") for side, name in sides.items()}
     return halves
 
 
@@ -247,7 +285,7 @@ def _half_variable(stem: str, numeric: bool) -> str:
         return "reward" if numeric else "candidate_text"
     ours = _OF_CANDIDATES.get(key) or _MEANS.get(key, "")
     fits = ours in VALUE_COLUMNS and "candidate" in VALUE_COLUMNS[ours].dims
-    return ours if fits and numeric == (ours != "candidate_text") else ""
+    return ours if fits and (numeric or ours == "candidate_text") else ""
 
 
 def _as_rows(cells: pd.DataFrame, halves: Mapping[str, Half], said: list[str]) -> pd.DataFrame:
@@ -264,7 +302,7 @@ def _as_rows(cells: pd.DataFrame, halves: Mapping[str, Half], said: list[str]) -
         held = [name for name, half in halves.items() if half.variable == variable]
         shown = ", ".join(held[:_SHOWN]) + (", …" if len(held) > _SHOWN else "")
         named = [method for method in methods if method]
-        of = f" of {len(named)} methods: {', '.join(named)}"
+        of = f" of {len(named)} method{'s' * (len(named) > 1)}: {', '.join(named)}"
         said.append(
             f"{shown} read as the {variable} of chosen and rejected"
             + of * bool(named and variable == "reward")
@@ -301,6 +339,17 @@ def _labelled(
     of_columns |= "candidate" in cells and not {"method", *_SCORES} & set(cells) and bool(own)
     needed = bool(own) or any("method" in VALUE_COLUMNS[name].dims for name in held)
     if "method" not in cells and needed and not of_columns:
+        keys = [name for name in LABEL_COLUMNS if name in cells]
+        of_methods = [name for name in held if "method" in VALUE_COLUMNS[name].dims]
+        repeated = "example" in cells and cells.dropna(subset="example").duplicated(keys).any()
+        if "model" not in cells and (repeated or not of_methods):
+            mend = "name it in every row"
+            if not of_methods:
+                shown = ", ".join(map(str, own[:_SHOWN]))
+                mend += f"; if {shown} are methods, give each two columns, {own[0]}_chosen and "
+                mend += f"{own[0]}_rejected"
+            problems.append(Problem("column is missing", mend, table.file, variable="method"))
+            return cells
         if "model" in cells and "logprob" not in held:
             said.append("model read as method, as no other column names the methods")
             cells = cells.rename(columns={"model": "method"})
@@ -310,6 +359,7 @@ def _labelled(
             cells = cells.assign(method=name)
     of_examples = any("example" in VALUE_COLUMNS[name].dims for name in held)
     if "example" in cells or not (own or of_examples):
+        _check_shared(cells, table, said, problems)
         return cells
     labels = [name for name in ("dataset", "model", "method", "seed") if name in cells]
     if not of_examples and "candidate" not in cells and not cells.duplicated(labels).any():
@@ -319,10 +369,42 @@ def _labelled(
         cells = cells.assign(example=cells.index.astype(str))
     elif not _close("example", cells):
         mend = "name the example of every row, the same for all methods"
+        if not cells.duplicated(labels).any() and {*held} <= {"rouge1", "rouge2", "rougeL"}:
+            mend += f"; numbers of whole methods need another name: --map {held[0]}=mean_{held[0]}"
         if "prompt" in cells and not cells.duplicated([*labels, "prompt"]).any():
             mend += "; if the prompt does, write --map prompt=example"
         problems.append(Problem("column is missing", mend, table.file, variable="example"))
     return cells
+
+
+def _check_sides(cells: pd.DataFrame, table: Table, problems: list[Problem]) -> None:
+    """Refuse sides a and b, of which another column says which won."""
+    stems = [str(name)[:-2] for name in cells if str(name).endswith("_a")]
+    sides = [f"{stem}_{side}" for stem in stems if f"{stem}_b" in cells for side in "ab"]
+    numbers = [name for name in sides if _rates(cells, name)]
+    told = [n for n in cells if n not in _KNOWN and {*map(str, cells[n].unique())} <= {"a", "b"}]
+    told += [n for n in cells if re.fullmatch(r"winner|preferred|preference|label", str(n), re.I)]
+    if numbers and told:
+        what = f"{', '.join(numbers)} are of sides a and b, and {told[0]} tells which won"
+        mend = "write the winner's as reward_chosen and the other's as reward_rejected"
+        problems.append(Problem(what, mend, table.file))
+
+
+def _check_shared(
+    cells: pd.DataFrame, table: Table, said: list[str], problems: list[Problem]
+) -> None:
+    """Methods are compared on the examples that they share; a number of each row names none."""
+    if not {"example", "method"} <= {*cells} or cells["method"].nunique() < 2:
+        return
+    of = [name for name in ("dataset", "example") if name in cells]
+    if cells.groupby(of)["method"].nunique().max() > 1:
+        return
+    if "example" in table.cells:
+        said.append("no two methods share an example: they cannot be compared in pairs")
+    else:
+        what = "is another in the rows of every method, as the number of a row is"
+        mend = "give all methods the same names of examples"
+        problems.append(Problem(what, mend, table.file, variable="example"))
 
 
 def _close(name: str, names: Iterable[object]) -> list[str]:
@@ -345,11 +427,12 @@ def _own_columns(
     cells: pd.DataFrame,
     told: set[str],
     halves: Mapping[str, Half],
-    file: str,
+    table: Table,
     left_out: list[str],
     problems: list[Problem],
 ) -> dict[str, VariableSpec]:
     """Columns of other names: metrics of the file's own, or nothing that is analysed."""
+    file, row = table.file, table.row
     absent = [name for name in _KNOWN if name not in cells]
     of_candidate = cells["candidate"].notna() if "candidate" in cells else None
     metrics: dict[str, VariableSpec] = {}
@@ -359,8 +442,7 @@ def _own_columns(
         close = [] if name in told or name.lower().startswith("rouge") else _close(name, absent)
         if close:
             what = f"is not a known column, but close to {close[0]!r}"
-            other = f"--map {name}={name}" if close[0] == "user" else f"--ignore {name}"
-            mend = f"write --map {name}={close[0]} if it is that, else {other}"
+            mend = f"write --map {name}={close[0]} if it is that, else --map {name}={name}"
             problems.append(Problem(what, mend, file, variable=name))
         elif "user" not in cells and _may_name(cells, name) and _groups(cells, name):
             value = as_text(cells.loc[given, name].iloc[0])[:40]
@@ -369,6 +451,10 @@ def _own_columns(
             if _rates(cells, name):
                 mend += f", or --ignore {name} if it measures the example"
             problems.append(Problem(what, mend, file, variable=name))
+        elif name not in told and halves and _split(name) and _numeric(cells[name]):
+            left_out.append(f"{name} (another pair is the reward)")
+        elif not _NAMES_A_THING.search(_plain(name)) and (fault := _spoilt(cells[name], row)):
+            problems.append(replace(fault, file=file))
         elif not _rates(cells, name):
             holds = "names rows" if _numeric(cells[name]) else "text" if given.any() else "empty"
             left_out.append(f"{name} ({holds})")
@@ -382,6 +468,9 @@ def _own_columns(
             left_out.append(f"{name} (the same for all methods)")
         elif of_no_method:
             left_out.append(f"{name} (it is of no method)")
+        elif "/" in name:
+            mend = f"rename it: --map {name}={name.replace('/', '_')}"
+            problems.append(Problem("has a slash, which names groups", mend, file, variable=name))
         else:
             per_method = "example" not in cells
             metrics[name] = VariableSpec(
@@ -434,6 +523,21 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _spoilt(column: pd.Series, row: str) -> Problem | None:
+    """What is wrong with a column most of whose cells are numbers, though not all are."""
+    if _numeric(column):
+        return None
+    given = column[column.notna() & ~column.isin(ABSENT_NUMBERS)].map(str)
+    bad = given[~given.map(_is_number)]
+    marked = bad.map(lambda text: bool(_MARKED.fullmatch(text.strip())))
+    if not len(given) or len(bad) - marked.sum() >= len(given) / 2:
+        return None
+    more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+    what = f"is {bad.iloc[0][:40]!r}, not a number, in {row} {bad.index[0]}{more}"
+    mend = "write a number, with a point, without % or marks between thousands, or leave it empty"
+    return Problem(what, f"{mend}; --ignore {column.name} if it is text", variable=str(column.name))
 
 
 def _truth(values: Sequence[str] | np.ndarray) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,8 @@ def convert(
     >>> tree["reward"].sel({"method": "rm", "candidate": "chosen"}).item()
     0.9
     """
-    single = isinstance(tables, str | os.PathLike) or hasattr(tables, "columns")
-    sources: list[Any] = [tables] if single else list(tables)
+    several = isinstance(tables, list | tuple | set | Iterator)
+    sources: list[Any] = list(tables) if several else [tables]
     rows, specs = _read(sources, ignore, mapping or {}, say)
     directions = _directions(specs, lower_is_better, higher_is_better)
     if open_ := [n for n in specs if n not in VALUE_COLUMNS and n not in directions]:
@@ -184,9 +184,10 @@ def _read(
         specs |= known.metrics
         problems += known.problems
         tables.append(known.table)
-    for name in set(mapping) - there if tables else ():
-        mend = f"map one of {', '.join(sorted(there))}"
-        problems.append(Problem("is no column, and cannot be mapped", mend, variable=name))
+    for name in sorted({*mapping, *ignore} - there) if tables else ():
+        done = "mapped" if name in mapping else "left out"
+        mend = f"name one of {', '.join(sorted(there))}"
+        problems.append(Problem(f"is no column, and cannot be {done}", mend, variable=name))
     if problems:
         raise InputError(problems)
     cells = pd.concat([table.cells for table in tables])
@@ -255,18 +256,23 @@ def _alike_once(problems: Sequence[Problem]) -> list[Problem]:
 def _labels(cells: pd.DataFrame, name: str) -> Texts:
     if name not in cells:
         return Texts(np.full(len(cells), -1), np.empty(0, dtype=object))
-    column = _as_texts(cells[name])
-    if name in ("seed", "weight"):
-        column = column.map({text: _number_label(text) for text in column.dropna().unique()})
-    return Texts.of(column.where(column != ""))
+    return Texts.of(_trimmed(cells[name], _number_label if name in ("seed", "weight") else str))
+
+
+def _trimmed(column: pd.Series[Any], spelt: Callable[[str], str] = str) -> pd.Series[Any]:
+    """Labels without spaces around them, which nobody sees and which made two of one."""
+    column = _as_texts(column)
+    column = column.map({text: spelt(text.strip()) for text in column.dropna().unique()})
+    return column.where(column != "")
 
 
 def _texts(column: pd.Series[Any], spec: VariableSpec, candidate: Texts) -> Texts:
     """Texts of a column. "" is one only in rows that are about what the column belongs to."""
+    if spec.role != "text":
+        return Texts.of(_trimmed(column))
     texts = _as_texts(column)
     about = (candidate.codes >= 0) == ("candidate" in spec.dims)
-    empty_is_text = about if spec.role == "text" else np.zeros(len(texts), dtype=bool)
-    return Texts.of(texts.where((texts != "") | empty_is_text))
+    return Texts.of(texts.where((texts != "") | about))
 
 
 def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:

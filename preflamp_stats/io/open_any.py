@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -31,7 +32,10 @@ def is_table(path: str | os.PathLike[str]) -> bool:
 
 
 def open_any(
-    paths: Iterable[str | os.PathLike[str]], *, say: Callable[[str], None] = say_to_stderr
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    say: Callable[[str], None] = say_to_stderr,
+    **columns: Any,
 ) -> dict[str, xr.DataTree]:
     """Open results files and tables, and check them.
 
@@ -41,6 +45,9 @@ def open_any(
         Tables are taken as one, as :func:`preflamp_stats.convert` does.
     say : callable
         Told how the columns of tables were understood.
+    **columns
+        ``ignore``, ``mapping``, ``lower_is_better`` and ``higher_is_better`` of
+        :func:`preflamp_stats.convert`, for tables; results files have no need of them.
 
     Returns
     -------
@@ -62,7 +69,7 @@ def open_any(
                 trees[path] = open_results(path)
                 validate(trees[path], file=path)
         if tables:
-            trees[tables[0]] = convert(tables, say=say)
+            trees[tables[0]] = convert(tables, say=say, **columns)
     except BaseException:
         for tree in trees.values():
             tree.close()

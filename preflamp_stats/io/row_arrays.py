@@ -204,7 +204,10 @@ def _dims(
         if len(without):
             share = "" if dim in spec.dims else ", while other rows have one"
             what = f"is given without {dim} in {rows.place(without)}{share}"
-            problems.append(Problem(what, f"name the {dim} there", variable=spec.name))
+            mend = f"name the {dim} there"
+            if dim == "candidate":
+                mend += f", or give chosen_{spec.name} and rejected_{spec.name}"
+            problems.append(Problem(what, mend, variable=spec.name))
     return dims, problems
 
 
@@ -237,7 +240,9 @@ def _fill(
         key = ", ".join(f"{dim}={axes[dim].names[axes[dim].codes[here[0]]]}" for dim in dims)
         what = f"has {len(differing)} rows that contradict an earlier one: {one!s:.40} and "
         what += f"{other!s:.40} for {key} in {rows.place(here)}"
-        problems.append(Problem(what, _mend(spec, dims), variable=spec.name))
+        alike = isinstance(values, Texts) and one.lstrip("0") == other.lstrip("0")
+        mend = "write it alike everywhere, zeros included" if alike else _mend(spec, dims)
+        problems.append(Problem(what, mend, variable=spec.name))
     whole = spec.kind == "int" and np.isfinite(array).all() and (array % 1 == 0).all()
     if whole and (np.abs(array) <= _LARGEST).all():
         array = array.astype(np.int64)

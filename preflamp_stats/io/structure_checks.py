@@ -161,7 +161,8 @@ def _label_problems(index: pd.Index[Any], dim: str) -> Iterator[Problem]:
 def _family_problems(ds: xr.Dataset) -> Iterator[Problem]:
     known = ", ".join(METHOD_FAMILIES)
     families = np.ravel(ds["method_family"].values)
-    if without := ds["method"].values[is_missing(families)].tolist() if "method" in ds else []:
+    labelled = "method" in ds and ds["method_family"].dims == ("method",)
+    if without := ds["method"].values[is_missing(families)].tolist() if labelled else []:
         what = f"is missing for {', '.join(map(str, without))[:80]}"
         yield Problem(what, f"choose one of {known} for each method", variable="method_family")
     for family in sorted({str(label) for label in families[~is_missing(families)]}):

@@ -36,6 +36,7 @@ SUFFIXES = {
 _BATCH = 50_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _RECORD = 'write one object a line, such as {"example": "e1", "reward": 0.5}'
+_THOUSANDS = r"[+-]?[1-9]\d{0,2}(,\d{3})+"
 _DECIMAL_COMMA = r"[+-]?(\d+|\d*,\d+)([eE][+-]?\d+)?"
 
 
@@ -99,8 +100,12 @@ def read_table(path: Path) -> Table:
         what = f"is not UTF-8: byte {error.object[error.start]:#04x} cannot be read"
         raise InputError(Problem(what, "save it as UTF-8", file)) from error
     table.cells = table.cells[table.cells.notna().any(axis=1)]
-    if table.cells.empty:
-        raise InputError(Problem("has no rows", "write a header and a row a score", file))
+    return _filled(table)
+
+
+def _filled(table: Table) -> Table:
+    if table.cells.empty and not table.unreadable:
+        raise InputError(Problem("has no rows", "give a header and a row a score", table.file))
     return table
 
 
@@ -137,8 +142,10 @@ def _content(path: Path) -> bytes:
 
 def _read_csv(path: Path, content: bytes) -> Table:
     bare = re.sub('"[^"]*"', "", content[: 2**16].partition(b"\n")[0].decode(errors="replace"))
-    separator = "\t" if path.name.lower().startswith(".tsv") else max(",;\t|", key=bare.count)
-    header, lines = _line_numbers(path, content, separator)
+    separator = max(",;\t|", key=bare.count)
+    # Where the header has a space after every separator, so have the rows.
+    spaced = separator in bare and all(cell[:1] == " " for cell in bare.split(separator)[1:])
+    header, lines = _line_numbers(path, content, separator, spaced)
     try:
         cells = pd.read_csv(
             io.BytesIO(content),
@@ -151,6 +158,7 @@ def _read_csv(path: Path, content: bytes) -> Table:
             na_values=[""],
             encoding="utf-8-sig",
             skip_blank_lines=False,
+            skipinitialspace=spaced,
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise _unquoted(path) from error
@@ -158,29 +166,34 @@ def _read_csv(path: Path, content: bytes) -> Table:
         raise _unquoted(path)
     cells.index = pd.Index(lines)
     table = Table(str(path), cells, empty_is_missing=True)
-    if separator != ",":
-        _mend_decimal_commas(table)
+    _mend_decimal_commas(table, between=separator == ",")
     return table
 
 
-def _mend_decimal_commas(table: Table) -> None:
+def _mend_decimal_commas(table: Table, *, between: bool) -> None:
+    """Read 0,5 as 0.5; in a file with commas between cells 1,234 may be a thousand, and stays."""
     mended = []
     for name in table.cells:
         given = table.cells[name].dropna()
-        if given.str.fullmatch(_DECIMAL_COMMA).all() and given.str.contains(",").any():
+        commas = given[given.str.contains(",")]
+        if not len(commas) or not given.str.fullmatch(_DECIMAL_COMMA).all():
+            continue
+        if not between or not commas.str.fullmatch(_THOUSANDS).all():
             table.cells[name] = table.cells[name].str.replace(",", ".")
             mended.append(str(name))
     if mended:
         table.notes.append(f"decimal commas in {', '.join(mended)} read as points")
 
 
-def _line_numbers(path: Path, content: bytes, separator: str) -> tuple[list[str], list[int]]:
+def _line_numbers(
+    path: Path, content: bytes, separator: str, spaced: bool
+) -> tuple[list[str], list[int]]:
     """Header, and the line at which each row starts; pandas neither tells nor minds short rows."""
     limit = csv.field_size_limit(2**31 - 1)
     try:
         text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
-        rows = csv.reader(text, delimiter=separator)
-        header = next(rows, [])
+        rows = csv.reader(text, delimiter=separator, skipinitialspace=spaced)
+        header = list(map(_header, next(rows, [])))
         _check_header(header, str(path))
         starts, uneven, start = [], [], rows.line_num + 1
         for row in rows:
@@ -192,6 +205,9 @@ def _line_numbers(path: Path, content: bytes, separator: str) -> tuple[list[str]
         raise _unquoted(path) from error
     finally:
         csv.field_size_limit(limit)
+    if uneven and (len(header) == 1 or header[0].startswith(("#", "sep="))):
+        what = f"has {header[0][:40]!r} for a header"
+        raise InputError(Problem(what, "begin with the line of column names", str(path)))
     if uneven:
         shown = ", ".join(map(str, uneven[:5])) + (", …" if len(uneven) > 5 else "")
         what = f"has {len(uneven)} rows with more or fewer cells than the header, in line {shown}"
@@ -305,7 +321,7 @@ def frame_table(frame: Any, file: str = "table") -> Table:
     if isinstance(frame, pd.DataFrame):
         if any(name is not None for name in frame.index.names):
             frame = frame.reset_index()
-        frame = frame.rename(columns=str)
+        frame = frame.set_axis([_header(name) for name in frame.columns], axis=1)
         _check_header(frame.columns.tolist(), file)
     elif hasattr(frame, "column_names"):
         _check_header(frame.column_names, file)
@@ -343,7 +359,13 @@ def frame_table(frame: Any, file: str = "table") -> Table:
             unreadable[name] = cells
         else:
             columns[name] = pd.array(cells, dtype="str")
-    return Table(file, pd.DataFrame(columns, index=index), "row", unreadable)
+    return _filled(Table(file, pd.DataFrame(columns, index=index), "row", unreadable))
+
+
+def _header(name: object) -> str:
+    """Name of a column as text; names of several levels, as of a pivoted frame, are joined."""
+    levels = name if isinstance(name, tuple) else (name,)
+    return "_".join(str(level).strip() for level in levels if str(level).strip())
 
 
 def _check_header(header: list[str], file: str) -> None:

@@ -52,7 +52,7 @@ def _user_problems(user: xr.DataArray) -> Iterator[Problem]:
         first = int(np.flatnonzero(empty)[0])
         yield Problem(
             f"is empty in {n} of {len(values)} examples, first at position {first}",
-            "name a user for every example, or leave the variable out",
+            "name a user for every example, or leave those examples out",
             variable="user",
         )
     if other := values[~texts & ~empty].tolist():

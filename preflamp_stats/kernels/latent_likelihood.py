@@ -28,11 +28,15 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-LARGEST_ATANH_RHO = 2.85
-"""The prior of ρ is normal in atanh ρ and ends here, |ρ| < 0.994: a higher limit would let noisy
-estimates overshoot a moderate correlation, a lower one would fall short of a strong one."""
+LARGEST_ATANH_RHO = 3.5
+"""Where the continuous part of the prior of ρ ends, |ρ| < 0.9982."""
 _SPREAD_ATANH_RHO = 2.5
-"""Standard deviation of that normal: half as dense at the ends as at 0."""
+"""Standard deviation of atanh ρ before it is cut there: 0.4 times as dense at the ends as at 0."""
+_AT_EACH_END = 0.05
+"""Prior probability of ρ = 1, and of ρ = −1. A density alone gives perfect agreement no
+probability, so that an interval leaves it out however well it fits."""
+_REGULAR = 1 - 1e-10
+"""|ρ| in a covariance matrix: at 1 it would be singular where there is no noise."""
 _TAIL = 1e-3
 _WIDEST = 10.0
 _CACHED = 16_384
@@ -49,6 +53,11 @@ class Hyperparameters:
     def take(self, index: NDArray[np.intp]) -> Hyperparameters:
         """Points at an index, repeated where it repeats."""
         return Hyperparameters(self.rho[index], self.sigma_x[index], self.sigma_y[index])
+
+    @property
+    def shared(self) -> Array:
+        """Covariance ρσxσy, kept off the singular one of |ρ| = 1."""
+        return np.asarray(np.clip(self.rho, -_REGULAR, _REGULAR) * self.sigma_x * self.sigma_y)
 
 
 @dataclass(frozen=True)
@@ -99,14 +108,14 @@ class GroupedModel:
         return np.asarray(both @ self.covariance @ both.T)
 
 
-def prior_points(model: GroupedModel, n_points: int) -> Hyperparameters:
-    """Points that fill the prior evenly: normal in atanh ρ, uniform in both σ.
+def prior_points(model: GroupedModel, n_points: int) -> tuple[Hyperparameters, Array]:
+    """Points that fill the prior: ρ = ±1 or normal in atanh ρ, and both σ flat.
 
     Uniform atanh ρ is the matching prior of a bivariate normal correlation that is observed without
     noise. Under noise it lets moderate correlations look strong, so that it is thinned out a little
-    towards its ends. The flat priors of σ
-    are cut where the data leave them no likelihood, from the χ² limits of the variance of the
-    contrasts.
+    towards its ends. There it meets an atom: metrics that rank all methods alike have a probability
+    of their own. The flat priors of σ are cut where the data leave them no likelihood, from the χ²
+    limits of the variance of the contrasts.
 
     Parameters
     ----------
@@ -117,7 +126,19 @@ def prior_points(model: GroupedModel, n_points: int) -> Hyperparameters:
 
     Returns
     -------
-    Hyperparameters
+    points : Hyperparameters
+    log_weight : ndarray, shape (n_points,)
+        Log of the prior probability of each point, up to a constant.
+
+    Notes
+    -----
+    Of the sequence the first twentieth is at ρ = −1, the second at 1, and the rest spreads over the
+    cut normal. (Where its first coordinate is nearest to 0 or 1, the others are far from even.)
+
+    At ρ = s = ±1 the contrasts would be y = s b x with b = σy/σx were there no noise: the
+    likelihood is a ridge in (σx, σy), as narrow as the noise is small, which points all over the
+    rectangle would miss. So there σy is uniform on the part of its range in which b fits, and the
+    weight is that part's share of the range. See :func:`_fitting_ratios` for what fits.
 
     References
     ----------
@@ -127,24 +148,56 @@ def prior_points(model: GroupedModel, n_points: int) -> Hyperparameters:
     """
     plastic = 1.2207440846057596  # root of g⁴ = g + 1
     steps = plastic ** -np.arange(1.0, 4.0)
-    unit = (0.5 + np.arange(1, n_points + 1)[:, None] * steps) % 1.0
+    unit = ((0.5 + np.arange(1, n_points + 1)[:, None] * steps) % 1.0).T
     df = model.contrasts.shape[1]
     by_metric = np.diagonal(model.noise).reshape(2, df)
     least_square = 2 * special.gammaincinv(df / 2, _TAIL)  # χ² limits
     most_square = 2 * special.gammainccinv(df / 2, _TAIL)
-    sigma = []
-    for metric in range(2):
-        observed = float(np.sum(model.contrasts[metric] ** 2))
-        noise = float(by_metric[metric].mean())
-        most = max(observed, df * noise)
-        high = np.sqrt(most * min(1 / least_square, _WIDEST**2 / df))
-        # A third more than the noise, for its estimate may be too small.
-        low = np.sqrt(max(0.0, observed / most_square - 4 / 3 * noise))
-        sigma.append(low + unit[:, 1 + metric] * (high - low))
+    observed = np.sum(model.contrasts**2, axis=1)
+    noise = by_metric.mean(axis=1)
+    most = np.maximum(observed, df * noise)
+    high = np.sqrt(most * min(1 / least_square, _WIDEST**2 / df))
+    # A third more than the noise, for its estimate may be too small.
+    low = np.sqrt(np.maximum(0.0, observed / most_square - 4 / 3 * noise))
+    sigma_x = low[0] + unit[1] * (high[0] - low[0])
     outside = special.ndtr(-LARGEST_ATANH_RHO / _SPREAD_ATANH_RHO)
-    standard = special.ndtri(outside + unit[:, 0] * (1 - 2 * outside))
+    standard = special.ndtri(outside + unit[0] * (1 - 2 * outside))
     rho = np.tanh(_SPREAD_ATANH_RHO * standard)
-    return Hyperparameters(rho, sigma[0], sigma[1])
+    at_end = round(_AT_EACH_END * n_points)
+    least_y, most_y = np.full((2, n_points), [[low[1]], [high[1]]])
+    for sign, atom in ((-1, slice(at_end)), (1, slice(at_end, 2 * at_end))):
+        rho[atom] = sign
+        least_ratio, most_ratio = _fitting_ratios(model, sign)
+        least_y[atom] = np.clip(least_ratio * sigma_x[atom], low[1], high[1])
+        most_y[atom] = np.clip(most_ratio * sigma_x[atom], least_y[atom], high[1])
+    sigma_y = least_y + unit[2] * (most_y - least_y)
+    share = (most_y - least_y) / (high[1] - low[1])
+    log_weight = np.log(np.maximum(share, np.finfo(np.float64).tiny))
+    return Hyperparameters(rho, sigma_x, sigma_y), log_weight
+
+
+def _fitting_ratios(model: GroupedModel, sign: int) -> tuple[float, float]:
+    """Least and most σy/σx that the data leave a likelihood at ρ = ``sign``; crossed if none do.
+
+    With v the mean noise of a contrast, q(b) = Σ(y − s b x)² / (vy + b² vx) is the χ² of the ratio
+    b, and its minimum over b is the smaller root λ of (Σx² − λ vx)(Σy² − λ vy) = (Σxy)². The ratios
+    with q(b) ≤ C lie between the roots of (Σx² − C vx) b² − 2 s Σxy b + (Σy² − C vy), all positive
+    ones above or below a root where a coefficient is not positive (Fieller 1954). C = 2λ + 30 is
+    wide: it allows for noise that differs between contrasts or is correlated between the metrics.
+    """
+    x, y = model.contrasts
+    df = len(x)
+    square_x, square_y, product = x @ x, y @ y, sign * (x @ y)
+    noise = np.diagonal(model.noise).reshape(2, df).mean(axis=1)
+    # What the regular covariance adds, for there may be no noise.
+    noise_x, noise_y = noise + (1 - _REGULAR**2) * np.array([square_x, square_y]) / df
+    a, b = square_x / noise_x, square_y / noise_y
+    cross = product**2 / (noise_x * noise_y)
+    smallest = (a + b) / 2 - np.hypot((a - b) / 2, np.sqrt(cross))
+    most = 2 * max(smallest, 0.0) + 30.0
+    first, last = square_x - most * noise_x, square_y - most * noise_y
+    root = product + np.sqrt(max(product**2 - first * last, 0.0))
+    return (last / root if last > 0 else 0.0), (root / first if first > 0 else np.inf)
 
 
 def factored_log_likelihood(model: GroupedModel, points: Hyperparameters) -> Array:
@@ -166,11 +219,11 @@ def factored_log_likelihood(model: GroupedModel, points: Hyperparameters) -> Arr
     size = max(1, _CACHED // df)
     for start in range(0, n_points, size):
         chunk = slice(start, start + size)
-        rho, sigma_x, sigma_y = (
-            values[chunk, None] for values in (points.rho, points.sigma_x, points.sigma_y)
+        sigma_x, sigma_y, common = (
+            values[chunk, None] for values in (points.sigma_x, points.sigma_y, points.shared)
         )
         variance_x, variance_y = sigma_x**2 + own[0, 0], sigma_y**2 + own[1, 1]
-        shared = rho * sigma_x * sigma_y + own[0, 1]
+        shared = common + own[0, 1]
         determinant = variance_x * variance_y - shared**2
         square = variance_y * x**2 - 2 * shared * (x * y) + variance_x * y**2
         log_likelihood[chunk] = -0.5 * (np.log(determinant) + square / determinant).sum(axis=1)
@@ -189,9 +242,8 @@ def contrast_covariance(model: GroupedModel, points: Hyperparameters) -> Array:
     x, y = np.arange(df), np.arange(df, 2 * df)
     covariance[:, x, x] += points.sigma_x[:, None] ** 2
     covariance[:, y, y] += points.sigma_y[:, None] ** 2
-    shared = (points.rho * points.sigma_x * points.sigma_y)[:, None]
-    covariance[:, x, y] += shared
-    covariance[:, y, x] += shared
+    covariance[:, x, y] += points.shared[:, None]
+    covariance[:, y, x] += points.shared[:, None]
     return covariance
 
 

@@ -96,7 +96,8 @@ def latent_draws(
 
     Notes
     -----
-    Prior: atanh ρ normal and wide, σx and σy flat, means free. Points that fill the prior are
+    Prior: ρ is 1 or −1 with probability 0.05 each, else atanh ρ is normal and wide; σx and σy are
+    flat, means free. Points that fill the prior are
     weighted by a likelihood that neglects some covariances, a few hundred of them are kept, and
     those are weighted again by the exact likelihood. Given a point, θ is normal; it is drawn by
     simulating estimates and moving them to the observed ones (Matheron's rule), which leaves
@@ -204,12 +205,12 @@ def _draw_grouped(
     model: GroupedModel, n_points: float, n_draws: int, rng: np.random.Generator
 ) -> tuple[Array, Array, Array, Array]:
     """Draws of θ, shape (draw, 2, method), and of the population's ρ, σx and σy."""
-    points = prior_points(model, int(n_points))
+    points, log_prior = prior_points(model, int(n_points))
     approximate = factored_log_likelihood(model, points)
     n_exact = int(n_points / _POINTS_AN_EXACT_ONE)
     # Neighbours in ρ stand together, so that evenly spaced picks spread over it.
-    order = np.argsort(points.rho)
-    kept = order[_systematic(approximate[order], n_exact, 0.5)]
+    order = np.argsort(points.rho, kind="stable")
+    kept = order[_systematic((log_prior + approximate)[order], n_exact, 0.5)]
     points = points.take(kept)
     covariance = contrast_covariance(model, points)
     log_weight = exact_log_likelihood(model, covariance) - approximate[kept]

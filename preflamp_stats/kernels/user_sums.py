@@ -10,9 +10,12 @@ from scipy import sparse
 
 from preflamp_stats.choices import Average
 
-__all__ = ["averaged_sums", "exact_step", "ratio", "round_to_step", "sum_by_user"]
+__all__ = ["RESOLUTION", "averaged_sums", "exact_step", "ratio", "round_to_step", "sum_by_user"]
 
 _BLOCK_ROWS = 16_384
+
+RESOLUTION = 2.0**10
+"""Steps of the grid of sums within which two ratios are equal."""
 
 
 def exact_step(largest: float, terms: int) -> float:

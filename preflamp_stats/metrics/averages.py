@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 
 from preflamp_stats.choices import Average
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.kernels.user_sums import sum_by_user
+from preflamp_stats.kernels.user_sums import (
+    RESOLUTION,
+    averaged_sums,
+    exact_step,
+    round_to_step,
+    sum_by_user,
+)
 
 __all__ = ["example_mean", "user_codes"]
 
@@ -115,9 +121,11 @@ def _mean_of_user_means(
     columns = values.reshape(-1, values.shape[-1]).T
     there = ~np.isnan(columns)
     sums = sum_by_user(np.where(there, columns, 0.0), codes, n_users)
-    counts = sum_by_user(there, codes, n_users)
-    means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
-    users = (counts > 0).sum(axis=0)
-    mean = np.full(users.shape, np.nan)
-    np.divide(means.sum(axis=0), users, out=mean, where=users > 0)
+    # On the grid on which an analysis adds up accuracies, so that both give the same bits.
+    step = exact_step(1.0, n_users)
+    means, users = averaged_sums(sums, sum_by_user(there, codes, n_users), "macro", step)
+    mean = np.full(columns.shape[1], np.nan)
+    some = users.any(axis=0)
+    total = means.sum(axis=0)[some] / users.sum(axis=0)[some]
+    mean[some] = round_to_step(total, RESOLUTION * step)
     return mean.reshape(values.shape[:-1])

@@ -87,7 +87,7 @@ def _directed(metric: Metric, options: MetricOptions) -> Metric:
     for direction, names in given.items():
         if metric.name in names and metric.direction != direction:
             if metric.direction != "unknown":
-                known = "the file says" if metric.source == "file" else "is known to be"
+                known = "the file says" if metric.source == "file" else "by definition"
                 what = (
                     f"is named as {direction} is better, and {known} {metric.direction} is better"
                 )

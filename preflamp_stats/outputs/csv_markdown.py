@@ -98,11 +98,11 @@ def to_markdown(table: ResultTable) -> str:
     Examples
     --------
     >>> frame = pd.DataFrame({"method": ["a|b", "c"], "estimate": [0.7, 0.6]})
-    >>> table = ResultTable("rm_accuracy", frame, "RM accuracy", "Two methods.")
+    >>> table = ResultTable("scores", frame, "RM accuracy", "Two methods.", estimate_of="score")
     >>> print(to_markdown(table))
     **RM accuracy.** Two methods.
     <BLANKLINE>
-    | Method | RM accuracy |
+    | Method | score |
     |:---|---:|
     | a\|b | 0.700 |
     | c | 0.600 |

@@ -2,8 +2,3 @@
 
 Used by the demonstration, the tests and the calibration of the intervals.
 """
-
-from preflamp_stats.simulation.design import StudyDesign
-from preflamp_stats.simulation.study import simulate, simulate_dataset
-
-__all__ = ["StudyDesign", "simulate", "simulate_dataset"]

@@ -7,8 +7,10 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from numbers import Integral
+from typing import Any, Literal
 
+from preflamp_stats.choices import number_option, option_problems
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = ["MethodEffects", "StudyDesign"]
@@ -21,6 +23,20 @@ _UNEQUAL_MEAN = 20.0
 _TEXT_BYTES = 4 * 146
 """Of the longest toy generation, as numpy keeps it."""
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([MB])", re.IGNORECASE)
+
+
+def _is_number_of_examples(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return len(value) == 2 and 1 <= value[0] <= value[1]
+    return value == "unequal" if isinstance(value, str) else value >= 1
+
+
+# Ranges, what to take instead, and the kind of number.
+_SHARE: Any = (lambda share: 0 < share < 1, "take a share in (0, 1)")
+_CORRELATION: Any = (lambda r: abs(r) <= 1, "take -1 to 1")
+_LEAST_0: Any = (lambda x: x >= 0, "take 0 or more")
+_PROBITS: Any = (lambda x: x >= 0, "take 0 or more probits")
+_COUNT: Any = (*_LEAST_0, Integral)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +68,11 @@ class StudyDesign:
     correlation : float
         Correlation over methods of the probits of true RM accuracy and true policy accuracy.
     generation_correlation : float
-        The same of true RM accuracy and true ROUGE-1.
+        Correlation over methods of the probits of true RM accuracy and true ROUGE-1.
     spread : float
-        Standard deviation over methods, in probits, of all three.
+        Standard deviation over methods, in probits, of all three true values.
     generation_spread : float, optional
-        That of ROUGE-1 where it differs; 0 makes all methods write equally well.
+        Spread of ROUGE-1 where it differs; 0 makes all methods write equally well.
     method_effects : {"normal", "t3", "skewed", "clusters"}
         Shape of the distribution of methods: normal, Student's t with 3 degrees of freedom,
         shifted exponential, or two clusters.
@@ -84,7 +100,7 @@ class StudyDesign:
         How much the probit ROUGE-1 of in-context methods gains on that of guided ones for
         tenfold the parameters.
     icl_crossover : float
-        Parameter count at which the two are equal.
+        Parameter count at which in-context and guided methods write equally well.
     model_gain : float
         Gain in probit ROUGE-1 of every method for tenfold the parameters.
     texts : bool
@@ -109,93 +125,65 @@ class StudyDesign:
     preflamp_stats.errors.InputError: variable spread: is -1.0; take 0 or more probits
     """
 
-    n_methods: int = 8
-    n_icl: int = 1
+    n_methods: int = number_option(8, *_COUNT)
+    n_icl: int = number_option(1, *_COUNT)
     models: int | Sequence[str] | Mapping[str, float] = 1
-    n_seeds: int | None = None
-    n_users: int = 200
-    n_examples: int | tuple[int, int] | Literal["unequal"] = 20
-    rm_accuracy: float = 0.65
-    policy_accuracy: float = 0.60
-    rouge1: float = 0.30
-    correlation: float = 0.5
-    generation_correlation: float = 0.3
-    spread: float = 0.15
-    generation_spread: float | None = None
+    n_seeds: int | None = number_option(None, *_COUNT)
+    n_users: int = number_option(200, lambda n: n >= 1, "take at least 1", Integral)
+    n_examples: int | tuple[int, int] | Literal["unequal"] = number_option(
+        20, _is_number_of_examples, "take n >= 1, (low, high) or 'unequal'", object
+    )
+    rm_accuracy: float = number_option(0.65, *_SHARE)
+    policy_accuracy: float = number_option(0.60, *_SHARE)
+    rouge1: float = number_option(0.30, *_SHARE)
+    correlation: float = number_option(0.5, *_CORRELATION)
+    generation_correlation: float = number_option(0.3, *_CORRELATION)
+    spread: float = number_option(0.15, *_PROBITS)
+    generation_spread: float | None = number_option(None, *_PROBITS)
     method_effects: MethodEffects = "normal"
-    user_sd: float = 0.3
-    example_sd: float = 0.4
-    user_method_sd: float = 0.1
-    seed_sd: float = 0.05
-    example_correlation: float = 0.0
-    base_likelihood: float = 0.5
-    weight: float = 1.0
+    user_sd: float = number_option(0.3, *_LEAST_0)
+    example_sd: float = number_option(0.4, *_LEAST_0)
+    user_method_sd: float = number_option(0.1, *_LEAST_0)
+    seed_sd: float = number_option(0.05, *_LEAST_0)
+    example_correlation: float = number_option(0.0, *_CORRELATION)
+    base_likelihood: float = number_option(0.5, *_SHARE)
+    weight: float = number_option(1.0, lambda w: 0 < w < math.inf, "take a positive, finite weight")
     scoring: PlantedScoring = "sequence"
-    ties: float = 0.0
+    ties: float = number_option(0.0, lambda share: 0 <= share <= 1, "take a share from 0 to 1")
     missing: int | float = 0
     icl_advantage: float = 0.3
-    icl_crossover: float = 3e9
+    icl_crossover: float = number_option(3e9, lambda n: n > 0, "take a positive parameter count")
     model_gain: float = 0.15
     texts: bool = False
-    tokens: int = 0
+    tokens: int = number_option(
+        0, lambda n: n >= 0, "take 0 (none) or the longest response", Integral
+    )
 
     def __post_init__(self) -> None:
-        shares = ("rm_accuracy", "policy_accuracy", "rouge1", "base_likelihood")
-        correlations = ("correlation", "generation_correlation", "example_correlation")
-        effects = ("user_sd", "example_sd", "user_method_sd", "seed_sd")
-        checks = [
-            *((name, 0 < getattr(self, name) < 1, "take a share in (0, 1)") for name in shares),
-            *((name, abs(getattr(self, name)) <= 1, "take -1 to 1") for name in correlations),
-            *((name, getattr(self, name) >= 0, "take 0 or more") for name in effects),
-            ("n_methods", self.n_methods >= 0, "take 0 or more"),
-            ("n_icl", self.n_icl >= 0, "take 0 or more"),
-            ("n_seeds", (self.n_seeds or 0) >= 0, "take 0 or more"),
-            ("n_users", self.n_users >= 1, "take at least 1"),
-            ("spread", self.spread >= 0, "take 0 or more probits"),
-            ("generation_spread", (self.generation_spread or 0) >= 0, "take 0 or more probits"),
-            ("weight", 0 < self.weight < math.inf, "take a positive, finite weight"),
-            ("ties", 0 <= self.ties <= 1, "take a share from 0 to 1"),
-            ("icl_crossover", self.icl_crossover > 0, "take a positive parameter count"),
-            ("tokens", self.tokens >= 0, "take 0 (none) or the longest response"),
-            ("n_examples", self._examples_are_valid(), "take n >= 1, (low, high) or 'unequal'"),
-            *(
-                (name, getattr(self, name) in get_args(kind), f"choose {', '.join(get_args(kind))}")
-                for name, kind in (("method_effects", MethodEffects), ("scoring", PlantedScoring))
-            ),
-        ]
-        problems = [
-            Problem(f"is {getattr(self, name)!r}", mend, variable=name)
-            for name, good, mend in checks
-            if not good
-        ]
-        if self.n_methods + self.n_icl < 1:
-            problems.append(Problem("there is no method", "raise n_methods or n_icl"))
-        if self.noise_variance < 0:
-            problems.append(
-                Problem(
-                    f"the squares of {', '.join(effects)} add up to {1 - self.noise_variance:.3g}",
-                    "lower them: they share a unit variance",
-                )
-            )
-        problems += self._model_problems()
+        problems = [*option_problems(self), *self._model_problems()]
         if problems:
             raise InputError(problems)
         n_cells = (self.n_methods + self.n_icl) * len(self.sizes)
-        if not 0 <= self.n_missing < n_cells:
-            raise InputError(
+        if n_cells < 1:
+            problems.append(Problem("there is no method", "raise n_methods or n_icl"))
+        elif not 0 <= self.n_missing < n_cells:
+            problems.append(
                 Problem(
                     f"is {self.missing!r}, of {n_cells} combinations of model and method",
                     "leave at least one",
                     variable="missing",
                 )
             )
-
-    def _examples_are_valid(self) -> bool:
-        if isinstance(self.n_examples, str):
-            return self.n_examples == "unequal"
-        if isinstance(self.n_examples, int):
-            return self.n_examples >= 1
-        return len(self.n_examples) == 2 and 1 <= self.n_examples[0] <= self.n_examples[1]
+        if self.noise_variance < 0:
+            problems.append(
+                Problem(
+                    "the squares of user_sd, example_sd, user_method_sd, seed_sd add up to "
+                    f"{1 - self.noise_variance:.3g}",
+                    "lower them: they share a unit variance",
+                )
+            )
+        if problems:
+            raise InputError(problems)
 
     def _model_problems(self) -> list[Problem]:
         if isinstance(self.models, int):

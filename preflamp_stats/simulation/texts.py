@@ -13,93 +13,22 @@ REFERENCE_LENGTH = 20
 Strings = NDArray[np.str_]
 
 # Words of the reference and words that never occur in one; no two share a stem.
-_OWN_WORDS = np.array(
-    [
-        "river",
-        "stone",
-        "garden",
-        "winter",
-        "letter",
-        "bridge",
-        "candle",
-        "forest",
-        "harbour",
-        "market",
-        "mirror",
-        "ocean",
-        "paper",
-        "pencil",
-        "planet",
-        "pocket",
-        "rabbit",
-        "saddle",
-        "silver",
-        "spider",
-        "summer",
-        "table",
-        "thunder",
-        "ticket",
-        "tower",
-        "valley",
-        "violin",
-        "window",
-        "yellow",
-        "basket",
-        "butter",
-        "castle",
-        "cotton",
-        "desert",
-        "dragon",
-        "engine",
-        "falcon",
-        "feather",
-        "finger",
-        "flower",
-    ]
-)
-_OTHER_WORDS = np.array(
-    [
-        "anchor",
-        "apple",
-        "barrel",
-        "beacon",
-        "blanket",
-        "bottle",
-        "button",
-        "cabin",
-        "camel",
-        "carpet",
-        "cellar",
-        "cherry",
-        "circle",
-        "cloud",
-        "copper",
-        "corner",
-        "cousin",
-        "curtain",
-        "dinner",
-        "doctor",
-        "eagle",
-        "elbow",
-        "fabric",
-        "farmer",
-        "fiddle",
-        "fossil",
-        "guitar",
-        "hammer",
-        "helmet",
-        "island",
-        "jacket",
-        "kettle",
-        "ladder",
-        "lemon",
-        "magnet",
-        "marble",
-        "needle",
-        "onion",
-        "orange",
-        "parrot",
-    ]
+_OWN_WORDS, _OTHER_WORDS = (
+    np.array(text.split())
+    for text in (
+        """
+        river stone garden winter letter bridge candle forest harbour market mirror ocean paper
+        pencil planet pocket rabbit saddle silver spider summer table thunder ticket tower valley
+        violin window yellow basket butter castle cotton desert dragon engine falcon feather finger
+        flower
+        """,
+        """
+        anchor apple barrel beacon blanket bottle button cabin camel carpet cellar cherry circle
+        cloud copper corner cousin curtain dinner doctor eagle elbow fabric farmer fiddle fossil
+        guitar hammer helmet island jacket kettle ladder lemon magnet marble needle onion orange
+        parrot
+        """,
+    )
 )
 
 

@@ -17,9 +17,12 @@ else:
     from preflamp_backend.cli.run import run_command
     from preflamp_backend.cli.train import train_command
     from preflamp_backend.cli.train_lm import train_lm_command
-    from preflamp_backend.models.loading import load_language_model, load_sequence_classifier
+    from preflamp_backend.models.loading import (
+        ModelSource,
+        load_language_model,
+        load_sequence_classifier,
+    )
     from preflamp_backend.models.model import HeadReward, LanguageModel
-    from preflamp_backend.models.sources import ModelSource
     from tiny_models import ARCHITECTURES, DEVICE, save_model
 
     from preflamp_stats.cli.group import main

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import torch
 from preflamp_backend.models.heads.head import RewardHead
-from preflamp_backend.rewards.bradley_terry import BradleyTerryOptions
-from preflamp_backend.rewards.lore import LoreOptions
-from preflamp_backend.rewards.pal import PalOptions
-from preflamp_backend.rewards.pref import PrefOptions
-from preflamp_backend.rewards.vpl import VplOptions
+from preflamp_backend.rewards.layered import PalOptions, VplOptions
+from preflamp_backend.rewards.linear import BradleyTerryOptions, LoreOptions, PrefOptions
 from preflamp_backend.training.features import PairFeatures
 from preflamp_backend.training.user_rows import predicted
 from torch import Tensor

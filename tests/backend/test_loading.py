@@ -12,19 +12,17 @@ import torch
 from preflamp_backend.models.heads.head import save_head
 from preflamp_backend.models.heads.linear import LinearHead
 from preflamp_backend.models.loading import (
+    ModelSource,
     context_length,
+    identify,
     load_heads,
     load_language_model,
     load_sequence_classifier,
-)
-from preflamp_backend.models.model import Backbone
-from preflamp_backend.models.sources import (
-    ModelSource,
-    identify,
     load_tokenizer,
     reading,
     remote_code_allowed,
 )
+from preflamp_backend.models.model import Backbone
 from preflamp_backend.models.trees import SlotCache
 from tiny_models import DEVICE, make_config, make_tokenizer, save_model
 from tokenizers import Tokenizer
@@ -186,7 +184,7 @@ def test_a_name_of_the_hub_is_read_from_its_cache_and_known_by_its_commit(model_
     (home / "refs" / "main").write_text(commit)
     script = (
         "import sys; from preflamp_backend.models.loading import load_language_model\n"
-        "from preflamp_backend.models.sources import ModelSource, identify\n"
+        "from preflamp_backend.models.loading import ModelSource, identify\n"
         "source = ModelSource('somebody/tiny', revision='main', device='cpu')\n"
         "print(load_language_model(source).parameters, identify(source)['weights'])"
     )

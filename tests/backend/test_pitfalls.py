@@ -8,8 +8,7 @@ import torch
 from backend_oracles import greedy_generate, head_reward, last_hidden, token_logprobs
 from preflamp_backend.decoding.decode import Request, decode
 from preflamp_backend.decoding.options import DecodingOptions
-from preflamp_backend.models.loading import load_language_model
-from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.models.loading import ModelSource, load_language_model
 from preflamp_backend.models.trees import pack
 from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode
 from preflamp_backend.scoring import forward

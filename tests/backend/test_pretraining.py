@@ -10,8 +10,12 @@ import torch
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from preflamp_backend.models.loading import load_language_model
-from preflamp_backend.models.sources import ModelSource, load_tokenizer, same_vocabulary
+from preflamp_backend.models.loading import (
+    ModelSource,
+    load_language_model,
+    load_tokenizer,
+    same_vocabulary,
+)
 from preflamp_backend.pretraining.documents import (
     Document,
     encode_documents,
@@ -20,12 +24,14 @@ from preflamp_backend.pretraining.documents import (
 )
 from preflamp_backend.pretraining.train_lm import (
     END,
+    TrainingOptions,
+    batches,
+    evaluate,
     model_config,
     parse_size,
     train_lm,
     train_tokenizer,
 )
-from preflamp_backend.pretraining.training import TrainingOptions, batches, evaluate
 from tiny_models import DEVICE
 
 from preflamp_stats.cli import main

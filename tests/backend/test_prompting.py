@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from preflamp_backend.data import Example, HistoryItem
+from preflamp_backend.data.examples import Example, HistoryItem
 from preflamp_backend.prompts.in_context import PromptOptions, bm25_scores, build_prompt
 
 from preflamp_stats.errors import InputError
@@ -24,6 +24,14 @@ def build(example=EXAMPLE, **options):
 def test_zero_shot_is_the_prompt():
     assert build().text == "a paper on graphs"
     assert build(template="Be {preference}: {prompt}").text == "Be short: a paper on graphs"
+
+
+@pytest.mark.parametrize("preference", ["", "  "])
+def test_a_preference_that_is_not_there_fills_no_template(preference):
+    example = Example("e", "u", "p", {}, preference=preference)
+    assert build(example).text == "p"
+    with pytest.raises(InputError, match="has no preference"):
+        build(example, template="Be {preference}: {prompt}")
 
 
 def test_the_latest_stands_next_to_the_question():

@@ -9,14 +9,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 from preflamp_backend.cli.run import run_command
-from preflamp_backend.data import Example
+from preflamp_backend.data.examples import Example
 from preflamp_backend.decoding.options import Generation, Request
 from preflamp_backend.models.heads.head import save_head
 from preflamp_backend.models.heads.linear import LinearHead
 from preflamp_backend.prompts.encoding import Encoding
 from preflamp_backend.runs.arrays import generation_arrays
-from preflamp_backend.runs.estimate import estimate
-from preflamp_backend.runs.run import prepare, run_study
+from preflamp_backend.runs.run import estimate, prepare, run_study
 from preflamp_backend.scoring.score import BaseScores
 from preflamp_backend.study.study import read_study
 from study_files import LIGHT, STUDY, write_study
@@ -25,7 +24,7 @@ from tiny_models import save_model
 from preflamp_stats import Settings, analyze, policy_accuracy
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.files import open_results
-from preflamp_stats.io.schema import validate
+from preflamp_stats.io.schema import generation_metrics, validate
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +73,12 @@ def test_the_file_holds_every_method_model_and_example(everything):
     np.testing.assert_array_equal(third.notnull(), [i % 2 for i in range(7)])
     assert set(np.unique(ds.generation_stop.sel({"method": "icl"}))) <= {"eos", "length", "context"}
     assert ds.generation_shots.sel({"method": "icl"}).max() > 0
+    # What was not written was not cut either way, and shows no number of shots.
+    for name in ("generation_overlong", "generation_shots"):
+        np.testing.assert_array_equal(ds[name].isnull(), ds.generation.isnull())
+    cut = ds.reward_overlong
+    assert cut.sel({"method": ["rm", "genarm", "pad", "alien"]}).notnull().all()
+    assert cut.sel({"method": ["bt", "lore", "zero", "icl"]}).isnull().all()
     gpu = torch.cuda.is_available()
     assert ds.attrs["computed_on"] == (torch.cuda.get_device_name() if gpu else "cpu")
     assert ds.method_family.sel({"method": "rm"}) == "best-of-n"
@@ -101,7 +106,10 @@ def test_the_file_can_be_analysed(everything):
         assert accuracy.sel({"method": "bt"}).notnull().all(), scoring
     assert {"rm_accuracy", "policy_accuracy", "generation"} <= set(tables)
     metrics = set(tables["generation"].frame["metric"])
-    assert not metrics & {"generation_reward", "generation_logprob"}
+    notes = {name for name, each in ds.data_vars.items() if each.attrs.get("role") == "diagnostic"}
+    assert notes >= {"generation_reward", "generation_logprob", "generation_shots"}
+    assert notes >= {"generation_overlong", "reward_overlong", "prompt_overlong"}
+    assert not notes & {*metrics, *generation_metrics(ds)}
 
 
 def test_the_policy_score_at_weight_zero_ignores_the_reward(everything):
@@ -163,6 +171,31 @@ def test_cut_prompts_are_counted_in_the_file_and_in_a_note(study_file, tmp_path)
     with open_results(tmp_path / "r.nc") as tree:
         flags = tree["titles"]["prompt_overlong"].values
     np.testing.assert_array_equal(flags, [[False, True]])
+
+
+def test_generations_that_were_cut_are_counted_among_those_written(tmp_path):
+    folder = write_study(tmp_path / "few", examples=2).parent
+    lines = [json.loads(line) for line in (folder / "titles.jsonl").read_text().splitlines()]
+    lines[1]["prompt"] = "The cat " * 200
+    (folder / "titles.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = (folder / "study.toml").read_text() + '\n[methods.base]\nkind = "length"\n'
+    (folder / "study.toml").write_text(text)
+    notes = run_study(prepare(read_study(folder / "study.toml"), tmp_path / "r.nc"))
+    with open_results(tmp_path / "r.nc") as tree:
+        ds = tree["titles"].to_dataset().load()
+    written = int(ds.generation.count())
+    assert 0 < written < ds.generation.size
+    said = f"titles: {written // 2} of {written} prompts were cut to leave room for a generation"
+    assert said in notes
+
+
+def test_a_preference_that_is_not_there_is_refused(tmp_path):
+    folder = write_study(tmp_path / "silent", text=STUDY, examples=2).parent
+    lines = [json.loads(line) for line in (folder / "titles.jsonl").read_text().splitlines()]
+    del lines[1]["preference"]
+    (folder / "titles.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(InputError, match="example e1: has no preference"):
+        prepare(read_study(folder / "study.toml"), tmp_path / "r.nc")
 
 
 def test_keys_change_with_weights_options_and_examples(full_file, tmp_path):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from preflamp_backend.data import read_examples
+from preflamp_backend.data.examples import read_examples
 from preflamp_backend.study.study import read_study
 
 from preflamp_stats.errors import InputError

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from preflamp_backend.models.sources import same_vocabulary, tokenizer_hash
+from preflamp_backend.models.loading import same_vocabulary, tokenizer_hash
 from preflamp_backend.prompts.encoding import PromptFormat, encode, encode_prompt, suffix_ids
 from tiny_models import TEXT, make_tokenizer
 

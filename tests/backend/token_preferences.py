@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from preflamp_backend.data import Example
+from preflamp_backend.data.examples import Example
 
 KINDS = (("cat", "mat", "moon", "full"), ("graph", "theory", "reward", "survey"))
 

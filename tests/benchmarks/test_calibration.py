@@ -67,11 +67,13 @@ def test_page_keeps_its_prose_and_replaces_its_tables(results: Path, tmp_path: P
     page, *figures, _ = write_report(calibration.read(results), tmp_path)
     assert [f.name for f in figures] == ["coverage.svg", "width.svg", "bias.svg", "size.svg"]
     first = page.read_text()
-    assert first.count("| 6 | 50 |") == 2
+    assert "| 6 | 50 |" not in first  # rows of the grid stand in the CSV alone
+    assert "](calibration/cells.csv)" in first
+    assert first.count("| Minimum effect | holm | 2 |") == 1
     assert "| tau | 2 of 130 | 2 of 1000 |" in first
     assert "*No studies yet.*" in first  # of the peers
     edited = first.replace("## In short", "## Kept\n\nBy hand.")
-    page.write_text(re.sub(r"\| 6 \| 50 \|.*", "| stale |", edited))
+    page.write_text(re.sub(r"\| Minimum effect \|.*", "| stale |", edited))
     figure = figures[0].read_bytes()
     write_report(calibration.read(results), tmp_path)
     assert page.read_text() == edited
@@ -122,9 +124,30 @@ def test_summary_counts_and_names_what_misses(tmp_path: Path) -> None:
         "*model*: worst coverage 0.800 ± 0.040 (M = 12, U = 50, ρ = 0.95, spread 0.15); "
         "1 of 2 cells below 0.93, 1 of them beyond simulation error" in summary
     )
-    assert "in 1 of those ours is more than 1.15 times as wide: M = 12" in summary
-    assert "1.20.\n" in summary
-    assert "**.800 ± .040** / 1.20" in text
+    assert (
+        "in 1 of those ours is more than 1.15 times as wide, at most 1.20 times (M = 12" in summary
+    )
+
+
+def test_what_misses_is_bold(tmp_path: Path) -> None:
+    record = _tau_record(4, 0.95, 0.80, 0.95, 1.2)
+    text = write_report([record], tmp_path)[0].read_text()
+    assert "| – | 4 | 50 | 0.95 | 0.15 | 0.60 | **.800** / 1.20 |" in text
+    assert "| **1.20** |" in text
+    sizes = {"holm": [100, 9.0, 9.0], "single pair": [100, 5.0, 5.0]}
+    design = {"n_users": 20, "n_methods": 2, "unequal": False}
+    key = json.dumps(["minimum effect", design, {}, 0, 100])
+    record |= {"group": "minimum effect", "design": design, "key": key, "outcomes": sizes}
+    other = design | {"n_users": 50}
+    second = record | {"design": other, "key": json.dumps(["minimum effect", other, {}, 0, 100])}
+    second["outcomes"] = {"holm": [100, 2.0, 2.0], "single pair": [100, 6.0, 6.0]}
+    text = write_report([record, second], tmp_path)[0].read_text()
+    assert "| Minimum effect | holm | 2 | .020 | **.090** |" in text
+    assert "|  | single pair | 2 | .050 | .060 |" in text
+    assert (
+        "largest size 0.090 ± 0.030 (Minimum effect, *holm*); 1 of 4 shares past 0.06, "
+        "0 of them beyond simulation error" in text
+    )
 
 
 def test_a_percentile_interval_is_relied_on_only_where_it_covers_whatever_the_correlation(

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from preflamp_backend.data import Example, HistoryItem, read_examples, write_examples
 from preflamp_backend.data.card import describe_files
 from preflamp_backend.data.checks import leaks
+from preflamp_backend.data.examples import Example, HistoryItem, read_examples, write_examples
 
 BUILD = ("data", "build", "titles")
 

@@ -6,9 +6,9 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
+from preflamp_stats import simulate
 from preflamp_stats.errors import InputError
 from preflamp_stats.inference.contrasts import compare_methods
-from preflamp_stats.simulation import simulate
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from preflamp_stats import simulate
 from preflamp_stats.analysis.run import analyze
 from preflamp_stats.errors import InputError
 from preflamp_stats.inference.decoupling import decoupling_test, judge_pairs
 from preflamp_stats.kernels.paired import PairedDifferences
 from preflamp_stats.settings import Settings
-from preflamp_stats.simulation import simulate
 
 MARGINS = {"margin": 0.01, "discrimination_margin": 0.05}
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from preflamp_stats import simulate
 from preflamp_stats.inference.decoupling import decoupling_test
 from preflamp_stats.inference.in_context import in_context_test
 from preflamp_stats.inference.permutation import permutation_test
 from preflamp_stats.inference.pooled import pooled_tau
 from preflamp_stats.inference.regret import selection_regret
 from preflamp_stats.inference.tau import tau_test
-from preflamp_stats.simulation import simulate
 
 N = {"n_resamples": 200}
 

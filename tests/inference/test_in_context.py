@@ -6,10 +6,10 @@ import xarray as xr
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from preflamp_stats import simulate
 from preflamp_stats.errors import InputError
 from preflamp_stats.inference.in_context import in_context_test, lead_over_best
 from preflamp_stats.kernels.paired import PairedDifferences, paired_differences
-from preflamp_stats.simulation import simulate
 
 
 @pytest.fixture(scope="module")

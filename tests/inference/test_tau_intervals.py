@@ -122,3 +122,25 @@ def test_the_stratum_of_most_methods_sets_the_price_of_width():
 def test_users_are_planned_for_the_interval_that_is_printed(noisy, monkeypatch):
     monkeypatch.delattr(TauEvidence, "limits")
     assert users_needed(noisy) > 60
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_true_agreement_of_all_methods_is_inside(sign):
+    """The same true accuracies in both metrics, or opposed: the tau of the estimates misses ±1."""
+    inside, below = 0, 0
+    for seed in range(8):
+        rng = default_rng(seed)
+        true = 0.55 + 0.02 * np.arange(12)
+        sums = np.stack([rng.binomial(10, true, (100, 12)) for _ in range(2)])
+        sums[1] = sums[1] if sign == 1 else 10 - sums[1]
+        both = np.hstack(sums).astype(float)
+        counts = np.full(both.shape, 10.0)
+        x, y = np.split(both.sum(axis=0) / counts.sum(axis=0), 2)
+        error = SamplingError(both, counts, np.zeros((12, 2, 2)))
+        evidence = TauEvidence(x, y, x[None], y[None], 100, 0.95, "b", error=error)
+        low, high = INTERVALS["model"](evidence)
+        inside += low <= sign <= high
+        below += abs(evidence.tau) < 1
+        assert high - low < 0.3
+    assert inside >= 7
+    assert below >= 7

@@ -73,7 +73,7 @@ def test_factored_likelihood_is_near_for_other_noise():
 
 def test_the_many_points_of_a_prior_are_evaluated_as_the_few():
     model = random_model(3, TWO_GROUPS)
-    points = prior_points(model, 10_000)
+    points, _ = prior_points(model, 10_000)
     some = np.array([0, 4_321, 9_999])
     np.testing.assert_allclose(
         factored_log_likelihood(model, points)[some],
@@ -86,11 +86,59 @@ def test_the_many_points_of_a_prior_are_evaluated_as_the_few():
 def test_prior_points_hold_the_likelihood_of_the_spread(seed):
     """Beyond the cut of σ there is under a hundredth of what is within."""
     model = random_model(seed, ONE_GROUP, alike=True)
-    points = prior_points(model, 4096)
-    assert np.abs(points.rho).max() < 0.9999
+    points, log_weight = prior_points(model, 4096)
     wide = Hyperparameters(points.rho, 3 * points.sigma_x.max() * np.ones(4096), points.sigma_y)
-    inside = np.exp(factored_log_likelihood(model, points)).mean()
-    assert np.exp(factored_log_likelihood(model, wide)).mean() < 0.02 * inside
+    inside = np.exp(log_weight + factored_log_likelihood(model, points)).mean()
+    assert np.exp(log_weight + factored_log_likelihood(model, wide)).mean() < 0.02 * inside
+
+
+def test_prior_of_the_correlation_has_an_atom_at_each_end_and_a_cut_normal_between():
+    points, log_weight = prior_points(random_model(0, ONE_GROUP), 8192)
+    for end in (-1, 1):
+        assert (points.rho == end).sum() == 410  # a twentieth
+    between = np.abs(points.rho) < 1
+    assert (log_weight[between] == 0).all()
+    steps = np.arctanh(points.rho[between])
+    cut = stats.truncnorm(-3.5 / 2.5, 3.5 / 2.5, scale=2.5)
+    assert stats.kstest(steps, cut.cdf).statistic < 0.01
+    assert np.isfinite(log_weight).all()
+
+
+@pytest.mark.parametrize(("noise", "sign"), [(1.0, 1), (0.3, -1), (0.05, 1)])
+def test_points_at_an_atom_hold_all_of_its_likelihood(noise, sign):
+    """Against a fine grid over the whole rectangle of both σ, the ridge however narrow."""
+    rng = np.random.default_rng(1)
+    root = noise * rng.normal(size=(10, 12)) / np.sqrt(12)
+    true = rng.normal(size=5)
+    estimates = np.array([true, sign * 0.7 * true]) + (root @ rng.normal(size=12)).reshape(2, 5)
+    model = GroupedModel(estimates, centred(root @ root.T), ONE_GROUP)
+    points, log_weight = prior_points(model, 2**17)
+    between = points.take(np.flatnonzero(np.abs(points.rho) < 1))
+    sides = [
+        values.min() + np.ptp(values) * (np.arange(500) + 0.5) / 500
+        for values in (between.sigma_x, between.sigma_y)
+    ]
+    x, y = (values.ravel() for values in np.meshgrid(*sides))
+    found, expected = [], []
+    for end in (-1.0, 1.0):
+        at = np.flatnonzero(points.rho == end)
+        weighted = factored_log_likelihood(model, points.take(at)) + log_weight[at]
+        found.append(np.exp(weighted).mean())
+        grid = Hyperparameters(np.full(len(x), end), x, y)
+        expected.append(np.exp(factored_log_likelihood(model, grid)).mean())
+    np.testing.assert_allclose(found, expected, rtol=0.06, atol=0.01 * max(expected))
+
+
+def test_covariance_at_the_ends_is_regular_without_noise():
+    model = GroupedModel(
+        np.random.default_rng(0).normal(size=(2, 5)), np.zeros((10, 10)), ONE_GROUP
+    )
+    ends = Hyperparameters(np.array([-1.0, 1.0]), np.array([1.0, 0.01]), np.array([0.5, 2.0]))
+    covariance = contrast_covariance(model, ends)
+    np.linalg.cholesky(covariance)
+    np.testing.assert_allclose(
+        exact_log_likelihood(model, covariance), factored_log_likelihood(model, ends), rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("groups", [ONE_GROUP, TWO_GROUPS])

@@ -124,9 +124,9 @@ def test_posterior_is_exact_where_methods_share_their_noise():
     model = GroupedModel(
         estimates.reshape(2, 6), centre @ covariance @ centre, np.zeros(6, dtype=int)
     )
-    points = prior_points(model, 8192)
-    log_likelihood = exact_log_likelihood(model, contrast_covariance(model, points))
-    weight = np.exp(log_likelihood - log_likelihood.max())
+    points, log_prior = prior_points(model, 8192)
+    log_weight = log_prior + exact_log_likelihood(model, contrast_covariance(model, points))
+    weight = np.exp(log_weight - log_weight.max())
     draws = draw(estimates, covariance, n_draws=8192)
     for found, values in ((draws.sigma_x, points.sigma_x), (draws.sigma_y, points.sigma_y)):
         assert found.mean() == pytest.approx(np.average(values, weights=weight), rel=0.07)
@@ -164,6 +164,55 @@ def test_two_groups_of_methods_leave_the_order_within_them_open():
     assert central_limits(tau)[0] < 36 / 66 - 0.2
     assert central_limits(tau)[1] > 36 / 66 + 0.2
     assert draws.rho.mean() > 0.95
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.parametrize("noise", [0.3, 0.05, 0.001])
+def test_perfect_agreement_is_inside_the_limits_of_tau(sign, noise):
+    covered = 0
+    for seed in range(10):
+        estimates, covariance, _ = study(seed, n_methods=16, rho=1.0, noise=noise)
+        draws = draw(estimates * np.repeat([1.0, sign], 16), covariance)
+        for values in (tau_of(draws), draws.population_tau):
+            low, high = central_limits(values)
+            covered += low <= sign <= high
+            assert high - low < 0.6
+    assert covered >= 19
+
+
+@pytest.mark.parametrize("slope", [-0.01, 3.0])
+@pytest.mark.parametrize("n_methods", [3, 4, 24, 100])
+def test_exact_line_without_noise_is_perfect_agreement(slope, n_methods):
+    x = np.random.default_rng(n_methods).normal(size=n_methods)
+    draws = draw(np.concatenate([x, 1 + slope * x]), np.zeros((2 * n_methods,) * 2))
+    for values in (tau_of(draws), draws.rho, draws.population_tau):
+        np.testing.assert_array_equal(values, np.sign(slope))
+
+
+def test_two_points_without_noise_say_nothing_of_the_population():
+    """Any two lie on a line."""
+    draws = draw([0.0, 1.0, 2.0, 5.0], np.zeros((4, 4)), n_draws=4096)
+    assert (tau_of(draws) == 1).all()
+    low, high = central_limits(draws.population_tau)
+    assert low < -0.5
+    assert high == 1
+
+
+def test_perfect_agreement_is_ruled_out_by_methods_off_the_line():
+    estimates, covariance, _ = study(3, n_methods=16, rho=0.9, noise=0.05)
+    draws = draw(estimates, covariance)
+    assert np.abs(draws.rho).max() < 1
+    assert tau_of(draws).max() < 1
+    exact = draw(estimates, np.zeros((32, 32)))
+    assert np.abs(exact.rho).max() < 1
+
+
+def test_an_atom_of_more_than_half_is_the_corrected_tau():
+    estimates, covariance, _ = study(13, n_methods=24, rho=1.0, noise=0.05)
+    draws = draw(estimates, covariance)
+    assert (draws.rho == 1).mean() > 0.5
+    assert np.median(tau_of(draws)) == 1
+    assert np.median(draws.population_tau) == 1
 
 
 def test_population_values():

@@ -63,6 +63,14 @@ def test_a_tail_that_is_just_worth_its_width_is_kept(price, limits):
     assert central_limits(draws, 0.9, least_density=price) == limits
 
 
+@pytest.mark.parametrize(("share", "high"), [(0.05, 1.0), (0.2, 1.0), (0.04, 0.96)])
+def test_an_atom_at_the_end_is_no_thin_tail(share, high):
+    """Of 2,000 draws at steps of 0.04 in [0.2, 0.96], and an atom at 1."""
+    rest = np.linspace(0.2, 0.96, 20).repeat(round(100 * (1 - share)))
+    draws = np.append(rest, np.ones(round(2000 * share)))
+    assert central_limits(draws, least_density=0.15)[1] == pytest.approx(high)
+
+
 @given(draws_of_few_values, st.floats(0.5, 0.99), st.floats(0, 0.5), st.floats(0, 0.5))
 def test_a_higher_price_of_width_never_widens_and_leaves_twice_the_share_out_at_most(
     draws, level, price, more

@@ -8,6 +8,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preflamp_stats import simulate
 from preflamp_stats.errors import InputError, SchemaError
 from preflamp_stats.io.schema import validate
 from preflamp_stats.metrics.discrimination import (
@@ -17,7 +18,6 @@ from preflamp_stats.metrics.discrimination import (
     score_credit,
 )
 from preflamp_stats.metrics.policy import policy_score
-from preflamp_stats.simulation import simulate
 
 TIES = st.sampled_from(["half", "strict", "drop"])
 AVERAGES = st.sampled_from(["micro", "macro"])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from preflamp_stats import StudyDesign, simulate_dataset
 from preflamp_stats.errors import InputError
 from preflamp_stats.kernels.rouge import NonAsciiTextWarning, rouge_scores
 from preflamp_stats.metrics.generation import (
@@ -11,7 +12,6 @@ from preflamp_stats.metrics.generation import (
     generation_quality,
     rouge,
 )
-from preflamp_stats.simulation import StudyDesign, simulate_dataset
 
 
 @pytest.fixture(scope="module")

@@ -34,10 +34,10 @@ def test_somebody_elses_code_gives_the_same_number(of: Comparison) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("wrong", ["a little more", "undefined", "another shape"])
 def test_a_wrong_number_is_seen(wrong: str) -> None:
-    of = next(each for each in COMPARISONS if each.quantity == "tau-b")
+    of = next(each for each in COMPARISONS if each.quantity == "t-test and interval")
 
-    def spoilt(x: Any, y: Any) -> Any:
-        right = np.asarray(of.ours(x, y))
+    def spoilt(values: Any) -> Any:
+        right = np.asarray(of.ours(values))
         changed = {"a little more": right + 1e-8, "undefined": right * np.nan}
         return changed.get(wrong, np.append(right, 0.0))
 

@@ -81,7 +81,7 @@ FILES = {
 
 
 def _write(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes], out: Path) -> None:
-    monkeypatch.setattr(write, "render_files", lambda analysis: files)
+    monkeypatch.setattr(write, "render_files", lambda analysis, **_: files)
     write.write_analysis(None, out)  # type: ignore[arg-type]
 
 

@@ -58,8 +58,7 @@ class _Bomb:
 def test_weights_in_a_pickle_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     from preflamp_backend.models.heads.head import load_head
-    from preflamp_backend.models.loading import load_language_model
-    from preflamp_backend.models.sources import ModelSource
+    from preflamp_backend.models.loading import ModelSource, load_language_model
     from tiny_models import save_model
 
     monkeypatch.chdir(tmp_path)
@@ -78,8 +77,7 @@ def test_code_that_comes_with_a_model_is_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch")
-    from preflamp_backend.models.loading import load_language_model
-    from preflamp_backend.models.sources import ModelSource
+    from preflamp_backend.models.loading import ModelSource, load_language_model
     from tiny_models import save_model
 
     monkeypatch.chdir(tmp_path)
@@ -96,8 +94,7 @@ def test_code_that_comes_with_a_model_is_not_run(
 
 def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from preflamp_backend.models.loading import load_language_model
-    from preflamp_backend.models.sources import ModelSource
+    from preflamp_backend.models.loading import ModelSource, load_language_model
     from tiny_models import save_model
 
     folder = save_model(tmp_path / "m", "qwen3", seed=0)

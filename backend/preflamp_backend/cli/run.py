@@ -77,7 +77,7 @@ def _progress(examples: int) -> Iterator[Callable[[int], None]]:
 def _print_estimates(planned: Any) -> None:
     from rich.table import Table
 
-    from preflamp_backend.runs.estimate import estimate
+    from preflamp_backend.runs.run import estimate
 
     rows = estimate(planned)
     table = Table("dataset", "model", "method", "work", box=None, padding=(0, 2, 0, 0))

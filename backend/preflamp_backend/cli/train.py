@@ -22,8 +22,7 @@ def train_command(study: Path, dry_run: bool) -> None:
     Stop it when you like: run again, it goes on where it was.
     """
     with needed():
-        from preflamp_backend.training_study.plan import read_training
-        from preflamp_backend.training_study.train_study import Trainer
+        from preflamp_backend.training_study.train_study import Trainer, read_training
     trainer = Trainer(read_training(study))
     for note in trainer.work.notes:
         say(f"note: {note}", err=True)

@@ -57,8 +57,7 @@ def train_lm_command(texts: tuple[Path, ...], out: Path, threads: int, **choices
     with needed():
         import torch
 
-        from preflamp_backend.pretraining.train_lm import train_lm
-        from preflamp_backend.pretraining.training import TrainingOptions
+        from preflamp_backend.pretraining.train_lm import TrainingOptions, train_lm
     names = [each.name for each in fields(TrainingOptions) if each.name in choices]
     options = TrainingOptions(**{name: choices.pop(name) for name in names})
     if threads:

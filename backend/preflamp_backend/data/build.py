@@ -15,7 +15,7 @@ from preflamp_backend.data.lamp import Question, expand
 from preflamp_backend.data.people import dialogue_of
 from preflamp_backend.data.pref_lamp import RULES, Rule, preference_examples
 from preflamp_backend.data.rows import Faults
-from preflamp_backend.data.splits import SplitOptions, split
+from preflamp_backend.data.splits import Split, SplitOptions, split
 from preflamp_backend.files.text import write_text
 
 CARD = "card.json"
@@ -78,25 +78,17 @@ def build_pref_lamp(
     asked = expand(questions) if every_item else list(questions)
     keys = [frozenset({normalise(each.input), normalise(each.output)}) for each in asked]
     found = split([each.user for each in asked], keys, options)
-    sides = {
-        name: preference_examples(
-            [asked[at] for at in rows], rule=rule, given=given, seed=options.seed
-        )
-        for name, rows in found.sides().items()
-    }
-    texts = {
-        name: frozenset(key for at in rows for key in keys[at])
-        for name, rows in found.sides().items()
-    }
+    sides, texts = {}, {}
+    for name, rows in found.sides().items():
+        own = [asked[at] for at in rows]
+        sides[name] = preference_examples(own, rule=rule, given=given, seed=options.seed)
+        texts[name] = frozenset(key for at in rows for key in keys[at])
     sides = {name: _clean(rows, name, texts, faults) for name, rows in sides.items()}
     said = {
         "rejected": RULES[rule],
         "labels": "made by this rule from what users wrote; no person compared the responses",
-        "split": asdict(options),
-        "left_out_for_shared_texts": len(found.dropped),
-        "left_out_as_faulty": len(faults.problems),
     }
-    return Built(sides, {**(about or {}), **said})
+    return _built(sides, {**(about or {}), **said}, found, options, faults)
 
 
 def split_pairs(
@@ -136,12 +128,22 @@ def split_pairs(
     ]
     found = split([each.user for each in good], keys, options)
     sides = {name: [good[at] for at in rows] for name, rows in found.sides().items()}
-    said = {
+    return _built(sides, about or {}, found, options, faults)
+
+
+def _built(
+    sides: Mapping[str, Sequence[Example]],
+    about: Mapping[str, Any],
+    found: Split,
+    options: SplitOptions,
+    faults: Faults,
+) -> Built:
+    counts = {
         "split": asdict(options),
         "left_out_for_shared_texts": len(found.dropped),
         "left_out_as_faulty": len(faults.problems),
     }
-    return Built(sides, {**(about or {}), **said})
+    return Built(sides, {**about, **counts})
 
 
 def write_built(built: Built, folder: str | Path, sources: Sequence[str | Path] = ()) -> list[Path]:

@@ -1,20 +1,23 @@
 """The way of every token that is written: requests in batches, steps, one forward each.
 
 A step is taken in one of three ways: plain, by reward heads, by another model's logits.
+
+What was written is scored by the code, and so by the definition, that scores stored responses.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from preflamp_backend.decoding.options import DecodingOptions, Generation, Ids, Request, Written
-from preflamp_backend.decoding.pick import choose, propose, uniforms
-from preflamp_backend.decoding.rescoring import score_written
 from preflamp_backend.faults import fault
 from preflamp_backend.models.heads.head import BatchRewards
+from preflamp_backend.models.loading import other_tokenizer, same_vocabulary
 from preflamp_backend.models.model import (
     AutoregressiveReward,
     Backbone,
@@ -22,11 +25,93 @@ from preflamp_backend.models.model import (
     LanguageModel,
     RewardModel,
 )
-from preflamp_backend.models.sources import other_tokenizer, same_vocabulary
 from preflamp_backend.models.trees import SlotCache, hang, pack
-from preflamp_backend.prompts.encoding import PromptFormat, suffix_ids
+from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode, suffix_ids
 from preflamp_backend.scoring.forward import Batches
-from preflamp_backend.scoring.score import ScoreOptions, unsound_reward
+from preflamp_backend.scoring.score import (
+    BaseScores,
+    ScoreOptions,
+    score,
+    score_rewards,
+    unsound_reward,
+)
+
+
+def propose(logits: Tensor, top_k: int | None) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of the tokens considered at a step.
+
+    Parameters
+    ----------
+    logits : Tensor, (rows, vocabulary), float32
+    top_k : int, optional
+        How many; None for all.
+
+    Returns
+    -------
+    ids : Tensor, (rows, k), int64
+        In ascending order, so that of equal scores the lowest id wins, as in greedy decoding.
+    logprobs : Tensor, (rows, k), float32
+    """
+    logprobs = logits.log_softmax(-1)
+    if top_k is None or top_k >= logits.shape[-1]:
+        ids = torch.arange(logits.shape[-1], device=logits.device).expand_as(logits)
+        return ids, logprobs
+    ids = logprobs.topk(top_k, -1).indices.sort(-1).values
+    return ids, logprobs.gather(-1, ids)
+
+
+def choose(scores: Tensor, temperature: float, uniform: Tensor) -> Tensor:
+    """Pick one of k scores a row.
+
+    Parameters
+    ----------
+    scores : Tensor, (rows, k)
+    temperature : float
+        0 for the best; otherwise softmax(scores / temperature) is sampled.
+    uniform : Tensor, (rows,)
+        A number in [0, 1) a row, which alone decides the draw; unused when greedy.
+
+    Returns
+    -------
+    Tensor, (rows,), int64
+
+    Examples
+    --------
+    >>> scores = torch.tensor([[0.0, 2.0], [0.0, 2.0]])
+    >>> choose(scores, 0.0, torch.zeros(2)).tolist()
+    [1, 1]
+    >>> choose(scores, 1.0, torch.tensor([0.1, 0.2])).tolist()
+    [0, 1]
+    """
+    if temperature == 0:
+        return scores.argmax(-1)
+    reached = (scores.double() / temperature).softmax(-1).cumsum(-1)
+    goal = uniform.double()[:, None] * reached[:, -1:]
+    return torch.searchsorted(reached, goal, right=True)[:, 0].clamp(max=scores.shape[-1] - 1)
+
+
+def uniforms(seed: int, keys: Sequence[str], steps: int) -> Tensor:
+    """Random numbers that depend on seed and key only, not on who else is in the batch.
+
+    Parameters
+    ----------
+    seed : int
+    keys : sequence of str
+        One a row; name the example, the method and the sample.
+    steps : int
+
+    Returns
+    -------
+    Tensor, (rows, steps), float64
+    """
+    rows = []
+    for key in keys:
+        words = np.frombuffer(
+            hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest(), np.uint32
+        )
+        entropy = np.random.SeedSequence([seed, *words.tolist()])
+        rows.append(np.random.Generator(np.random.PCG64(entropy)).random(steps))
+    return torch.from_numpy(np.stack(rows))
 
 
 def decode(
@@ -231,6 +316,12 @@ class Inference:
         hidden = self.backbone.hidden(chains.flatten(1), *where, self.cache)
         return hidden.view(rows, count, length, -1)
 
+    def go_on(self, written: Tensor) -> Tensor:
+        """Hidden states, (rows, width), after one more token a row, (rows,), which stays."""
+        hidden = self.branch(written[:, None, None])[:, 0, 0]
+        self.keep()
+        return hidden
+
     def keep(self, offset: Tensor | None = None) -> None:
         """Go on with the token that :meth:`branch` just read, or the ``offset``-th of them."""
         if offset is None:
@@ -271,14 +362,16 @@ class _PlainSteps:
         The last token is read only now: the one before a stop never is.
         """
         if self.written is not None:
-            self.hidden = self.inference.branch(self.written[:, None, None])[:, 0, 0]
-            self.inference.keep()
+            self.hidden = self.inference.go_on(self.written)
         logits = self.model.logits(self.hidden)
         if self.options.top_k is None:
             self.written = choose(logits, self.options.temperature, uniform)
             return self.written
-        ids, logprobs = propose(logits, self.options.top_k)
-        at = choose(logprobs, self.options.temperature, uniform)
+        return self.pick(*propose(logits, self.options.top_k), uniform)
+
+    def pick(self, ids: Tensor, scores: Tensor, uniform: Tensor) -> Tensor:
+        """Append the token of the best or drawn score."""
+        at = choose(scores, self.options.temperature, uniform)
         self.written = ids.gather(1, at[:, None])[:, 0]
         return self.written
 
@@ -308,11 +401,8 @@ class _LogitSteps(_PlainSteps):
     def next(self, uniform: Tensor) -> Tensor:
         """One token through each of the two models."""
         if self.written is not None:
-            chains = self.written[:, None, None]
-            self.hidden = self.inference.branch(chains)[:, 0, 0]
-            self.judged = self.judge.branch(chains)[:, 0, 0]
-            self.inference.keep()
-            self.judge.keep()
+            self.hidden = self.inference.go_on(self.written)
+            self.judged = self.judge.go_on(self.written)
         ids, logprobs = propose(self.model.logits(self.hidden), self.options.top_k)
         # Models with one tokenizer may pad their vocabularies to different sizes.
         guide = self.reward.model.logits(self.judged).log_softmax(-1)
@@ -321,9 +411,7 @@ class _LogitSteps(_PlainSteps):
             rewards = rewards - logprobs
         rewards = self.reward.scale * rewards
         _check_numbers(rewards, self.reward.method)
-        at = choose(logprobs + self.options.weight * rewards, self.options.temperature, uniform)
-        self.written = ids.gather(1, at[:, None])[:, 0]
-        return self.written
+        return self.pick(ids, logprobs + self.options.weight * rewards, uniform)
 
     def select(self, rows: Tensor) -> None:
         """Go on with these rows only."""
@@ -377,8 +465,7 @@ class _HeadSteps:
         if self.judge is self.inference:
             self.hidden = hidden[rows, at, 0]
         else:
-            self.hidden = self.inference.branch(written[:, None, None])[:, 0, 0]
-            self.inference.keep()
+            self.hidden = self.inference.go_on(written)
         return written
 
     def select(self, rows: Tensor) -> None:
@@ -394,3 +481,87 @@ def _check_numbers(rewards: Tensor, method: str) -> None:
     """Name the method whose rewards would decide nothing: NaN wins every comparison in argmax."""
     if bool(rewards.isnan().any()):
         raise unsound_reward(method)
+
+
+def score_written(
+    model: LanguageModel,
+    requests: Sequence[Request],
+    written: Sequence[Sequence[Written]],
+    reward: RewardModel | None,
+    form: PromptFormat,
+    suffix: Sequence[int],
+    options: ScoreOptions,
+) -> list[Generation]:
+    """Score what was written, and keep of each request's samples the one of the highest reward.
+
+    Ids are scored as they were written: decoding and encoding them again would give others.
+    """
+    own_end = model.eos[:1] if form.count_eos else ()
+    users = [request.user for request in requests]
+    encodings = [
+        Encoding(
+            request.prompt.prompt,
+            tuple((*each.ids, *(own_end if each.stop == "eos" else ())) for each in samples),
+        )
+        for request, samples in zip(requests, written, strict=True)
+    ]
+    shared = isinstance(reward, HeadReward) and reward.backbone is model.backbone
+    heads = reward if shared and isinstance(reward, HeadReward) else None
+    scored = score(model, encodings, heads=heads, users=users, suffix=suffix, options=options)
+    rewards = [[float(r.reward[0]) if r else np.nan for _, r in row] for row in scored]
+    if reward is not None and not shared:
+        base = [[each for each, _ in row] for row in scored]
+        rewards = _rewards_apart(model, requests, encodings, base, reward, form, suffix, options)
+    generations = []
+    for samples, row, gained in zip(written, scored, rewards, strict=True):
+        # Best-of-n keeps the first of equals; an empty response, whose reward is NaN, comes last.
+        best = int(np.argmax(np.nan_to_num(gained, nan=-np.inf)))
+        ids, logprob = samples[best].ids, row[best][0].logprob
+        text = _text(model, ids)
+        generations.append(Generation(ids, text, samples[best].stop, logprob, gained[best]))
+    return generations
+
+
+def _text(model: LanguageModel, ids: Sequence[int]) -> str:
+    return str(model.tokenizer.decode(list(ids), skip_special_tokens=True))
+
+
+def _rewards_apart(
+    model: LanguageModel,
+    requests: Sequence[Request],
+    encodings: Sequence[Encoding],
+    base: Sequence[Sequence[BaseScores]],
+    reward: RewardModel,
+    form: PromptFormat,
+    suffix: Sequence[int],
+    options: ScoreOptions,
+) -> list[list[float]]:
+    """Rewards by a model with a backbone of its own, over the same ids where they mean the same."""
+    users = [request.user for request in requests]
+    tokenizer, context = reward.backbone.tokenizer, reward.backbone.context
+    if same_vocabulary(model.tokenizer, tokenizer):
+        theirs = [
+            Encoding((request.reward_prompt or request.prompt).prompt, encoding.continuations)
+            for request, encoding in zip(requests, encodings, strict=True)
+        ]
+        said = [["ids"] * len(each.continuations) for each in encodings]
+        known: Sequence[Sequence[BaseScores]] | None = base
+    else:
+        said = [[_text(model, ids) for ids in row.continuations] for row in encodings]
+        theirs = [
+            encode(
+                tokenizer,
+                request.reward_text,
+                [text or " " for text in row],
+                form,
+                context=context,
+                room=len(suffix),
+            )
+            for request, row in zip(requests, said, strict=True)
+        ]
+        known = None
+    found = score_rewards(reward, theirs, users=users, base=known, suffix=suffix, options=options)
+    return [
+        [float(each.reward[0]) if text else np.nan for each, text in zip(row, texts, strict=True)]
+        for row, texts in zip(found, said, strict=True)
+    ]

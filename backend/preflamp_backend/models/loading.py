@@ -1,34 +1,265 @@
-"""Loading models from the hub or a folder: safetensors only, tried before they are used."""
+"""Models of the hub or a folder: what they are, loading from safetensors only, a trial first."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from tokenizers import Tokenizer
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
+    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
 )
+from transformers.utils import CONFIG_NAME, logging
+from transformers.utils.hub import cached_file, extract_commit_hash
 
 from preflamp_backend.faults import fault
 from preflamp_backend.models.heads.head import load_head
 from preflamp_backend.models.heads.linear import LinearHead
 from preflamp_backend.models.model import Backbone, HeadReward, LanguageModel
-from preflamp_backend.models.sources import (
-    DTYPES,
-    ModelSource,
-    load_tokenizer,
-    reading,
-    remote_code_allowed,
-)
+from preflamp_backend.models.repeatable import ask_for_repeatable_products
 from preflamp_backend.models.trees import TREE_ATTENTION, SlotCache, hang, pack
+from preflamp_backend.options import Options
 from preflamp_stats.errors import InputError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Precisions that a model may run in, by name."""
+
+
+@dataclass(frozen=True)
+class ModelSource(Options):
+    """Where a model comes from and how it is loaded; code that comes with a model is never run.
+
+    Parameters
+    ----------
+    path : str
+        Name on the Hugging Face hub, or a folder.
+    revision : str, optional
+        Commit, tag or branch on the hub.
+    dtype : {"float32", "bfloat16", "float16"}
+    device : str
+        Such as ``cpu`` or ``cuda:0``; ``auto`` takes a GPU where there is one.
+    """
+
+    path: str
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: str = "auto"
+
+    def resolved_device(self) -> torch.device:
+        """Return the device meant, refusing a GPU that is not there."""
+        automatic = "cuda" if torch.cuda.is_available() else "cpu"
+        device = torch.device(automatic if self.device == "auto" else self.device)
+        if device.type == "cuda":
+            if not torch.cuda.is_available():
+                raise fault(
+                    "asks for a GPU, and torch sees none", "set device = 'auto'", variable="device"
+                )
+            # Here, because nothing has been computed there yet.
+            ask_for_repeatable_products()
+        return device
+
+
+def identify(source: ModelSource) -> dict[str, str]:
+    """Say what makes a model's numbers, without loading its weights.
+
+    Returns
+    -------
+    dict
+        ``weights`` (SHA-256 of a folder's files, or the commit of a hub model), ``tokenizer``,
+        ``dtype``, ``device``. The path is not part of it: a folder may move.
+
+    Raises
+    ------
+    InputError
+        If the model does not exist.
+    """
+    return {
+        "weights": _weights_hash(source),
+        "tokenizer": tokenizer_hash(load_tokenizer(source)),
+        "dtype": source.dtype,
+        "device": source.device,
+    }
+
+
+@cache
+def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """Load a model's tokenizer: what its ``tokenizer.json`` says, where there is one.
+
+    The library picks a class by the model's type, and may build rules of its own around the saved
+    vocabulary; texts would then be read as other tokens than the model was trained on.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it does not read texts as its own file does.
+    """
+    with reading(source):
+        choices: dict[str, Any] = {"revision": source.revision}
+        name = cached_file(
+            source.path, "tokenizer.json", _raise_exceptions_for_missing_entries=False, **choices
+        )
+        saved = Tokenizer.from_file(name) if name else None
+        choices["trust_remote_code"] = remote_code_allowed()
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.path, **choices)
+        if not _reads_alike(tokenizer, saved):
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(source.path, **choices)
+            if not _reads_alike(tokenizer, saved):
+                raise ValueError("its tokenizer reads texts otherwise than its tokenizer.json")
+    return tokenizer
+
+
+_PROBE = "It's a trial: 2 naïve words, 12,345.6 + x_1\n\n  Ünïcode, 汉字, да!\t"
+
+
+def _reads_alike(tokenizer: PreTrainedTokenizerBase, saved: Tokenizer | None) -> bool:
+    """Whether texts become the ids that the saved tokenizer makes of them."""
+    probes = [_PROBE]
+    if saved is not None:
+        # Words that the vocabulary has: to a tokenizer of words all others are alike.
+        words = sorted(saved.get_vocab(with_added_tokens=False).items(), key=lambda item: item[1])
+        probes.append(" ".join(word for word, _ in words[:1000]))
+        saved.no_truncation()
+        saved.no_padding()
+    # Settings that make no sense are found out only in use, so the probe is read in any case.
+    ids = [tokenizer.encode(text, add_special_tokens=False) for text in probes]
+    if saved is None:
+        return True
+    return ids == [saved.encode(text, add_special_tokens=False).ids for text in probes]
+
+
+@cache
+def load_config(source: ModelSource) -> Any:
+    """Load a model's configuration.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    with reading(source):
+        return AutoConfig.from_pretrained(
+            source.path, revision=source.revision, trust_remote_code=remote_code_allowed()
+        )
+
+
+@contextmanager
+def reading(source: ModelSource) -> Iterator[None]:
+    """Read a model's files: what the library makes of bad ones becomes a problem of the model.
+
+    The library's own log is silent meanwhile; what it says is in the problem.
+
+    Raises
+    ------
+    InputError
+        In place of any other exception: whatever the library makes of files that are not what they
+        say, it is their fault.
+    """
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise _unloadable(source, error) from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
+
+
+def _unloadable(source: ModelSource, error: Exception) -> InputError:
+    """Make the error of a model that cannot be loaded, with the first line of why."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return fault(
+        f"cannot be loaded as a model ({lines[0]})",
+        "name a folder or a model of the hub with safetensors weights and a tokenizer",
+        variable=source.path,
+    )
+
+
+def remote_code_allowed() -> bool:
+    """Whether whoever runs this asked for code that comes with models to be run.
+
+    By the environment variable ``PREFLAMP_TRUST_REMOTE_CODE=1``, never by a study file or a model:
+    those are data.
+    """
+    return os.environ.get("PREFLAMP_TRUST_REMOTE_CODE") == "1"
+
+
+def _hub_commit(source: ModelSource) -> str:
+    """Commit of a hub model, from the folder of its cache that its configuration lies in."""
+    with reading(source):
+        config = cached_file(source.path, CONFIG_NAME, revision=source.revision)
+        commit = extract_commit_hash(config, None)
+        if commit is None:
+            raise OSError(f"no commit is known of {config}")
+    return commit
+
+
+def _weights_hash(source: ModelSource) -> str:
+    folder = Path(source.path)
+    if not os.path.isdir(folder):
+        return f"commit {_hub_commit(source)}"
+    digest = sha256()
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")]):
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def vocabulary_hash(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 of the mapping from tokens to ids."""
+    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items()))
+    return hashlib.sha256(vocabulary.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 of all that turns text into ids: vocabulary, rules, special tokens, chat template."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    rules = json.loads(backend.to_str()) if backend is not None else {}
+    for passing in ("truncation", "padding"):
+        rules.pop(passing, None)
+    state = [
+        vocabulary_hash(tokenizer),
+        rules,
+        tokenizer.special_tokens_map,
+        getattr(tokenizer, "chat_template", None),
+    ]
+    text = json.dumps(state, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def other_tokenizer(method: str) -> InputError:
+    """Make the error of a reward model that is asked to guide tokens that it does not know."""
+    return fault(
+        f"the reward model {method!r} has another tokenizer than the base model, so it cannot "
+        "judge single tokens",
+        "take a reward model with the base model's tokenizer, or decode by best-of-n",
+    )
+
+
+def same_vocabulary(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> bool:
+    """Whether an id means the same text to both tokenizers."""
+    return one is other or vocabulary_hash(one) == vocabulary_hash(other)
 
 
 def load_language_model(source: ModelSource) -> LanguageModel:

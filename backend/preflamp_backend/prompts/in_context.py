@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from preflamp_backend.data import Example, HistoryItem
+from preflamp_backend.data.examples import Example, HistoryItem
+from preflamp_backend.faults import fault
 from preflamp_backend.options import Options, at_least, holding
 
 Order = Literal["random", "recency", "bm25"]
@@ -71,7 +72,13 @@ def build_prompt(
     Returns
     -------
     Prompt
+
+    Raises
+    ------
+    InputError
+        If the template states a preference and the example has none.
     """
+    check_preference(example, options)
     question = fill(options.template, prompt=example.prompt, preference=example.preference)
     shots: list[str] = []
     spent = 0
@@ -84,6 +91,13 @@ def build_prompt(
             shots.append(text)
             spent += cost
     return Prompt("".join(reversed(shots)) + question, len(shots))
+
+
+def check_preference(example: Example, options: PromptOptions) -> None:
+    """Refuse an example without a preference where the template states one."""
+    if "{preference}" in options.template and not example.preference.strip():
+        mend = "give it, leave the example out, or take a template without {preference}"
+        raise fault("has no preference, which the template states", mend, variable="preference")
 
 
 def bm25_scores(

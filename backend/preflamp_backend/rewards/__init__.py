@@ -1,1 +1,1 @@
-"""Reward models, a file each: what is minimised, and how a new user is taken up."""
+"""Reward models, a file for each form: what is minimised, and how a new user is taken up."""

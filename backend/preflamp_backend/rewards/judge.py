@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preflamp_backend.data import Example
+from preflamp_backend.data.examples import Example
 from preflamp_backend.decoding.decode import decode
 from preflamp_backend.decoding.options import DecodingOptions, Request
 from preflamp_backend.models.model import LanguageModel

@@ -12,18 +12,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_backend.data import Example, candidate_names
+from preflamp_backend.data.examples import Example, candidate_names
 from preflamp_backend.decoding.options import Generation, Request
-from preflamp_backend.models.sources import identify
+from preflamp_backend.models.loading import identify
 from preflamp_backend.prompts.encoding import Encoding
 from preflamp_backend.rewards.judge import Judgement
 from preflamp_backend.runs.shards import Shard
 from preflamp_backend.scoring.score import BaseScores, RewardScores
 from preflamp_backend.study.study import Study
 from preflamp_stats.io.files import open_results
-
-DIAGNOSTIC = {"role": "diagnostic"}
-"""Keeps a float over examples from being taken for a generation metric."""
 
 _RAGGED = ("token", "generated_token")
 _LABELLED = ("user", "reference")
@@ -52,8 +49,10 @@ def base_arrays(
             "logprob": (dims, logprob),
             "n_tokens": (dims, n_tokens),
             "token_logprob": ((*dims, "token"), token_logprob),
-            "prompt_overlong": (dims[:2], [[each.overlong for each in encodings]]),
-            "boundary_differs": (dims[:2], [[each.boundary_differs for each in encodings]]),
+            "prompt_overlong": diagnostic(dims[:2], [[each.overlong for each in encodings]]),
+            "boundary_differs": diagnostic(
+                dims[:2], [[each.boundary_differs for each in encodings]]
+            ),
         },
         {"candidate": list(names)},
     )
@@ -108,13 +107,12 @@ def judge_arrays(
     reward = np.full((1, 1, len(found), len(names)), np.nan, np.float32)
     reward[..., names.index("chosen")] = preference / 2
     reward[..., names.index("rejected")] = -preference / 2
-    place = np.array([[[each.place for each in found]]])
     return xr.Dataset(
         {
             "reward": ((*dims, "candidate"), reward),
-            "judge_place_log_odds": (dims, place, DIAGNOSTIC),
+            "judge_place_log_odds": (dims, [[[each.place for each in found]]], _DIAGNOSTIC),
             "judge_persona": (dims, _texts(personas)[None, None]),
-            "reward_overlong": (dims, [[[each.overlong for each in found]]]),
+            "reward_overlong": diagnostic(dims, [[[each.overlong for each in found]]]),
         },
         {"candidate": list(names), "method": [method]},
     )
@@ -135,23 +133,29 @@ def generation_arrays(
         each.prompt.overlong or (each.reward_prompt is not None and each.reward_prompt.overlong)
         for each in requests
     ]
-    columns: dict[str, Any] = {
-        "generation": _texts([each.text for each in found]),
-        "generation_stop": np.array([each.stop for each in found], object),
-        "generation_reward": np.array([each.reward for each in found]),
-        "generation_logprob": np.array([each.logprob for each in found]),
-        "generation_overlong": np.array(cut),
-        "generation_shots": np.array(shots, np.int32),
-    }
     dims = ("model", "method", "example")
-    ds = xr.Dataset(
-        {name: (dims, values[None, None]) for name, values in columns.items()}, {"method": [method]}
+    return xr.Dataset(
+        {
+            "generation": (dims, _texts([each.text for each in found])[None, None]),
+            "generation_stop": (dims, _texts([each.stop for each in found])[None, None]),
+            "generation_reward": (dims, [[[each.reward for each in found]]], _DIAGNOSTIC),
+            "generation_logprob": (dims, [[[each.logprob for each in found]]], _DIAGNOSTIC),
+            "generation_overlong": diagnostic(dims, [[cut]]),
+            "generation_shots": diagnostic(dims, [[shots]]),
+            "generation_ids": ((*dims, "generated_token"), ids[None, None]),
+            "reference": ("example", _texts([row.reference or None for row in rows])),
+        },
+        {"method": [method]},
     )
-    for name in ("generation_reward", "generation_logprob"):
-        ds[name].attrs |= DIAGNOSTIC
-    ds["generation_ids"] = ((*dims, "generated_token"), ids[None, None])
-    ds["reference"] = ("example", _texts([row.reference or None for row in rows]))
-    return ds
+
+
+_DIAGNOSTIC = {"role": "diagnostic"}
+"""Keeps a number over examples from being taken for a generation metric."""
+
+
+def diagnostic(dims: Sequence[str], values: Any) -> tuple[Any, ...]:
+    """Flags or small counts as floats, NaN where nothing was computed, and no metric."""
+    return dims, np.array(values, np.float32), _DIAGNOSTIC
 
 
 def _texts(texts: Sequence[str | None]) -> NDArray[np.object_]:
@@ -299,4 +303,4 @@ def _blank(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
     """Array of what stands where nothing was computed."""
     if dtype.kind in "OUST":
         return np.full(shape, None, object)
-    return np.full(shape, {"f": np.nan, "b": False}.get(dtype.kind, -1), dtype)
+    return np.full(shape, np.nan if dtype.kind == "f" else -1, dtype)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from preflamp_backend.data import Example
+from preflamp_backend.data.examples import Example
 from preflamp_backend.faults import fault
 from preflamp_backend.runs.shards import Shard
 from preflamp_backend.study.study import Study

@@ -1,4 +1,4 @@
-"""Running a study: its shards one after another or on a dask cluster, then the results file."""
+"""Running a study: what it would take, its shards here or on a cluster, then the results file."""
 
 from __future__ import annotations
 
@@ -7,29 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import xarray as xr
+from transformers import AutoModelForCausalLM
 
-from preflamp_backend.data import Example, candidate_names, read_examples
-from preflamp_backend.decoding.decode import decode
-from preflamp_backend.decoding.options import Request
+from preflamp_backend.data.examples import Example, read_examples
 from preflamp_backend.faults import fault, in_example
-from preflamp_backend.models.model import HeadReward, LanguageModel, RewardModel
-from preflamp_backend.models.sources import ModelSource
-from preflamp_backend.prompts.encoding import counter_of, encode_prompt, suffix_ids
-from preflamp_backend.prompts.in_context import build_prompt
-from preflamp_backend.runs.arrays import assemble, generation_arrays
-from preflamp_backend.runs.cluster import Cluster, run_on_cluster
-from preflamp_backend.runs.scores import (
-    language_model,
-    reward_model,
-    reward_prompt,
-    reward_text,
-    score_base,
-    score_judge,
-    score_reward,
+from preflamp_backend.models.loading import (
+    DTYPES,
+    ModelSource,
+    load_config,
+    load_tokenizer,
+    reading,
 )
+from preflamp_backend.prompts.encoding import counter_of
+from preflamp_backend.prompts.in_context import check_preference
+from preflamp_backend.runs.arrays import assemble
+from preflamp_backend.runs.cluster import Cluster, run_on_cluster
+from preflamp_backend.runs.compute import compute_shard
 from preflamp_backend.runs.shards import Shard, is_done, plan, write_manifest
 from preflamp_backend.study.study import Method, Study
 from preflamp_stats.io.files import write_results
@@ -79,6 +73,10 @@ def prepare(study: Study, out: Path) -> Plan:
         name: read_examples(study.located(dataset.path), dataset.limit)
         for name, dataset in study.data.items()
     }
+    for method in study.methods.values():
+        for row in (row for rows in examples.values() for row in rows):
+            with in_example(row.id):
+                check_preference(row, method.prompt)
     return Plan(study, out, examples, plan(study, examples))
 
 
@@ -136,90 +134,6 @@ def run_shard(study: Study, shard: Shard, examples: Sequence[Example], folder: P
     return shard
 
 
-def compute_shard(study: Study, shard: Shard, examples: Sequence[Example]) -> xr.Dataset:
-    """Compute a shard.
-
-    Parameters
-    ----------
-    study : Study
-    shard : Shard
-    examples : sequence of Example
-        All examples of the shard's dataset.
-
-    Returns
-    -------
-    xarray.Dataset
-        Over the shard's own examples, with dims ``method`` and ``model`` of the shard's labels.
-    """
-    rows = examples[shard.start : shard.stop]
-    if shard.kind == "generate":
-        found = _generate(study, shard, rows)
-    elif shard.method and study.methods[shard.method].judge:
-        found = score_judge(study, shard, rows, candidate_names(examples))
-    elif shard.method:
-        found = score_reward(study, shard, rows, candidate_names(examples))
-    else:
-        found = score_base(study, shard, rows, candidate_names(examples))
-    found = found.assign_coords(model=[shard.model])
-    found["user"] = ("example", [row.user for row in rows])
-    found.attrs["shard_key"] = shard.key
-    found.attrs["device"] = _device_name(study.models[shard.model])
-    return found
-
-
-def _device_name(source: ModelSource) -> str:
-    device = source.resolved_device()
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _generate(study: Study, shard: Shard, rows: Sequence[Example]) -> xr.Dataset:
-    method = study.methods[shard.method]
-    model = language_model(study.models[shard.model])
-    reward = reward_model(study, shard.model, method, shard.seed)
-    requests, shots = [], []
-    for row in rows:
-        with in_example(row.id):
-            request, count = _request(study, method, model, reward, row, shard.seed)
-        requests.append(request)
-        shots.append(count)
-    form = method.form if method.source else study.prompt
-    found = decode(
-        model,
-        requests,
-        method.decoding_for(shard.model),
-        seed=shard.seed,
-        reward=reward,
-        form=form,
-        scoring=study.scoring,
-    )
-    return generation_arrays(found, requests, shots, rows, method.name)
-
-
-def _request(
-    study: Study,
-    method: Method,
-    model: LanguageModel,
-    reward: RewardModel | None,
-    row: Example,
-    seed: int,
-) -> tuple[Request, int]:
-    """What to ask for an example, and how many shots the prompt shows."""
-    room, context = method.decoding.max_new_tokens, model.backbone.context
-    text, shots = row.prompt, 0
-    if not method.rewarded:
-        built = build_prompt(row, method.prompt, count=counter_of(model.tokenizer), seed=seed)
-        text, shots = built.text, built.shots
-    prompt = encode_prompt(model.tokenizer, text, study.prompt, room=room, context=context)
-    key = f"{row.id}\0{method.name}"
-    if reward is None or method.source is None:
-        return Request(key, prompt, row.user), shots
-    backbone = reward.backbone
-    theirs = reward_text(method, row, backbone.tokenizer)
-    suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
-    their_prompt = reward_prompt(reward, method, theirs, row, room + len(suffix))
-    return Request(key, prompt, row.user, theirs, their_prompt), shots
-
-
 def _notes(dataset: str, group: Any) -> Iterator[str]:
     """Say what was flagged in the file, in words and numbers."""
     said = {
@@ -229,6 +143,98 @@ def _notes(dataset: str, group: Any) -> Iterator[str]:
         "boundary_differs": "examples tokenise otherwise when prompt and response are one text",
     }
     for name, what in said.items():
-        if name in group and (count := int(np.sum(group[name].values))):
-            group_size = group[name].size
-            yield f"{dataset}: {count} of {group_size} {what}"
+        if name in group and (count := int(group[name].sum())):
+            yield f"{dataset}: {count} of {int(group[name].count())} {what}"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one kind of shard takes.
+
+    Attributes
+    ----------
+    dataset, model, method, kind : str
+    shards, pending : int
+        In all, and still to be computed.
+    tokens : int
+        Read and, for generations, written at most, over all shards.
+    memory : int
+        Bytes of weights and of the largest cache.
+    """
+
+    dataset: str
+    model: str
+    method: str
+    kind: str
+    shards: int
+    pending: int
+    tokens: int
+    memory: int
+
+
+def estimate(planned: Plan) -> list[Estimate]:
+    """Estimate every kind of shard of a plan, without loading weights.
+
+    Returns
+    -------
+    list of Estimate
+        In the order in which they run.
+    """
+    study = planned.study
+    waiting = {shard.key for shard in planned.pending()}
+    kinds: dict[tuple[str, str, str, str], list[Shard]] = {}
+    for shard in planned.shards:
+        key = (shard.dataset, shard.model, shard.method, shard.kind)
+        kinds.setdefault(key, []).append(shard)
+    found = []
+    for (dataset, model, method, kind), shards in kinds.items():
+        source, rows = study.models[model], planned.examples[dataset]
+        lengths = _lengths(source, rows)
+        chosen = study.methods.get(method)
+        longest_new = chosen.decoding.max_new_tokens if chosen else 0
+        judge = study.reward_source(chosen, model, shards[0].seed) if chosen else None
+        sources = [source, *([judge] if judge else [])]
+        if kind == "generate":
+            read = sum(prompt + longest_new for prompt, _ in lengths)
+        else:
+            read = sum(prompt + response for prompt, response in lengths)
+        read *= len({shard.seed for shard in shards})
+        memory = sum(_weight_bytes(each) for each in sources)
+        memory += sum(_cache_bytes(each, study, chosen, kind, lengths) for each in sources)
+        pending = len({shard.key for shard in shards} & waiting)
+        tokens = read * len(sources)
+        found.append(Estimate(dataset, model, method, kind, len(shards), pending, tokens, memory))
+    return found
+
+
+def _lengths(source: ModelSource, rows: Sequence[Example]) -> list[tuple[int, int]]:
+    """Tokens of each prompt and of its candidates together."""
+    count = counter_of(load_tokenizer(source))
+    return [(count(row.prompt), sum(map(count, row.candidates.values()))) for row in rows]
+
+
+def _weight_bytes(source: ModelSource) -> int:
+    with reading(source), torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(load_config(source))
+    return int(model.num_parameters()) * DTYPES[source.dtype].itemsize
+
+
+def _cache_bytes(
+    source: ModelSource,
+    study: Study,
+    method: Method | None,
+    kind: str,
+    lengths: Sequence[tuple[int, int]],
+) -> int:
+    config = load_config(source).get_text_config()
+    with reading(source):
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        width = (
+            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        )
+        slot: int = 2 * config.num_hidden_layers * heads * width * DTYPES[source.dtype].itemsize
+    if kind == "score" or method is None:
+        return study.scoring.batch_tokens * slot
+    room = method.decoding.max_new_tokens + (method.decoding.top_k or 0)
+    longest = max(prompt for prompt, _ in lengths)
+    return method.decoding.batch_rows * (longest + room) * slot

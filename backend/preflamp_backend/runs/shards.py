@@ -16,16 +16,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from preflamp_backend.data import Example, content_hash
+from preflamp_backend.data.examples import Example, content_hash
 from preflamp_backend.files.text import code_hash, write_text
-from preflamp_backend.models.sources import (
+from preflamp_backend.models.loading import (
     ModelSource,
     identify,
     load_tokenizer,
     other_tokenizer,
     same_vocabulary,
 )
-from preflamp_backend.rewards.p_rlhf import check_base
+from preflamp_backend.rewards.token_models import check_base
 from preflamp_backend.study.study import BASELINES, Method, Study
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.files import open_results

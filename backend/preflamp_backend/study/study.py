@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.faults import fault
-from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.models.loading import ModelSource
 from preflamp_backend.options import OptionReader, Options, T, at_least, distinct, holding, option
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions
@@ -301,7 +301,7 @@ class _Reader(OptionReader):
         self.trained = trained
 
     def study(self, table: dict[str, Any]) -> Study:
-        # What is trained is read by preflamp_backend.training_study.plan.
+        # What is trained is read by preflamp_backend.training_study.train_study.
         known = ("data", "models", "methods", "prompt", "scoring", "decoding", "run", "training")
         self.unknown(table, known, "")
         prompt = self.build(PromptFormat, table.get("prompt", {}), "prompt") or PromptFormat()

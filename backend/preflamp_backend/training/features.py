@@ -20,12 +20,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from preflamp_backend.data import Example
+from preflamp_backend.data.examples import Example
 from preflamp_backend.faults import fault, in_example
 from preflamp_backend.files.tensors import read_tensors, write_tensors
 from preflamp_backend.files.text import code_hash
+from preflamp_backend.models.loading import ModelSource, identify
 from preflamp_backend.models.model import Backbone
-from preflamp_backend.models.sources import ModelSource, identify
 from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode, suffix_ids
 from preflamp_backend.scoring.forward import Forward, in_batches
 

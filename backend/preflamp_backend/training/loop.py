@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -94,8 +95,28 @@ class Epoch:
 Report = Callable[[Epoch], None]
 
 
+class Training(ABC):
+    """What every task has in common: :func:`train` by its options, seed, report and checkpoint."""
+
+    options: Any
+    seed: int
+    report: Report | None
+    checkpoint: Path | None
+
+    @abstractmethod
+    def key(self, kind: str) -> str:
+        """SHA-256 of all that a run depends on; a checkpoint of another one is not taken up."""
+
+    def fit(
+        self, kind: str, module: nn.Module, loss: Loss, unseen: Callable[[], float], pairs: int
+    ) -> None:
+        """Train a module by :func:`train`; ``unseen`` is the loss on held-out pairs."""
+        how: dict[str, Any] = {"seed": self.seed, "report": self.report, "key": self.key(kind)}
+        train(module, loss, unseen, pairs, self.options, checkpoint=self.checkpoint, **how)
+
+
 @dataclass(frozen=True, eq=False)
-class Task:
+class Task(Training):
     """What a reward model on features learns from, and how.
 
     Attributes
@@ -120,7 +141,7 @@ class Task:
     checkpoint: Path | None = None
 
     def key(self, kind: str) -> str:
-        """SHA-256 of all that a run depends on; a checkpoint of another one is not taken up."""
+        """SHA-256 of kind, options, seed and pairs."""
         text = dumps([kind, asdict(self.options), self.seed], sort_keys=True)
         digest = sha256(text.encode())
         for each in (self.pairs, self.held_out):
@@ -128,22 +149,6 @@ class Task:
             for states in (each.chosen, each.rejected, each.prompt):
                 digest.update(states.contiguous().numpy().tobytes())
         return digest.hexdigest()
-
-    def train(
-        self, kind: str, module: nn.Module, loss: Loss, held_out_loss: Callable[[], float]
-    ) -> None:
-        """Train a module by :func:`train`."""
-        train(
-            module,
-            loss,
-            held_out_loss,
-            len(self.pairs),
-            self.options,
-            seed=self.seed,
-            report=self.report,
-            checkpoint=self.checkpoint,
-            key=self.key(kind),
-        )
 
 
 def train(

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from preflamp_backend.data import Example, content_hash
+from preflamp_backend.data.examples import Example, content_hash
 from preflamp_backend.faults import fault, in_example
 from preflamp_backend.files.tensors import write_tensors
+from preflamp_backend.models.loading import ModelSource, identify
 from preflamp_backend.models.model import LanguageModel
-from preflamp_backend.models.sources import ModelSource, identify
 from preflamp_backend.prompts.encoding import Encoding, PromptFormat, counter_of, encode
 from preflamp_backend.prompts.in_context import PromptOptions, build_prompt
 from preflamp_backend.scoring.forward import Forward, in_batches
 from preflamp_backend.scoring.score import token_logprobs
-from preflamp_backend.training.loop import Loss, Report, train
+from preflamp_backend.training.loop import Report, Training
 from preflamp_stats.errors import InputError, Problem
 
 RECORD = "reward_training.json"
@@ -107,7 +107,7 @@ def stored_logprobs(
 
 
 @dataclass(frozen=True, eq=False)
-class TokenTask:
+class TokenTask(Training):
     """What a reward model that is a language model learns from, how, and where it is written.
 
     Attributes
@@ -170,26 +170,10 @@ class TokenTask:
             room=room,
         )
 
-    def fit(
-        self,
-        kind: str,
-        network: nn.Module,
-        loss: Loss,
-        held_out_loss: Callable[[], float],
-        pairs: int,
-    ) -> None:
-        """Train a model by :func:`preflamp_backend.training.loop.train`, kept beside its folder."""
-        train(
-            network,
-            loss,
-            held_out_loss,
-            pairs,
-            self.options,
-            seed=self.seed,
-            report=self.report,
-            checkpoint=self.folder.with_name(f".{self.folder.name}.checkpoint.safetensors"),
-            key=self.key(kind),
-        )
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run is kept meanwhile: beside its folder."""
+        return self.folder.with_name(f".{self.folder.name}.checkpoint.safetensors")
 
     def save(
         self,

@@ -180,7 +180,10 @@ def fit_table(
         mean: Tensor = loss(margins(head, both[batch], users, prompt[batch])).mean()
         return mean + held / len(pairs)
 
-    task.train(head.kind, head, objective, lambda: mean_log_loss(head, task.held_out))
+    def unseen() -> float:
+        return mean_log_loss(head, task.held_out)
+
+    task.fit(head.kind, head, objective, unseen, len(pairs))
 
 
 def start_from(head: Any, pairs: PairFeatures, generator: torch.Generator) -> None:

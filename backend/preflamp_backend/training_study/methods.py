@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from preflamp_backend.data import Example
+from preflamp_backend.data.examples import Example
 from preflamp_backend.faults import fault
 from preflamp_backend.models.heads.head import RewardHead, UserTableHead
 from preflamp_backend.models.heads.layers import VplHead
-from preflamp_backend.models.sources import ModelSource
-from preflamp_backend.rewards import bradley_terry, genarm, lore, p_rlhf, pal, pref, vpl
+from preflamp_backend.models.loading import ModelSource
+from preflamp_backend.rewards import layered, linear
+from preflamp_backend.rewards.token_models import GenArmOptions, PRlhfOptions, fit_genarm, fit_p_dpo
 from preflamp_backend.study.study import Kind
 from preflamp_backend.training.features import PairFeatures
 from preflamp_backend.training.loop import Task, TrainingOptions
@@ -32,11 +33,11 @@ class FeatureMethod(NamedTuple):
 
 
 FEATURE_METHODS = {
-    "bradley-terry": FeatureMethod(bradley_terry.BradleyTerryOptions, bradley_terry.fit),
-    "lore": FeatureMethod(lore.LoreOptions, lore.fit),
-    "pal": FeatureMethod(pal.PalOptions, pal.fit),
-    "pref": FeatureMethod(pref.PrefOptions, pref.fit),
-    "vpl": FeatureMethod(vpl.VplOptions, vpl.fit),
+    "bradley-terry": FeatureMethod(linear.BradleyTerryOptions, linear.fit_bradley_terry),
+    "lore": FeatureMethod(linear.LoreOptions, linear.fit_lore),
+    "pal": FeatureMethod(layered.PalOptions, layered.fit_pal),
+    "pref": FeatureMethod(linear.PrefOptions, linear.fit_pref),
+    "vpl": FeatureMethod(layered.VplOptions, layered.fit_vpl),
 }
 """Each method by the name that a study calls it."""
 
@@ -112,7 +113,7 @@ def adapt_user(head: RewardHead, user: str, pairs: PairFeatures) -> RewardHead:
     if not len(pairs) or not isinstance(head, UserTableHead):
         return head
     if isinstance(head, VplHead):
-        return head.with_rows({user: vpl.infer_row(head, pairs)})
+        return head.with_rows({user: layered.infer_row(head, pairs)})
     return head.with_rows({user: adapt_row(head, pairs, penalty=float(head.config()["penalty"]))})
 
 
@@ -149,8 +150,8 @@ class TokenMethod(NamedTuple):
 
 
 TOKEN_METHODS = {
-    "genarm": TokenMethod("genarm", "autoregressive", genarm.GenArmOptions, genarm.fit, False),
-    "p-rlhf": TokenMethod("p-dpo", "p-dpo", p_rlhf.PRlhfOptions, p_rlhf.fit, True),
+    "genarm": TokenMethod("genarm", "autoregressive", GenArmOptions, fit_genarm, False),
+    "p-rlhf": TokenMethod("p-dpo", "p-dpo", PRlhfOptions, fit_p_dpo, True),
 }
 """Each method by the name that a study calls it."""
 

@@ -58,7 +58,7 @@ def _panels(cells: list[Cell], draw: Callable[[Axes, list[Cell]], None], label: 
             of = {"n_methods": n_methods, "n_users": n_users}
             draw(ax, [c for c in cells if of.items() <= dict(c.design).items()])
             ax.set_title(f"{n_methods} methods, {n_users} users", fontsize=8)
-            _label_cells(ax, cells)
+            _label_cells(ax)
         row[0].set_ylabel(label)
     figure.supxlabel("spread of methods (probits)", fontsize=8)
     handles, names = panels[0, 0].get_legend_handles_labels()
@@ -66,26 +66,20 @@ def _panels(cells: list[Cell], draw: Callable[[Axes, list[Cell]], None], label: 
     return figure
 
 
-def _levels(cells: Sequence[Cell]) -> tuple[list[float], list[float]]:
-    """Correlations and spreads; a place on the axis for each pair of them, a gap between ρs."""
-    return sorted({c.design["correlation"] for c in cells}), sorted(
-        {c.design["spread"] for c in cells}
-    )
+_SPREADS = (0.03, 0.15, 0.5)
+_CORRELATIONS = (-0.5, 0.0, 0.5, 0.95)
+"""A place on the axis for each pair of them, a gap between correlations."""
 
 
-def _label_cells(ax: Axes, cells: Sequence[Cell]) -> None:
-    correlations, spreads = _levels(cells)
-    step = len(spreads) + 1
-    places = [i * step + j for i in range(len(correlations)) for j in range(len(spreads))]
-    labels = [f"{s:g}".removeprefix("0") for _ in correlations for s in spreads]
+def _label_cells(ax: Axes) -> None:
+    places = [i * 4 + j for i in range(len(_CORRELATIONS)) for j in range(len(_SPREADS))]
+    labels = [f"{s:g}".removeprefix("0") for _ in _CORRELATIONS for s in _SPREADS]
     ax.set_xticks(places, labels, rotation=90, fontsize=7)
-    for i, rho in enumerate(correlations):
-        place = (i * step + (len(spreads) - 1) / 2, 0.02)
-        name = _rho(rho)
-        across = ax.get_xaxis_transform()
-        ax.text(*place, name, transform=across, ha="center", fontsize=7, color="0.35")
+    across = ax.get_xaxis_transform()
+    for i, rho in enumerate(_CORRELATIONS):
+        ax.text(i * 4 + 1, 0.02, _rho(rho), transform=across, ha="center", fontsize=7, color="0.35")
         if i:
-            ax.axvline(i * step - 1, **_GUIDE)
+            ax.axvline(i * 4 - 1, **_GUIDE)
 
 
 def _rho(value: float) -> str:
@@ -94,11 +88,10 @@ def _rho(value: float) -> str:
 
 def _by_correlation(cells: list[Cell]) -> list[list[tuple[int, Cell]]]:
     """Places on the axis and cells, for each ρ in turn."""
-    correlations, spreads = [-0.5, 0.0, 0.5, 0.95], [0.03, 0.15, 0.5]
     at = {(c.design["correlation"], c.design["spread"]): c for c in cells}
     return [
-        [(i * 4 + j, at[rho, s]) for j, s in enumerate(spreads) if (rho, s) in at]
-        for i, rho in enumerate(correlations)
+        [(i * 4 + j, at[rho, s]) for j, s in enumerate(_SPREADS) if (rho, s) in at]
+        for i, rho in enumerate(_CORRELATIONS)
     ]
 
 
@@ -138,7 +131,7 @@ def _width(ax: Axes, cells: list[Cell]) -> None:
 
 
 def _bias(cells: list[Cell]) -> Figure:
-    correlations = _levels(cells)[0]
+    correlations = sorted({c.design["correlation"] for c in cells})
     size = (2.3 * len(correlations) + 0.6, 2.6)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(1, len(correlations), squeeze=False, sharex=True, sharey=True)[0]

@@ -8,16 +8,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cells.figures import draw_figures
 from cells.grid import GROUPS
 from cells.outcomes import Cell, Estimate, by_group, read_summary, write_summary
 from cells.tables import (
+    INTERVALS,
     LARGEST_SIZE,
     LEAST_COVERAGE,
     TESTS,
-    Shares,
+    WIDEST_RATIO,
     peer_table,
     share_table,
     tau_name,
@@ -26,7 +25,6 @@ from cells.tables import (
 )
 
 _PAGE = Path(__file__).parents[3] / "docs" / "calibration.md"
-_WIDEST_RATIO = 1.15
 _LEAST_RELIABILITY = 0.5
 # One-sided 97.5 %: what simulation error alone reaches once in 40 cells.
 _Z = 1.96
@@ -89,22 +87,13 @@ def _parts(groups: dict[str, list[Cell]], figures: Sequence[str]) -> dict[str, s
     """Generated parts of the page by the name of their markers."""
     tau = groups.get("tau", [])
     grid, beyond = [c for c in tau if _in_grid(c)], [c for c in tau if not _in_grid(c)]
-    sizes = sorted({c.design["n_methods"] for c in grid})
-    by_size = {m: [c for c in grid if c.design["n_methods"] == m] for m in sizes}
     parts = {
         "summary": _summary(groups, grid, beyond),
-        "grid": "\n\n".join(f"### {m} methods\n\n{tau_table(by_size[m])}" for m in sizes),
         "beyond": tau_table(beyond) if beyond else "",
         "peers": peer_table(groups["peers"]) if "peers" in groups else "",
         "studies": _studies(groups),
     }
-    for kind in ("size", "power", "coverage"):
-        shown = [each for each in TESTS if each.kind == kind and each.group in groups]
-        blocks = [
-            (f"### {each.title}", each.note, share_table(groups[each.group], each))
-            for each in shown
-        ]
-        parts[kind] = "\n\n".join(text for block in blocks for text in block if text)
+    parts |= {kind: share_table(kind, groups) for kind in ("size", "power", "coverage")}
     captions = {
         "coverage": "Coverage of the intervals of tau; bars are Monte Carlo standard errors",
         "width": "Width of the default interval over that of the percentile interval",
@@ -123,17 +112,15 @@ def _in_grid(cell: Cell) -> bool:
 
 
 def _summary(groups: dict[str, list[Cell]], grid: list[Cell], beyond: list[Cell]) -> str:
-    plain = ("model", "guaranteed", "percentile")
-    lines = [_worst_coverage("Tau, grid", name, grid) for name in (*plain, "population") if grid]
+    lines = [
+        _worst_coverage("Tau, grid", name, grid) for name in (*INTERVALS, "population") if grid
+    ]
     # Beyond the grid the population is not always normal, and its tau not known.
-    lines += [_worst_coverage("Tau, cells beyond it", name, beyond) for name in plain if beyond]
+    lines += [_worst_coverage("Tau, cells beyond it", name, beyond) for name in INTERVALS if beyond]
     if tau := [*grid, *beyond]:
         lines += [*_widths(tau), _bias(tau)]
-    lines += [
-        _worst_share(each, groups[each.group])
-        for each in TESTS
-        if each.kind != "power" and each.group in groups
-    ]
+    lines += _worst_share(groups, "size", "Tests of true null hypotheses: largest size", 1)
+    lines += _worst_share(groups, "coverage", "Other intervals: worst coverage", -1)
     return "\n".join(f"* {line}" for line in lines)
 
 
@@ -149,15 +136,13 @@ def _worst_coverage(where: str, name: str, cells: list[Cell]) -> str:
 
 def _widths(cells: list[Cell]) -> list[str]:
     fair = [c for c in cells if c["percentile covers"].mean >= LEAST_COVERAGE]
-    wide = [c for c in fair if width_ratio(c) > _WIDEST_RATIO]
-    listed = ": " + "; ".join(f"{tau_name(c)}: {width_ratio(c):.2f}" for c in wide)
-    if not wide:
-        largest = max(map(width_ratio, fair), default=np.nan)
-        listed = f" (largest ratio there {largest:.2f})" if fair else ""
+    wide = sum(width_ratio(c) > WIDEST_RATIO for c in fair)
+    widest = max(fair, key=width_ratio, default=None)
+    at_most = f", at most {width_ratio(widest):.2f} times ({tau_name(widest)})" if widest else ""
     guaranteed = sum(c["model width"].mean > c["guaranteed width"].mean for c in cells)
     return [
         f"The percentile interval covers at least {LEAST_COVERAGE} in {len(fair)} of {len(cells)} "
-        f"cells; in {len(wide)} of those ours is more than {_WIDEST_RATIO} times as wide{listed}.",
+        f"cells; in {wide} of those ours is more than {WIDEST_RATIO} times as wide{at_most}.",
         *_widths_whatever_the_correlation(cells),
         f"Ours is wider than the guaranteed interval in {guaranteed} cells.",
     ]
@@ -197,19 +182,25 @@ def _bias(cells: list[Cell]) -> str:
     )
 
 
-def _worst_share(shares: Shares, cells: list[Cell]) -> str:
-    """The worst cell of our tests in a group, and how many miss."""
-    size = shares.kind == "size"
-    sign, limit = (1, LARGEST_SIZE) if size else (-1, LEAST_COVERAGE)
-    found = []
-    for name in shares.ours:
-        if there := [cell[name] for cell in cells if name in cell.outcomes]:
-            worst = max(there, key=lambda share: sign * share.mean)
-            below, surely = _count_misses(there, limit, sign)
-            tail = f", {below} cells past {limit} ({surely} beyond simulation error)"
-            found.append(f"*{name}* {_share(worst)}{tail if below else ''}")
-    what = "largest size" if size else "worst coverage"
-    return f"{shares.title}, {what} over {len(cells)} cells: {'; '.join(found)}."
+def _worst_share(groups: dict[str, list[Cell]], kind: str, what: str, sign: int) -> list[str]:
+    """The worst cell of our tests or intervals, and how many miss."""
+    limit = LARGEST_SIZE if kind == "size" else LEAST_COVERAGE
+    found = [
+        (cell[name], f"{test.title}, *{name}*")
+        for test in TESTS
+        if test.kind == kind
+        for cell in groups.get(test.group, [])
+        for name in test.ours
+        if name in cell.outcomes
+    ]
+    if not found:
+        return []
+    worst, where = max(found, key=lambda each: sign * each[0].mean)
+    past, surely = _count_misses([share for share, _ in found], limit, sign)
+    return [
+        f"{what} {_share(worst)} ({where}); {past} of {len(found)} shares past {limit}, "
+        f"{surely} of them beyond simulation error."
+    ]
 
 
 def _count_misses(shares: Sequence[Estimate], limit: float, sign: int) -> tuple[int, int]:

@@ -163,8 +163,7 @@ def _scores_of_others(path: Path) -> object:
 
 def _weights(path: Path) -> object:
     """Load a base model as a run loads it."""
-    from preflamp_backend.models.loading import load_language_model
-    from preflamp_backend.models.sources import ModelSource
+    from preflamp_backend.models.loading import ModelSource, load_language_model
 
     return load_language_model(ModelSource(str(path.parent), device="cpu"))
 

@@ -67,35 +67,8 @@ def complete_scores(rng: np.random.Generator) -> Case:
     return (shared + effects + rng.normal(size=(users, 2 * methods)),)
 
 
-def rows_of_users(rng: np.random.Generator) -> Case:
-    """Rows of users of unequal size: x with ties, y, users, and two columns of each."""
-    users = int(rng.integers(4, 15))
-    codes = np.repeat(np.arange(users), np.minimum(_sizes(rng, users) + 1, 12))
-    x = rng.integers(0, 4, (len(codes), 2)) / 2 + rng.choice([0.0, 1.0]) * codes[:, None]
-    y = 0.3 * x + rng.normal(size=x.shape) + rng.normal(size=users)[codes, None]
-    y[rng.random(y.shape) < 0.1] = np.nan
-    return x.astype(np.float64), y, codes
-
-
-_WORDS = ["the", "models", "running", "flies", "été", "数据", "a-b", "x1", "U.S.", "", "\t", "ß"]
-
-
-def two_texts(rng: np.random.Generator) -> Case:
-    return tuple(" ".join(rng.choice(_WORDS, int(rng.integers(0, 25)))) for _ in range(2))
-
-
 def paired_scores(rng: np.random.Generator) -> Case:
     size = int(rng.integers(1, 20))
     base, reward = ([_values(rng, size) for _ in range(2)] for _ in range(2))
     weights = np.array([0.0, 0.5, 1.0, float(rng.lognormal()), np.inf])
     return base, reward, weights, rng.choice(["half", "strict", "drop"])
-
-
-def effects(rng: np.random.Generator) -> Case:
-    """Effects at which the peer's series for the noncentral t distribution still converges."""
-    n = int(rng.integers(3, 80))
-    return float(rng.uniform(-4, 4) / np.sqrt(n)), n, float(rng.choice([0.01, 0.05, 0.1]))
-
-
-def credits_and_seed(rng: np.random.Generator) -> Case:
-    return (*credits_of_users(rng), int(rng.integers(2**31)))

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from preflamp_backend.data import read_examples
-from preflamp_backend.data.examples import candidate_names
+from preflamp_backend.data.examples import candidate_names, read_examples
 from preflamp_backend.rewards.baselines import add_baselines
 from preflamp_backend.runs.run import prepare, run_study
 from preflamp_backend.scoring.score import BaseScores, RewardScores, ScoreOptions

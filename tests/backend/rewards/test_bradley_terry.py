@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 import torch
-from preflamp_backend.rewards.bradley_terry import BradleyTerryOptions
-from preflamp_backend.rewards.lore import LoreOptions
+from preflamp_backend.rewards.linear import BradleyTerryOptions, LoreOptions
 from preflamp_backend.training.features import PairFeatures
-from preflamp_backend.training.simulated_users import simulate_users
 from preflamp_backend.training_study.methods import adapt_user, fit
+from simulated_users import simulate_users
 
 
 def differences(pairs: PairFeatures) -> np.ndarray:

@@ -2,9 +2,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from preflamp_backend.data import Example
-from preflamp_backend.models.loading import load_language_model
-from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.data.examples import Example
+from preflamp_backend.models.loading import ModelSource, load_language_model
 from preflamp_backend.prompts.encoding import PromptFormat, encode, suffix_ids
 from preflamp_backend.training import features
 from preflamp_backend.training.features import FeatureStore, pair_features, usable_pairs

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from preflamp_backend.models.heads.head import load_head, save_head
 from preflamp_backend.training.features import PairFeatures
-from preflamp_backend.training.simulated_users import simulate_users
 from preflamp_backend.training.user_rows import predicted
 from preflamp_backend.training_study.methods import adapt_user, adapt_users, fit
 from reward_cases import PERSONAL, SMALL
+from simulated_users import simulate_users
 
 from preflamp_stats.errors import InputError
 

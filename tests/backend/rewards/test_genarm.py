@@ -6,12 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from backend_oracles import token_logprobs
-from preflamp_backend.models.loading import load_language_model
+from preflamp_backend.models.loading import ModelSource, load_language_model
 from preflamp_backend.models.model import AutoregressiveReward
-from preflamp_backend.models.sources import ModelSource
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions
-from preflamp_backend.rewards.genarm import GenArmOptions, _loss
+from preflamp_backend.rewards.token_models import GenArmOptions, genarm_loss
 from preflamp_backend.scoring.score import score_rewards
 from preflamp_backend.training import loop as training
 from preflamp_backend.training.token_pairs import encode_pairs, pair_logprobs
@@ -60,7 +59,7 @@ def test_the_loss_is_the_equation(qwen):
         np.testing.assert_allclose(row, expected, atol=1e-4)
     gaps = (found[:, 0] - found[:, 1]).double()
     expected = np.mean(np.log1p(np.exp(-0.3 * gaps.numpy())))
-    assert _loss(found, 0.3).item() == pytest.approx(expected, rel=1e-4)
+    assert genarm_loss(found, 0.3).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_stopped_run_ends_with_the_same_bytes(base, tmp_path, monkeypatch):

@@ -6,12 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from backend_oracles import token_logprobs
-from preflamp_backend.data import Example, HistoryItem
-from preflamp_backend.models.loading import load_language_model
-from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.data.examples import Example, HistoryItem
+from preflamp_backend.models.loading import ModelSource, load_language_model
 from preflamp_backend.prompts.encoding import PromptFormat
-from preflamp_backend.rewards.genarm import GenArmOptions
 from preflamp_backend.rewards.judge import UNKNOWN, ask, evidence_of, judge, write_personas
+from preflamp_backend.rewards.token_models import GenArmOptions
 from preflamp_backend.runs.run import prepare, run_study
 from preflamp_backend.study.study import JudgeOptions, read_study
 from preflamp_backend.training_study.methods import fit_tokens

@@ -10,11 +10,10 @@ from backend_oracles import guided_greedy, last_hidden, token_logprobs
 from preflamp_backend.decoding.decode import Request, decode
 from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.models.heads.soft_tokens import SoftTokens
-from preflamp_backend.models.loading import load_language_model
-from preflamp_backend.models.sources import ModelSource
+from preflamp_backend.models.loading import ModelSource, load_language_model
 from preflamp_backend.prompts.encoding import Encoding, PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions
-from preflamp_backend.rewards.p_rlhf import PRlhfOptions, check_base, load_p_rlhf
+from preflamp_backend.rewards.token_models import PRlhfOptions, check_base, load_p_rlhf
 from preflamp_backend.runs.run import prepare, run_study
 from preflamp_backend.scoring.score import ScoreOptions, score, score_rewards
 from preflamp_backend.study.study import read_study

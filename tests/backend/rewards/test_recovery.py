@@ -2,13 +2,11 @@
 
 import pytest
 import torch
-from preflamp_backend.rewards.lore import LoreOptions
-from preflamp_backend.rewards.pal import PalOptions
-from preflamp_backend.rewards.pref import PrefOptions
-from preflamp_backend.rewards.vpl import VplOptions
-from preflamp_backend.training.simulated_users import simulate_users
+from preflamp_backend.rewards.layered import PalOptions, VplOptions
+from preflamp_backend.rewards.linear import LoreOptions, PrefOptions
 from preflamp_backend.training_study.methods import adapt_users, fit
 from reward_cases import gain, user_accuracies
+from simulated_users import simulate_users
 
 torch.set_num_threads(1)
 

@@ -2,7 +2,7 @@ from typing import get_args
 
 import pytest
 import torch
-from preflamp_backend.training.simulated_users import Planted, simulate_users
+from simulated_users import Planted, simulate_users
 
 from preflamp_stats.errors import InputError
 

@@ -5,8 +5,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from preflamp_backend.models.heads.head import load_head
-from preflamp_backend.training_study.plan import read_training
-from preflamp_backend.training_study.train_study import Trainer
+from preflamp_backend.training_study.train_study import Trainer, read_training
 from tiny_models import save_model
 
 from preflamp_stats.cli import main

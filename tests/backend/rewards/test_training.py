@@ -4,10 +4,10 @@ from preflamp_backend.models.heads.head import save_head
 from preflamp_backend.models.repeatable import one_thread
 from preflamp_backend.training import loop as training
 from preflamp_backend.training.loop import TrainingOptions, train
-from preflamp_backend.training.simulated_users import simulate_users
 from preflamp_backend.training.user_rows import mean_log_loss
 from preflamp_backend.training_study.methods import fit
 from reward_cases import SMALL
+from simulated_users import simulate_users
 from torch import nn
 
 from preflamp_stats.errors import InputError

@@ -1,6 +1,6 @@
 import torch
 from preflamp_backend.models.heads.layers import VplHead
-from preflamp_backend.rewards.vpl import _Contexts
+from preflamp_backend.rewards.layered import _Contexts
 from preflamp_backend.training.features import PairFeatures
 
 

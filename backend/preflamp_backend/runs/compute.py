@@ -1,4 +1,4 @@
-"""The models of a study, what they read, and their scores of a shard's given responses."""
+"""What a shard takes: a study's models, scores of given responses, and generations."""
 
 from __future__ import annotations
 
@@ -8,22 +8,29 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
-from preflamp_backend.data import Example, read_examples
+from preflamp_backend.data.examples import Example, candidate_names, read_examples
+from preflamp_backend.decoding.decode import decode
+from preflamp_backend.decoding.options import Request
 from preflamp_backend.faults import fault, in_example
 from preflamp_backend.models.loading import (
+    ModelSource,
     context_length,
+    load_config,
     load_heads,
     load_language_model,
     load_sequence_classifier,
+    load_tokenizer,
+    same_vocabulary,
 )
 from preflamp_backend.models.model import (
     AutoregressiveReward,
     HeadReward,
+    LanguageModel,
     RewardModel,
 )
-from preflamp_backend.models.sources import load_config, load_tokenizer, same_vocabulary
 from preflamp_backend.prompts.encoding import (
     Encoding,
     PromptFormat,
@@ -35,8 +42,14 @@ from preflamp_backend.prompts.encoding import (
 from preflamp_backend.prompts.in_context import build_prompt
 from preflamp_backend.rewards.baselines import add_baselines
 from preflamp_backend.rewards.judge import ask, evidence_of, judge, write_personas
-from preflamp_backend.rewards.p_rlhf import load_p_rlhf
-from preflamp_backend.runs.arrays import base_arrays, judge_arrays, reward_arrays
+from preflamp_backend.rewards.token_models import load_p_rlhf
+from preflamp_backend.runs.arrays import (
+    base_arrays,
+    diagnostic,
+    generation_arrays,
+    judge_arrays,
+    reward_arrays,
+)
 from preflamp_backend.runs.shards import Shard
 from preflamp_backend.scoring.score import BaseScores, score, score_rewards
 from preflamp_backend.study.study import BASELINES, Method, Study
@@ -197,7 +210,8 @@ def score_reward(
     weights = study.scoring.weights if base is not None else ()
     trace = study.scoring.trace and shared
     ds = reward_arrays(rows, rewards, [method.name], names, weights=weights, trace=trace)
-    ds["reward_overlong"] = (("method", "model", "example"), [[[e.overlong for e in theirs]]])
+    cut = [[[each.overlong for each in theirs]]]
+    ds["reward_overlong"] = diagnostic(("method", "model", "example"), cut)
     return ds
 
 
@@ -263,3 +277,87 @@ def score_judge(
             found.append(ask(model, row, persona, options, method.form))
     judgements = judge(model, found, study.scoring)
     return judge_arrays(judgements, told, method.name, names)
+
+
+def compute_shard(study: Study, shard: Shard, examples: Sequence[Example]) -> xr.Dataset:
+    """Compute a shard.
+
+    Parameters
+    ----------
+    study : Study
+    shard : Shard
+    examples : sequence of Example
+        All examples of the shard's dataset.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over the shard's own examples, with dims ``method`` and ``model`` of the shard's labels.
+    """
+    rows = examples[shard.start : shard.stop]
+    if shard.kind == "generate":
+        found = _generate(study, shard, rows)
+    elif shard.method and study.methods[shard.method].judge:
+        found = score_judge(study, shard, rows, candidate_names(examples))
+    elif shard.method:
+        found = score_reward(study, shard, rows, candidate_names(examples))
+    else:
+        found = score_base(study, shard, rows, candidate_names(examples))
+    found = found.assign_coords(model=[shard.model])
+    found["user"] = ("example", [row.user for row in rows])
+    found.attrs["shard_key"] = shard.key
+    found.attrs["device"] = _device_name(study.models[shard.model])
+    return found
+
+
+def _device_name(source: ModelSource) -> str:
+    device = source.resolved_device()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _generate(study: Study, shard: Shard, rows: Sequence[Example]) -> xr.Dataset:
+    method = study.methods[shard.method]
+    model = language_model(study.models[shard.model])
+    reward = reward_model(study, shard.model, method, shard.seed)
+    requests, shots = [], []
+    for row in rows:
+        with in_example(row.id):
+            request, count = _request(study, method, model, reward, row, shard.seed)
+        requests.append(request)
+        shots.append(count)
+    form = method.form if method.source else study.prompt
+    found = decode(
+        model,
+        requests,
+        method.decoding_for(shard.model),
+        seed=shard.seed,
+        reward=reward,
+        form=form,
+        scoring=study.scoring,
+    )
+    return generation_arrays(found, requests, shots, rows, method.name)
+
+
+def _request(
+    study: Study,
+    method: Method,
+    model: LanguageModel,
+    reward: RewardModel | None,
+    row: Example,
+    seed: int,
+) -> tuple[Request, int]:
+    """What to ask for an example, and how many shots the prompt shows."""
+    room, context = method.decoding.max_new_tokens, model.backbone.context
+    text, shots = row.prompt, 0
+    if not method.rewarded:
+        built = build_prompt(row, method.prompt, count=counter_of(model.tokenizer), seed=seed)
+        text, shots = built.text, built.shots
+    prompt = encode_prompt(model.tokenizer, text, study.prompt, room=room, context=context)
+    key = f"{row.id}\0{method.name}"
+    if reward is None or method.source is None:
+        return Request(key, prompt, row.user), shots
+    backbone = reward.backbone
+    theirs = reward_text(method, row, backbone.tokenizer)
+    suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
+    their_prompt = reward_prompt(reward, method, theirs, row, room + len(suffix))
+    return Request(key, prompt, row.user, theirs, their_prompt), shots

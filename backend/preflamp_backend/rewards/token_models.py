@@ -1,4 +1,18 @@
-"""P-RLHF (P-DPO): a language model that reads soft tokens of its user before the prompt.
+"""Reward models that are language models, token by token.
+
+**GenARM:** an autoregressive reward model, r(x, y) = Σ_t log π_r(y_t given x, y_<t).
+
+Trained from the base model on preference pairs by
+
+    loss = −log σ(β_r [log π_r(y⁺ given x) − log π_r(y⁻ given x)]),
+
+sums over response tokens, without a reference model; all users' pairs together. Decoding then takes
+log π + w·log π_r for each token.
+
+Source: Xu et al. 2024, "GenARM: Reward Guided Generation with Autoregressive Reward Model for
+Test-time Alignment", arXiv 2410.08193.
+
+**P-RLHF (P-DPO):** a language model that reads soft tokens of its user before the prompt.
 
 The reward is the scaled log-ratio to the base model it was trained from,
 
@@ -26,14 +40,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from preflamp_backend.data import Example
+from preflamp_backend.data.examples import Example
 from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors
 from preflamp_backend.models.heads.head import EVERY_USER
 from preflamp_backend.models.heads.soft_tokens import SoftTokens
-from preflamp_backend.models.loading import load_language_model, load_trainable
+from preflamp_backend.models.loading import (
+    ModelSource,
+    identify,
+    load_language_model,
+    load_trainable,
+)
 from preflamp_backend.models.model import AutoregressiveReward, LanguageModel
-from preflamp_backend.models.sources import ModelSource, identify
 from preflamp_backend.options import Check, above_zero, at_least, option
 from preflamp_backend.prompts.encoding import Encoding
 from preflamp_backend.training.loop import TrainingOptions, train
@@ -44,12 +62,75 @@ from preflamp_backend.training.token_pairs import (
     stored_logprobs,
 )
 
+
+@dataclass(frozen=True)
+class _TokenOptions(TrainingOptions):
+    """What both have: fewer and smaller steps, as all weights of a model are trained."""
+
+    epochs: int = 5
+    batch_size: int = 16
+    learning_rate: float = 5e-5
+    patience: int = 2
+
+    def checks(self) -> tuple[Check, ...]:
+        """All weights of a language model are trained."""
+        good = self.optimizer == "adamw"
+        return (("optimizer", good, "take adamw, as a language model is trained"),)
+
+
+@dataclass(frozen=True)
+class GenArmOptions(_TokenOptions):
+    """How an autoregressive reward model is trained.
+
+    Parameters
+    ----------
+    beta : float
+        β_r, scale of the log-probabilities in the loss.
+    epochs, batch_size, learning_rate, weight_decay, patience
+        As for every reward model, with other defaults.
+    """
+
+    beta: float = above_zero(0.05)
+
+
+def fit_genarm(task: TokenTask) -> None:
+    """Train an autoregressive reward model and write its folder.
+
+    It serves the method kind ``autoregressive``. A run that was stopped goes on from its last epoch
+    and ends with the same bytes; one that is done is not run again.
+
+    Raises
+    ------
+    InputError
+        For a model that cannot be loaded, examples that cannot be used, or a full disk.
+    """
+    if is_trained(task.folder, task.key("genarm")):
+        return
+    network, model = load_trainable(task.base)
+    pairs, others = (task.encode(model, rows) for rows in (task.train, task.held_out))
+    beta = task.options.beta
+
+    def loss(rows: Tensor, generator: torch.Generator, progress: float) -> Tensor:
+        return genarm_loss(pair_logprobs(model, [pairs[i] for i in rows.tolist()]), beta)
+
+    def held_out_loss() -> float:
+        return genarm_loss(stored_logprobs(model, others), beta).item()
+
+    task.fit("genarm", network, loss, held_out_loss, len(pairs))
+    task.save("genarm", network, model)
+
+
+def genarm_loss(logprobs: Tensor, beta: float) -> Tensor:
+    """Mean loss of pairs: (pairs, 2), chosen first."""
+    return -logsigmoid(beta * (logprobs[:, 0] - logprobs[:, 1])).mean()
+
+
 SOFT_TOKENS = "soft_tokens.safetensors"
 """File of the folder that holds the users' soft tokens, β, and the base model's identity."""
 
 
 @dataclass(frozen=True)
-class PRlhfOptions(TrainingOptions):
+class PRlhfOptions(_TokenOptions):
     """How a P-DPO model is trained.
 
     Parameters
@@ -64,22 +145,13 @@ class PRlhfOptions(TrainingOptions):
         How far a step moves soft tokens, against the model's own weights: what tells users apart
         has to be found before the model has learnt the pairs by heart.
     epochs, batch_size, learning_rate, weight_decay, patience
-        As for every reward model; fewer and smaller, as all weights of a model are trained.
+        As for every reward model, with other defaults.
     """
 
-    epochs: int = 5
-    batch_size: int = 16
-    learning_rate: float = 5e-5
-    patience: int = 2
     tokens: int = at_least(1, 10)
     alpha: float = option(0.5, lambda share: 0 <= share <= 1, "take a share from 0 to 1")
     beta: float = above_zero(0.1)
     soft_rate: float = above_zero(100.0)
-
-    def checks(self) -> tuple[Check, ...]:
-        """All weights of a language model are trained."""
-        good = self.optimizer == "adamw"
-        return (("optimizer", good, "take adamw, as a language model is trained"),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +163,7 @@ class _Pairs:
     reference: Tensor
 
 
-def fit(task: TokenTask) -> None:
+def fit_p_dpo(task: TokenTask) -> None:
     """Train a P-DPO model and write its folder, the soft tokens beside the weights.
 
     It serves the method kind ``p-dpo``. The base model is the reference too. Users of
@@ -147,7 +219,7 @@ def fit(task: TokenTask) -> None:
 
 
 def load_p_rlhf(source: ModelSource, method: str) -> AutoregressiveReward:
-    """Load what :func:`fit` wrote.
+    """Load what :func:`fit_p_dpo` wrote.
 
     Raises
     ------

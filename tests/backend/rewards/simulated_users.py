@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor
-
 from preflamp_backend.faults import fault
 from preflamp_backend.training.features import PairFeatures
+from torch import Tensor
 
 Planted = Literal["one-type", "types", "low-rank", "latent", "ideal-points", "prompts", "noise"]
 """Kinds of preferences that can be planted.

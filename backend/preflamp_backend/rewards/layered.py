@@ -1,7 +1,18 @@
-"""VPL: a user as a latent vector inferred from a few of their pairs, r(x, y; z) = MLP([e; z]).
+"""Reward models with layers of their own between features and reward.
+
+**PAL:** users as mixtures of prototypes in a space that is learned along.
+
+A: r_u(x, y) = −s·‖f(e) − softmax(w_u)P‖, the nearer to the user's ideal point the better.
+B: r_u(x, y) = s·cos(f(e), Σ_k softmax(w_u)_k g_k(x)), where what is ideal depends on the prompt.
+
+f and g_k are perceptrons with one hidden layer, P (prototypes × dimension), s > 0 is learned [1]_.
+The loss is the cross-entropy or a hinge of the margin; w_u is pulled to w_0 as in LoRe. A new user
+is a new w_u, and nothing else changes.
+
+**VPL:** a user as a latent vector inferred from a few of their pairs, r(x, y; z) = MLP([e; z]).
 
 q(z | context) = N(μ, diag σ²) is an encoder of up to 8 of the user's pairs: each pair [e_c; e_r]
-through a perceptron, attention among them, their mean to μ and log σ² [1]_. Training minimises, for
+through a perceptron, attention among them, their mean to μ and log σ² [2]_. Training minimises, for
 every pair with a context drawn from the user's *other* pairs,
 
     −log σ(r(y_c; z) − r(y_r; z)) + kl·a(t)·KL(q(z | context) ‖ N(0, I)),    z drawn from q,
@@ -10,30 +21,93 @@ where a(t) climbs from 0 to 1 in cycles over the epochs. Context sizes are drawn
 that any number serves. At evaluation z = μ. A new user costs a forward pass; one without pairs has
 z = 0, the prior's mean.
 
-.. [1] S. Poddar, Y. Wan, H. Ivison, A. Gupta, N. Jaques (2024). Personalizing Reinforcement
+.. [1] D. Chen, Y. Chen, A. Rege, R. K. Vinayak (2024). PAL: Pluralistic Alignment Framework for
+   Learning from Heterogeneous Preferences. arXiv:2406.08469.
+.. [2] S. Poddar, Y. Wan, H. Ivison, A. Gupta, N. Jaques (2024). Personalizing Reinforcement
    Learning from Human Feedback with Variational Preference Learning. arXiv:2408.10075.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from preflamp_backend.models.heads.head import EVERY_USER
-from preflamp_backend.models.heads.layers import VplHead
+from preflamp_backend.models.heads.layers import PalAHead, PalBHead, VplHead
 from preflamp_backend.models.repeatable import one_thread
 from preflamp_backend.options import at_least
 from preflamp_backend.training.features import PairFeatures
 from preflamp_backend.training.loop import Task, TrainingOptions
 from preflamp_backend.training.user_rows import (
+    Scaling,
     check_width,
+    fit_table,
     log_loss,
     margins,
     mean_log_loss,
     start_from,
 )
+
+
+@dataclass(frozen=True)
+class PalOptions(TrainingOptions):
+    """Options of PAL.
+
+    Parameters
+    ----------
+    variant : {"a", "b"}
+    prototypes : int
+    dimension : int
+        Of the space of prototypes; the authors' is 512, for backbones of that width and more.
+    loss : {"cross-entropy", "hinge"}
+        Of the margin m: −log σ(m), or max(0, 1 − m).
+    penalty : float
+        How strongly users are pulled to w_0.
+    """
+
+    variant: Literal["a", "b"] = "a"
+    prototypes: int = at_least(1, 2)
+    dimension: int = at_least(1, 64)
+    loss: Literal["cross-entropy", "hinge"] = "cross-entropy"
+    penalty: float = at_least(0, 0.3)
+
+
+def _hinge(margin: Tensor) -> Tensor:
+    return (1 - margin).clamp(min=0)
+
+
+_LOSSES = {"cross-entropy": log_loss, "hinge": _hinge}
+
+
+def fit_pal(task: Task) -> PalAHead | PalBHead:
+    """Fit the space, the prototypes and every user's w_u.
+
+    The head has a row a user and one for everybody else.
+    """
+    pairs, options = task.pairs, task.options
+    head = (PalAHead if options.variant == "a" else PalBHead)(
+        (EVERY_USER, *pairs.names),
+        width=pairs.width,
+        prototypes=options.prototypes,
+        dimension=options.dimension,
+        penalty=options.penalty,
+    )
+    generator = torch.Generator().manual_seed(task.seed)
+    with torch.no_grad():
+        start_from(head, pairs, generator)
+        head.user.normal_(0, 0.1, generator=generator)
+        if isinstance(head, PalAHead):
+            head.points.normal_(generator=generator)
+        else:
+            scaling = Scaling.of(pairs.prompt)
+            head.prompt_centre.copy_(scaling.centre)
+            head.prompt_scale.copy_(scaling.scale)
+    fit_table(head, task, loss=_LOSSES[options.loss])
+    return head.eval().requires_grad_(False)
+
 
 _CYCLES = 4
 """Times that the weight of the divergence climbs from 0 to 1."""
@@ -61,7 +135,7 @@ class VplOptions(TrainingOptions):
     kl: float = at_least(0, 0.01)
 
 
-def fit(task: Task) -> VplHead:
+def fit_vpl(task: Task) -> VplHead:
     """Fit encoder and reward.
 
     The head has a row a user, inferred from up to ``context`` of their pairs, and one for everybody
@@ -94,7 +168,7 @@ def fit(task: Task) -> VplHead:
         head.user[1:] = head.infer(pairs.chosen[rows], pairs.rejected[rows], there)[0]
         return mean_log_loss(head, task.held_out)
 
-    task.train(head.kind, head, loss, held_out_loss)
+    task.fit(head.kind, head, loss, held_out_loss, len(pairs))
     return head.eval().requires_grad_(False)
 
 
