@@ -103,8 +103,8 @@ def lay_out_position(table: ResultTable) -> int:
         (
             "tau",
             ("Model",),
-            ("Tau", "p", "Corrected", "Ceiling", "Reliability, upstream",
-             "Reliability, downstream", "Population tau", "Users needed", "Examples"),
+            ("Tau", "Corrected", "Ceiling", "Reliability, upstream",
+             "Reliability, downstream", "Population tau", "p", "Users needed", "Examples"),
         ),
         ("regret", ("Model",), ("Estimate", "Chosen", "Best", "At random", "Examples")),
         ("slope", ("Model",), ("Estimate", "P(beyond the margin)", "Examples")),
