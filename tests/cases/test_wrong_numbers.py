@@ -100,6 +100,6 @@ def test_two_users_and_thirty_methods_are_no_evidence(n_users: int, judged: bool
     told = " ".join(
         [*found.tables["tau"].findings, *(q.answer for q in make_questions(found.tables))]
     )
-    few = f"cannot be judged: with {n_users} users not even unanimity is evidence"
-    assert told.count(few) == (0 if judged else 3)
-    assert ("Yes for judge, strongly" in told) == judged
+    few = f"with {n_users} users not even unanimity is evidence"
+    assert (few in told) == (not judged)
+    assert ("Yes. For methods like these" in told) == judged
