@@ -1,4 +1,4 @@
-"""How far it is from the command line to a model's forward, in calls and files of ours."""
+"""How far it is from a command to a model's forward, in calls and files of ours."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from preflamp_backend.models.model import Backbone
 from study_files import LIGHT, write_study
 
 import preflamp_stats
+from preflamp_stats.cli import group
 from preflamp_stats.cli.group import main
 
 OURS = tuple(str(Path(each.__file__).parent) for each in (preflamp_stats, preflamp_backend))
@@ -32,8 +33,10 @@ def longest_way(call) -> list[tuple[str, str]]:
             return
         way = []
         while frame:
-            if frame.f_code.co_filename.startswith(OURS):
-                way.append((frame.f_code.co_filename, frame.f_code.co_name))
+            # The group stands before every command and does nothing of its own.
+            file = frame.f_code.co_filename
+            if file.startswith(OURS) and file != group.__file__:
+                way.append((file, frame.f_code.co_name))
             frame = frame.f_back
         if any(name == "next" for _, name in way) and len(way) > len(deepest):
             deepest = way[::-1]
