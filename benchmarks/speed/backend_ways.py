@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import transformers
 from preflamp_backend.decoding.decode import write
-from preflamp_backend.decoding.options import DecodingOptions
+from preflamp_backend.decoding.options import DecodingOptions, Request
 from preflamp_backend.models.heads.linear import LinearHead
 from preflamp_backend.models.model import Backbone, HeadReward, LanguageModel
 from preflamp_backend.models.trees import TREE_ATTENTION
@@ -154,8 +154,8 @@ def guided(subject: Subject) -> list[list[int]]:
     """Our guided decoding of all prompts in one batch."""
     options = DecodingOptions("guided", top_k=TOP_K, max_new_tokens=NEW_TOKENS)
     uniform = torch.zeros(PROMPTS, NEW_TOKENS)
-    reward, users = subject.heads.only("head0"), [""] * PROMPTS
-    written = write(subject.model, subject.prompts, options, uniform, reward=reward, users=users)
+    asked = [Request("", each) for each in subject.encodings]
+    written = write(subject.model, asked, options, uniform, reward=subject.heads.only("head0"))
     return [list(each.ids) for each in written]
 
 

@@ -9,22 +9,24 @@ from typing import Any
 
 import click
 
+from preflamp_backend.cli.shared import out_folder
 from preflamp_backend.faults import fault
 
 _PATH = click.Path(path_type=Path)
 
+
+def _choice(flag: str, *names: str, what: str) -> Callable[[Any], Any]:
+    """An option that is one of some names, the first by default."""
+    return click.option(flag, type=click.Choice(names), default=names[0], help=what)
+
+
 _SPLIT = (
-    click.option(
-        "--out",
-        required=True,
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Directory for a JSONL file a side and card.json.",
-    ),
-    click.option(
+    out_folder("Directory for a JSONL file a side and card.json."),
+    _choice(
         "--mode",
-        type=click.Choice(["later", "unseen"]),
-        default="later",
-        help="Test on later texts of the users trained on, or on users not trained on.",
+        "later",
+        "unseen",
+        what="Test on later texts of the users trained on, or on users not trained on.",
     ),
     click.option("--validation", default=0.2, help="Share of users to validate on."),
     click.option("--test", default=0.5, help="Share of users to test on."),
@@ -43,11 +45,10 @@ _SPLIT = (
 """Options that every builder has."""
 
 _RULE = (
-    click.option(
+    _choice(
         "--rule",
-        type=click.Choice(["similar", "other", "given"]),
-        default="similar",
-        help="Rejected: another user's output for the nearest input, a random one, a file's.",
+        *("similar", "other", "given"),
+        what="Rejected: another user's output for the nearest input, a random one, a file's.",
     ),
     click.option("--given", type=_PATH, help="A generic model's outputs: JSONL of {id, output}."),
     *_SPLIT,
@@ -137,11 +138,10 @@ def tldr_command(files: tuple[Path, ...], hub_split: str, **choices: Any) -> Non
 
 @build_group.command("prism", context_settings={"show_default": True})
 @_with(*_PUBLIC)
-@click.option(
+@_choice(
     "--against",
-    type=click.Choice(["lowest", "each"]),
-    default="lowest",
-    help="Pair the chosen candidate with the lowest scored one, or with each other one.",
+    *("lowest", "each"),
+    what="Pair the chosen candidate with the lowest scored one, or with each other one.",
 )
 @_with(*_SPLIT)
 def prism_command(files: tuple[Path, ...], hub_split: str, against: Any, **choices: Any) -> None:

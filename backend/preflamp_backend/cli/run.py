@@ -84,16 +84,9 @@ def _print_estimates(planned: Any) -> None:
     for name in ("shards", "pending", "tokens", "memory"):
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(
-            cell(row.dataset),
-            cell(row.model),
-            cell(row.method or "(base model and heads)"),
-            row.kind,
-            str(row.shards),
-            str(row.pending),
-            f"{row.tokens:,}",
-            f"{row.memory / 1e9:.3f} GB",
-        )
+        names = (row.dataset, row.model, row.method or "(base model and heads)", row.kind)
+        sizes = (f"{row.shards}", f"{row.pending}", f"{row.tokens:,}", f"{row.memory / 1e9:.3f} GB")
+        table.add_row(*map(cell, names), *sizes)
     out = console()
     out.print(table)
     keys = {shard.key for shard in planned.shards}

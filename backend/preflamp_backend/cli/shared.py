@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from preflamp_backend.faults import fault
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+
+def out_folder(what: str) -> Callable[[Any], Any]:
+    """The option ``--out`` of a command that writes a folder."""
+    folder = click.Path(file_okay=False, path_type=Path)
+    return click.option("--out", required=True, type=folder, help=what)
 
 
 @contextmanager

@@ -10,42 +10,26 @@ from typing import Any
 
 import click
 
-from preflamp_backend.cli.shared import bar, needed
+from preflamp_backend.cli.shared import bar, needed, out_folder
 from preflamp_stats.cli.console import stop
 
 
 @click.command("train-lm", context_settings={"show_default": True})
 @click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the model.",
-)
+@out_folder("Folder of the model.")
 @click.option("--size", default="1M", help="Parameters, such as 300K, 1M, 0.1B.")
 @click.option("--field", default="text", help="Key of the text in JSONL.")
-@click.option(
-    "--tokenizer",
-    default="",
-    metavar="FOLDER",
-    help="Share this tokenizer, so that models of all sizes have one vocabulary.",
-)
+@click.option("--tokenizer", default="", metavar="FOLDER", help="Share this model's vocabulary.")
 @click.option("--vocabulary", default=4096, help="Tokens of a new tokenizer.")
 @click.option("--context", default=1024, help="Longest sequence in tokens.")
 @click.option("--epochs", default=4, help="Passes over the texts.")
 @click.option("--batch-tokens", default=8192, help="Tokens a step.")
 @click.option("--learning-rate", type=float, help="Peak rate; chosen by width where not given.")
-@click.option(
-    "--prompt-weight",
-    default=1.0,
-    help="Weight of prompts' tokens in the loss; responses have 1.",
-)
+@click.option("--prompt-weight", default=1.0, help="Weight of prompts' tokens; responses have 1.")
 @click.option("--held-out", default=0.05, help="Share of documents that give the loss.")
 @click.option("--seed", default=0, help="Seed of weights, held-out documents and order.")
 @click.option("--device", default="auto", help="cpu, cuda:0; auto takes a GPU where there is one.")
-@click.option(
-    "--threads", default=0, help="CPU threads; 0 is torch's choice. One number, one result."
-)
+@click.option("--threads", default=0, help="CPU threads; 0: torch's choice. Fix it for one result.")
 @click.option("--save-every", default=200, help="Steps between checkpoints.")
 def train_lm_command(texts: tuple[Path, ...], out: Path, threads: int, **choices: Any) -> None:
     """Train a Qwen2-shaped language model on TEXTS.

@@ -15,7 +15,7 @@ from preflamp_backend.data.lamp import Question, expand
 from preflamp_backend.data.people import dialogue_of
 from preflamp_backend.data.pref_lamp import RULES, Rule, preference_examples
 from preflamp_backend.data.rows import Faults
-from preflamp_backend.data.splits import Split, SplitOptions, split
+from preflamp_backend.data.splits import SIDES, Split, SplitOptions, split
 from preflamp_backend.files.text import write_text
 
 CARD = "card.json"
@@ -181,7 +181,6 @@ def _clean(
     examples: Sequence[Example], side: str, texts: Mapping[str, frozenset[str]], faults: Faults
 ) -> list[Example]:
     """Take out of histories what is held out on later sides, and pairs that say nothing."""
-    order = ("train", "adapt", "validation", "test")
-    later = order[order.index(side) + 1 :] if side != "adapt" else ("validation", "test")
+    later = SIDES[SIDES.index(side) + 1 :]
     hidden = frozenset().union(*(texts.get(name, frozenset()) for name in later))
     return usable([without_texts(each, hidden) for each in examples], faults)

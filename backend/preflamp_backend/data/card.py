@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from preflamp_backend.data.build import CARD
-from preflamp_backend.data.checks import (
-    example_texts,
-    leaks,
-    note_faults,
-    scripts,
-    single_pair_users,
-)
+from preflamp_backend.data.checks import example_texts, leaks, note_faults, scripts
 from preflamp_backend.data.examples import Example, read_examples
 from preflamp_backend.data.people import lengths_decide
 from preflamp_backend.data.rows import Faults
+from preflamp_backend.data.splits import SIDES
+from preflamp_backend.files.text import json_object
 
 _SCRIPTS_SHOWN = 6
-_ORDER = {name: at for at, name in enumerate(("train", "adapt", "validation", "test"), 1)}
-"""Sides of a split in the order in which nothing may leak."""
+_ORDER = {name: at for at, name in enumerate(SIDES, 1)}
 
 
 def describe_files(paths: Sequence[str | Path]) -> dict[str, Any]:
@@ -51,7 +45,7 @@ def describe_files(paths: Sequence[str | Path]) -> dict[str, Any]:
     paths = sorted(paths, key=lambda path: _ORDER.get(Path(path).stem, 0))
     read = {_name(path, paths): read_examples(path) for path in paths}
     files = {
-        name: {**describe_examples(rows), "made": _card_beside(path)}
+        name: {**describe_examples(rows), "made": json_object(path.parent / CARD) or None}
         for (name, rows), path in zip(read.items(), map(Path, paths), strict=True)
     }
     names = list(read)
@@ -85,7 +79,7 @@ def describe_examples(examples: Sequence[Example]) -> dict[str, Any]:
         "examples": len(examples),
         "users": len(per_user),
         "examples_per_user": _spread(list(per_user.values())),
-        "users_with_one_example": len(single_pair_users(examples)),
+        "users_with_one_example": list(per_user.values()).count(1),
         "history": _spread([len(each.history) for each in examples]),
         "words": {name: _spread([len(t.split()) for t in each]) for name, each in texts.items()},
         "chosen_longer": _share_longer(examples),
@@ -102,14 +96,6 @@ def _name(path: str | Path, paths: Sequence[str | Path]) -> str:
     return Path(path).stem if stems[Path(path).stem] == 1 else str(path)
 
 
-def _card_beside(path: Path) -> dict[str, Any] | None:
-    try:
-        card = json.loads((path.parent / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return card if isinstance(card, dict) else None
-
-
 def _spread(counts: Sequence[int]) -> dict[str, float | None]:
     if not counts:
         return {"min": None, "median": None, "max": None}
@@ -117,14 +103,12 @@ def _spread(counts: Sequence[int]) -> dict[str, float | None]:
 
 
 def _share_longer(examples: Sequence[Example]) -> float | None:
-    pairs: list[Mapping[str, str]] = [
-        each.candidates for each in examples if {"chosen", "rejected"} <= set(each.candidates)
+    both = [
+        (len(each.candidates["chosen"]), len(each.candidates["rejected"]))
+        for each in examples
+        if {"chosen", "rejected"} <= set(each.candidates)
     ]
-    longer = [
-        (len(pair["chosen"]) > len(pair["rejected"]))
-        + (len(pair["chosen"]) == len(pair["rejected"])) / 2
-        for pair in pairs
-    ]
+    longer = [(chosen > rejected) + (chosen == rejected) / 2 for chosen, rejected in both]
     return float(np.mean(longer)) if longer else None
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
-from preflamp_backend.data.examples import Example, HistoryItem
+from preflamp_backend.data.examples import Example
 from preflamp_backend.data.rows import Faults
 
 
@@ -45,7 +45,7 @@ def _script(letter: str) -> str:
     return unicodedata.name(letter, "UNKNOWN").split()[0]
 
 
-def note_faults(examples: Sequence[Example], faults: Faults) -> list[bool]:
+def note_faults(examples: Sequence[Example], faults: Faults) -> list[Example]:
     """Note the pairs that say nothing: chosen equal to rejected, or the same pair again.
 
     Parameters
@@ -55,11 +55,11 @@ def note_faults(examples: Sequence[Example], faults: Faults) -> list[bool]:
 
     Returns
     -------
-    list of bool
-        Whether each example can be used.
+    list of Example
+        Those that can be used.
     """
     seen: dict[tuple[str, ...], str] = {}
-    good = []
+    good: list[Example] = []
     for example in examples:
         texts = (example.candidates.get("chosen", ""), example.candidates.get("rejected", ""))
         key = (example.user, *map(normalise, (example.prompt, *texts)))
@@ -70,10 +70,8 @@ def note_faults(examples: Sequence[Example], faults: Faults) -> list[bool]:
             what, mend = f"repeats example {seen[key]} of the same user", "give each pair once"
             faults.note(f"example {example.id}", what, mend)
         else:
-            good.append(True)
+            good.append(example)
             seen[key] = example.id
-            continue
-        good.append(False)
     return good
 
 
@@ -87,13 +85,7 @@ def usable(examples: Sequence[Example], faults: Faults) -> list[Example]:
     """
     good = note_faults(examples, faults)
     faults.check()
-    return [example for example, keep in zip(examples, good, strict=True) if keep]
-
-
-def single_pair_users(examples: Sequence[Example]) -> list[str]:
-    """Users of one example, who cannot be both learned from and tested."""
-    counts = Counter(example.user for example in examples)
-    return sorted(user for user, count in counts.items() if count == 1)
+    return good
 
 
 def leaks(seen: Sequence[Example], tested: Sequence[Example]) -> list[str]:
@@ -124,18 +116,15 @@ def leaks(seen: Sequence[Example], tested: Sequence[Example]) -> list[str]:
 
 def without_texts(example: Example, texts: frozenset[str]) -> Example:
     """Return an example whose history holds none of some normalised texts."""
-    kept = tuple(item for item in example.history if not _holds(item, texts))
+    kept = tuple(
+        item
+        for item in example.history
+        if not texts & {normalise(item.input), normalise(item.output)}
+    )
     return example if len(kept) == len(example.history) else replace(example, history=kept)
 
 
 def _told(example: Example, past: set[str]) -> bool:
     """Whether a history tells the user's own text of an example."""
-    own: Mapping[str, str] = {
-        "reference": example.reference,
-        "chosen": example.candidates.get("chosen", ""),
-    }
-    return any(text and normalise(text) in past for text in own.values())
-
-
-def _holds(item: HistoryItem, texts: frozenset[str]) -> bool:
-    return normalise(item.input) in texts or normalise(item.output) in texts
+    own = (example.reference, example.candidates.get("chosen", ""))
+    return any(text and normalise(text) in past for text in own)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from preflamp_backend.files.text import json_lines, write_text
+from preflamp_backend.files.text import json_hash, json_lines, write_text
 from preflamp_stats.errors import InputError, Problem
 
 _TEXTS = ("user", "prompt", "chosen", "rejected", "reference", "preference", "id")
@@ -52,6 +51,11 @@ class Example:
     reference: str = ""
     preference: str = ""
     history: tuple[HistoryItem, ...] = ()
+
+    @property
+    def said(self) -> tuple[str, str, str, str]:
+        """User, prompt, chosen and rejected response of a pair: all that training sees of it."""
+        return self.user, self.prompt, self.candidates["chosen"], self.candidates["rejected"]
 
 
 def read_examples(path: str | Path, limit: int | None = None) -> list[Example]:
@@ -125,8 +129,7 @@ def write_examples(examples: Sequence[Example], path: str | Path) -> None:
 
 def content_hash(examples: Sequence[Example]) -> str:
     """SHA-256 of all that examples say."""
-    text = json.dumps([asdict(example) for example in examples], sort_keys=True)
-    return sha256(text.encode()).hexdigest()
+    return json_hash([asdict(example) for example in examples])
 
 
 def _line(example: Example) -> str:

@@ -120,29 +120,15 @@ def expand(questions: Sequence[Question]) -> list[Question]:
     list of Question
         A user's in order of time; an item that is in several histories of a user comes once.
     """
-    found: list[Question] = []
-    seen: set[tuple[str, str, str]] = set()
+    found: dict[tuple[str, str, str], Question] = {}
     for question in questions:
         past = [item for item in question.history if item.input and item.output]
         for at, item in enumerate(past):
-            if (question.user, item.input, item.output) in seen:
-                continue
-            seen.add((question.user, item.input, item.output))
-            found.append(
-                replace(
-                    question,
-                    id=f"{question.id}/{at}",
-                    input=item.input,
-                    output=item.output,
-                    date=item.date,
-                    history=tuple(past[:at]),
-                )
-            )
-        key = (question.user, question.input, question.output)
-        if key not in seen:
-            seen.add(key)
-            found.append(question)
-    return found
+            own = {"input": item.input, "output": item.output, "date": item.date}
+            made = replace(question, id=f"{question.id}/{at}", history=tuple(past[:at]), **own)
+            found.setdefault((question.user, item.input, item.output), made)
+        found.setdefault((question.user, question.input, question.output), question)
+    return list(found.values())
 
 
 def _question(record: dict[str, Any], output: str, task: Task) -> Question:
@@ -174,9 +160,8 @@ def _faults(asked: list[Any], path: str | Path, task: Task) -> Iterator[Problem]
     for at, record in enumerate(asked):
         where = f"question {at}"
         if not isinstance(record, dict) or "id" not in record:
-            yield Problem(
-                "is not an object with an id", "write {id, input, profile}", str(path), where
-            )
+            mend = "write {id, input, profile}"
+            yield Problem("is not an object with an id", mend, str(path), where)
             continue
         where = f"question {record['id']}"
         if not isinstance(record.get("input"), str) or not record["input"].strip():

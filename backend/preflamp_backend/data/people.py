@@ -179,7 +179,7 @@ def _turns(row: _Row, against: Against) -> Iterator[Example]:
         said += f"User: {asked['content']}\nAssistant:"
         others = [each for each in answers if each["content"] != chosen["content"]]
         if against == "lowest" and others:
-            others = [min(others, key=lambda each: _score(each, 0.0))]
+            others = [min(others, key=lambda each: float(each.get("score") or 0))]
         for place, other in enumerate(others):
             place_name = f"/{place}" if against == "each" else ""
             yield Example(
@@ -191,10 +191,6 @@ def _turns(row: _Row, against: Against) -> Iterator[Example]:
         said += f" {chosen['content']}\n"
 
 
-def _score(message: _Row, otherwise: float) -> float:
-    return otherwise if message.get("score") is None else float(message["score"])
-
-
 def _by_turn(row: _Row) -> dict[int, list[_Row]]:
     turns: dict[int, list[_Row]] = {}
     for message in row["conversation_history"]:
@@ -202,17 +198,12 @@ def _by_turn(row: _Row) -> dict[int, list[_Row]]:
     return dict(sorted(turns.items()))
 
 
-def _filled(history: object) -> bool:
-    """A list, or what a reader of Parquet makes of one, with something in it."""
-    return isinstance(history, Sized) and len(history) > 0
-
-
 def _wrong_conversation(row: _Row) -> Iterator[str]:
     for key in ("conversation_id", "user_id"):
         if not row.get(key):
             yield f"has no {key}"
     history = row.get("conversation_history")
-    if history is None or isinstance(history, str) or not _filled(history):
+    if isinstance(history, str) or not isinstance(history, Sized) or not len(history):
         yield "has no conversation_history"
         return
     for message in history:

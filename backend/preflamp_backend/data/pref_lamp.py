@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -190,19 +191,16 @@ def _given(questions: Sequence[Question], given: Mapping[str, str]) -> list[str]
 def _tf_idf(texts: Sequence[str]) -> sp.csr_matrix:
     """Rows of unit length, a column a term."""
     column_of: dict[str, int] = {}
-    rows, columns, counts = [], [], []
-    for row, text in enumerate(texts):
-        terms = [column_of.setdefault(term, len(column_of)) for term in _terms(text)]
-        own, own_counts = np.unique(np.array(terms, np.int64), return_counts=True)
-        rows.append(np.full(len(own), row))
-        columns.append(own)
-        counts.append(own_counts)
+    counts = [
+        Counter(column_of.setdefault(term, len(column_of)) for term in _terms(text))
+        for text in texts
+    ]
     shape = (len(texts), max(1, len(column_of)))
-    joined = (np.concatenate(each) if each else np.zeros(0, int) for each in (rows, columns))
-    values = 1 + np.log(np.concatenate(counts)) if counts else np.zeros(0)
-    at_rows, at_columns = joined
-    matrix = sp.csr_matrix((values, (at_rows, at_columns)), shape)
-    holding = np.bincount(at_columns, minlength=shape[1])
+    rows = np.repeat(np.arange(len(texts)), [len(each) for each in counts])
+    columns = np.array([column for each in counts for column in each], np.int64)
+    values = 1 + np.log(np.array([count for each in counts for count in each.values()], float))
+    matrix = sp.csr_matrix((values, (rows, columns)), shape)
+    holding = np.bincount(columns, minlength=shape[1])
     matrix = matrix @ sp.diags(np.log1p(len(texts) / np.maximum(1, holding)))
     norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     return sp.csr_matrix(sp.diags(1 / np.where(norms > 0, norms, 1.0)) @ matrix)

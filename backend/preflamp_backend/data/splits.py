@@ -13,6 +13,9 @@ from preflamp_backend.options import Check, Options, at_least, option
 
 Mode = Literal["later", "unseen"]
 
+SIDES = ("train", "adapt", "validation", "test")
+"""Sides of a split in the order in which nothing may leak."""
+
 
 @dataclass(frozen=True)
 class SplitOptions(Options):
@@ -66,20 +69,14 @@ class Split:
     """
 
     train: list[int] = field(default_factory=list)
+    adapt: list[int] = field(default_factory=list)
     validation: list[int] = field(default_factory=list)
     test: list[int] = field(default_factory=list)
-    adapt: list[int] = field(default_factory=list)
     dropped: list[int] = field(default_factory=list)
 
     def sides(self) -> dict[str, list[int]]:
         """Return the sides that hold anything, by name."""
-        named = {
-            "train": self.train,
-            "adapt": self.adapt,
-            "validation": self.validation,
-            "test": self.test,
-        }
-        return {name: rows for name, rows in named.items() if rows}
+        return {name: getattr(self, name) for name in SIDES if getattr(self, name)}
 
 
 def split(
@@ -113,7 +110,7 @@ def split(
     >>> users = ["a", "a", "a", "b", "b", "b"]
     >>> keys = [frozenset({key}) for key in ("p1", "p2", "p3", "p3", "p4", "p5")]
     >>> split(users, keys, SplitOptions(validation=0, test=1))
-    Split(train=[0, 1, 4], validation=[], test=[2, 5], adapt=[], dropped=[3])
+    Split(train=[0, 1, 4], adapt=[], validation=[], test=[2, 5], dropped=[3])
     """
     options = options or SplitOptions()
     items: dict[str, list[int]] = {}
@@ -139,7 +136,7 @@ def split(
         rest = "train" if options.mode == "later" or seen == "train" else "adapt"
         for at in mine:
             side.setdefault(at, "dropped" if seen == "out" else rest)
-    rank = {"dropped": -1, "train": 0, "adapt": 1, "validation": 2, "test": 3}
+    rank = {name: at for at, name in enumerate(("dropped", *SIDES), -1)}
     highest: dict[int, int] = {}
     for at in range(len(users)):
         highest[component[at]] = max(highest.get(component[at], -1), rank[side[at]])

@@ -157,6 +157,7 @@ def decode(
         what = f"{options.strategy} decoding needs a reward model"
         raise fault(what, "name one for this method")
     suffix = suffix_ids(reward.backbone.tokenizer, form) if isinstance(reward, HeadReward) else ()
+    guide = reward if options.strategy == "guided" else None
     samples = options.n if options.strategy == "best-of-n" else 1
     written: dict[int, list[Written]] = {}
     batches = Batches(
@@ -167,20 +168,11 @@ def decode(
     for batch in batches:
         asked = [requests[i] for i in batch]
         keys = [f"{request.key}\0{i}" for request in asked for i in range(samples)]
+        drawn = uniforms(seed, keys, options.max_new_tokens)
         with batches.memory():
-            found = write(
-                model,
-                [request.prompt.prompt for request in asked],
-                options,
-                uniforms(seed, keys, options.max_new_tokens),
-                samples=samples,
-                reward=reward if options.strategy == "guided" else None,
-                reward_prompts=[(each.reward_prompt or each.prompt).prompt for each in asked],
-                users=[request.user for request in asked],
-                suffix=suffix,
-            )
-            parts = range(0, len(found), samples)
-            written |= {i: found[at : at + samples] for i, at in zip(batch, parts, strict=True)}
+            done = write(model, asked, options, drawn, samples=samples, reward=guide, suffix=suffix)
+            parts = range(0, len(done), samples)
+            written |= {i: done[at : at + samples] for i, at in zip(batch, parts, strict=True)}
     every = [written[i] for i in range(len(requests))]
     return score_written(model, requests, every, reward, form, suffix, scoring)
 
@@ -188,14 +180,12 @@ def decode(
 @torch.inference_mode()
 def write(
     model: LanguageModel,
-    prompts: Sequence[Ids],
+    requests: Sequence[Request],
     options: DecodingOptions,
     uniform: Tensor,
     *,
     samples: int = 1,
     reward: RewardModel | None = None,
-    reward_prompts: Sequence[Ids] | None = None,
-    users: Sequence[str] = (),
     suffix: Ids = (),
 ) -> list[Written]:
     """Write responses to one batch of prompts.
@@ -203,7 +193,7 @@ def write(
     Parameters
     ----------
     model : LanguageModel
-    prompts : sequence of sequence of int
+    requests : sequence of Request
     options : DecodingOptions
     uniform : Tensor, (rows, max_new_tokens)
         Random numbers in [0, 1), a row for each sample of each prompt.
@@ -211,10 +201,6 @@ def write(
         Responses a prompt; the prompt is read once for all of them.
     reward : HeadReward or AutoregressiveReward, optional
         What guides the steps; None for plain decoding.
-    reward_prompts : sequence of sequence of int, optional
-        The prompts as the reward model reads them; the model's own where left out.
-    users : sequence of str
-        Whose heads guide, one a prompt.
     suffix : sequence of int
         Ids that reward heads read after a prefix.
 
@@ -228,21 +214,21 @@ def write(
     InputError
         If the reward model's tokenizer is another: then a token of one means nothing to the other.
     """
-    reward_prompts = reward_prompts or prompts
-    space = [model.backbone.context - len(prompt) for prompt in prompts for _ in range(samples)]
+    space = [model.backbone.context - len(each.prompt.prompt) for each in requests]
     if reward is not None:
         if not same_vocabulary(model.tokenizer, reward.backbone.tokenizer):
             raise other_tokenizer(reward.methods[0])
         theirs = reward.backbone.context - len(suffix)
-        spaces = (theirs - len(prompt) for prompt in reward_prompts for _ in range(samples))
+        spaces = (theirs - len(each.judged) for each in requests)
         space = [min(pair) for pair in zip(space, spaces, strict=True)]
+    space = [room for room in space for _ in range(samples)]
     steps: _PlainSteps | _HeadSteps
     if reward is None:
-        steps = _PlainSteps(model, prompts, options, samples)
+        steps = _PlainSteps(model, requests, options, samples)
     elif isinstance(reward, HeadReward):
-        steps = _HeadSteps(model, prompts, options, reward, reward_prompts, users, suffix)
+        steps = _HeadSteps(model, requests, options, reward, suffix)
     else:
-        steps = _LogitSteps(model, prompts, options, reward, reward_prompts)
+        steps = _LogitSteps(model, requests, options, reward)
     uniform, longest = uniform.to(model.backbone.device), options.max_new_tokens
     ids: list[list[int]] = [[] for _ in space]
     stop = ["" if room > 0 else "context" for room in space]
@@ -344,11 +330,12 @@ class _PlainSteps:
     def __init__(
         self,
         model: LanguageModel,
-        prompts: Sequence[Ids],
+        requests: Sequence[Request],
         options: DecodingOptions,
         samples: int = 1,
     ) -> None:
         self.model, self.options = model, options
+        prompts = [each.prompt.prompt for each in requests]
         self.inference = Inference(model.backbone, prompts, room=options.max_new_tokens)
         if samples > 1:
             every = torch.arange(len(prompts), device=model.backbone.device)
@@ -388,14 +375,14 @@ class _LogitSteps(_PlainSteps):
     def __init__(
         self,
         model: LanguageModel,
-        prompts: Sequence[Ids],
+        requests: Sequence[Request],
         options: DecodingOptions,
         reward: AutoregressiveReward,
-        reward_prompts: Sequence[Ids],
     ) -> None:
-        super().__init__(model, prompts, options)
+        super().__init__(model, requests, options)
         self.reward = reward
-        self.judge = Inference(reward.backbone, reward_prompts, room=options.max_new_tokens)
+        judged = [each.judged for each in requests]
+        self.judge = Inference(reward.backbone, judged, room=options.max_new_tokens)
         self.judged = self.judge.last
 
     def next(self, uniform: Tensor) -> Tensor:
@@ -430,11 +417,9 @@ class _HeadSteps:
     def __init__(
         self,
         model: LanguageModel,
-        prompts: Sequence[Ids],
+        requests: Sequence[Request],
         options: DecodingOptions,
         reward: HeadReward,
-        reward_prompts: Sequence[Ids],
-        users: Sequence[str],
         suffix: Ids,
     ) -> None:
         if options.top_k is None:
@@ -443,10 +428,12 @@ class _HeadSteps:
         self.model, self.options = model, options
         longest, shared = options.max_new_tokens, reward.backbone is model.backbone
         room = longest + options.top_k * (1 + len(suffix))
+        prompts = [each.prompt.prompt for each in requests]
         self.inference = Inference(model.backbone, prompts, room=room if shared else longest)
         self.judge = self.inference
         if not shared:
-            self.judge = Inference(reward.backbone, reward_prompts, room=room)
+            self.judge = Inference(reward.backbone, [each.judged for each in requests], room=room)
+        users = [each.user for each in requests]
         self.heads: BatchRewards = reward.for_users(users, self.judge.last)
         self.suffix = torch.tensor(list(suffix), dtype=torch.int64, device=reward.backbone.device)
         self.hidden = self.inference.last
@@ -541,22 +528,16 @@ def _rewards_apart(
     tokenizer, context = reward.backbone.tokenizer, reward.backbone.context
     if same_vocabulary(model.tokenizer, tokenizer):
         theirs = [
-            Encoding((request.reward_prompt or request.prompt).prompt, encoding.continuations)
+            Encoding(tuple(request.judged), encoding.continuations)
             for request, encoding in zip(requests, encodings, strict=True)
         ]
         said = [["ids"] * len(each.continuations) for each in encodings]
         known: Sequence[Sequence[BaseScores]] | None = base
     else:
         said = [[_text(model, ids) for ids in row.continuations] for row in encodings]
+        limits = {"context": context, "room": len(suffix)}
         theirs = [
-            encode(
-                tokenizer,
-                request.reward_text,
-                [text or " " for text in row],
-                form,
-                context=context,
-                room=len(suffix),
-            )
+            encode(tokenizer, request.reward_text, [text or " " for text in row], form, **limits)
             for request, row in zip(requests, said, strict=True)
         ]
         known = None

@@ -76,6 +76,11 @@ class Request:
     reward_text: str = ""
     reward_prompt: Encoding | None = None
 
+    @property
+    def judged(self) -> Ids:
+        """Ids of the prompt as whatever judges the response reads it."""
+        return (self.reward_prompt or self.prompt).prompt
+
 
 @dataclass(frozen=True)
 class Generation:

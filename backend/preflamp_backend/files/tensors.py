@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from preflamp_backend.faults import fault
-from preflamp_stats.io.atomic import aside
+from preflamp_backend.files.text import replacing
 
 
 def write_tensors(
@@ -42,21 +41,12 @@ def write_tensors(
     ...     read_tensors(f"{folder}/t.safetensors")
     ({'a': tensor([1., 1.])}, {'kind': 'linear'})
     """
-    path = Path(path)
     # One entry: safetensors writes several in random order, and equal files would differ.
     texts = {"about": json.dumps(dict(about or {}), sort_keys=True)}
     # Clones: a file cannot hold tensors that share memory.
     copies = {name: each.detach().cpu().contiguous().clone() for name, each in tensors.items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside(path) as beside:
-            save_file(copies, str(beside), metadata=texts)
-            with beside.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-    except (OSError, SafetensorError) as error:
-        mend = "check the space and the rights there"
-        raise fault(f"cannot be written: {error}", mend, str(path)) from error
+    with replacing(path, "check the space and the rights there", SafetensorError) as beside:
+        save_file(copies, str(beside), metadata=texts)
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

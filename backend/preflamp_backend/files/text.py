@@ -7,6 +7,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -51,19 +52,14 @@ def check_unpacked(path: Path) -> None:
         raise fault(f"cannot be read ({error})", "copy or write it again", str(path)) from error
 
 
-def json_lines(path: str | Path, mend: str) -> Iterator[tuple[int, Any]]:
-    """Values of a JSONL file with their line numbers, gzip-compressed or not.
+def text_lines(path: str | Path, mend: str) -> Iterator[str]:
+    """Lines of a file, gzip-compressed or not.
 
     Parameters
     ----------
     path : path
     mend : str
         What a file should be that cannot be read.
-
-    Yields
-    ------
-    int, JSON value
-        None for a line that is no JSON; empty lines are passed over.
 
     Raises
     ------
@@ -74,11 +70,22 @@ def json_lines(path: str | Path, mend: str) -> Iterator[tuple[int, Any]]:
     check_unpacked(path)
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, parsed(line)
+            yield from file
     except (OSError, UnicodeDecodeError) as error:
         raise fault(f"cannot be read ({error})", mend, path) from error
+
+
+def json_lines(path: str | Path, mend: str) -> Iterator[tuple[int, Any]]:
+    """Values of a JSONL file with their line numbers, read as :func:`text_lines` does.
+
+    Yields
+    ------
+    int, JSON value
+        None for a line that is no JSON; empty lines are passed over.
+    """
+    for number, line in enumerate(text_lines(path, mend), 1):
+        if line.strip():
+            yield number, parsed(line)
 
 
 def read_json(path: str | Path, mend: str) -> Any:
@@ -97,6 +104,15 @@ def read_json(path: str | Path, mend: str) -> Any:
         raise fault(f"is not JSON in UTF-8 ({error})", mend, path) from error
 
 
+def json_object(path: Path) -> dict[str, Any]:
+    """Object of a JSON file; empty where there is none that can be read."""
+    try:
+        found = parsed(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def parsed(text: str) -> Any:
     """Value of a JSON text; None where it is no JSON."""
     try:
@@ -105,14 +121,18 @@ def parsed(text: str) -> Any:
         return None
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 file aside, flush it, and move it into place.
+@contextmanager
+def replacing(path: str | Path, mend: str, *refusals: type[Exception]) -> Iterator[Path]:
+    """Give a place aside to write a file to, which is then flushed and moved to its own.
 
     Parameters
     ----------
     path : path
         Its folder is made where it is missing.
-    text : str
+    mend : str
+        What to look at where it cannot be written.
+    *refusals : type
+        Errors by which the writer refuses, beside those of the system.
 
     Raises
     ------
@@ -123,14 +143,29 @@ def write_text(path: str | Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside(path) as beside:
-            with beside.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
+            yield beside
+            with beside.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(beside, path)
-    except (OSError, UnicodeEncodeError) as error:
-        mend = "check the space, the rights and the text"
+    except (OSError, *refusals) as error:
         raise fault(f"cannot be written: {error}", mend, str(path)) from error
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 file that is whole or not there.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written there.
+    """
+    with replacing(path, "check the space, the rights and the text", UnicodeEncodeError) as beside:
+        beside.write_text(text, encoding="utf-8", newline="\n")
+
+
+def json_hash(value: Any) -> str:
+    """SHA-256 of a JSON value."""
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -14,17 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import transformers
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import CONFIG_NAME, logging
 from transformers.utils.hub import cached_file, extract_commit_hash
 
@@ -67,9 +59,8 @@ class ModelSource(Options):
         device = torch.device(automatic if self.device == "auto" else self.device)
         if device.type == "cuda":
             if not torch.cuda.is_available():
-                raise fault(
-                    "asks for a GPU, and torch sees none", "set device = 'auto'", variable="device"
-                )
+                what = "asks for a GPU, and torch sees none"
+                raise fault(what, "set device = 'auto'", variable="device")
             # Here, because nothing has been computed there yet.
             ask_for_repeatable_products()
         return device
@@ -116,9 +107,10 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
         )
         saved = Tokenizer.from_file(name) if name else None
         choices["trust_remote_code"] = remote_code_allowed()
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.path, **choices)
+        read = transformers.AutoTokenizer.from_pretrained
+        tokenizer: PreTrainedTokenizerBase = read(source.path, **choices)
         if not _reads_alike(tokenizer, saved):
-            tokenizer = PreTrainedTokenizerFast.from_pretrained(source.path, **choices)
+            tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(source.path, **choices)
             if not _reads_alike(tokenizer, saved):
                 raise ValueError("its tokenizer reads texts otherwise than its tokenizer.json")
     return tokenizer
@@ -153,7 +145,7 @@ def load_config(source: ModelSource) -> Any:
         If there is none.
     """
     with reading(source):
-        return AutoConfig.from_pretrained(
+        return transformers.AutoConfig.from_pretrained(
             source.path, revision=source.revision, trust_remote_code=remote_code_allowed()
         )
 
@@ -178,21 +170,14 @@ def reading(source: ModelSource) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        raise _unloadable(source, error) from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        what = f"cannot be loaded as a model ({lines[0]})"
+        mend = "name a folder or a model of the hub with safetensors weights and a tokenizer"
+        raise fault(what, mend, variable=source.path) from error
     finally:
         logging.set_verbosity(verbosity)
         if bar:
             logging.enable_progress_bar()
-
-
-def _unloadable(source: ModelSource, error: Exception) -> InputError:
-    """Make the error of a model that cannot be loaded, with the first line of why."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return fault(
-        f"cannot be loaded as a model ({lines[0]})",
-        "name a folder or a model of the hub with safetensors weights and a tokenizer",
-        variable=source.path,
-    )
 
 
 def remote_code_allowed() -> bool:
@@ -229,7 +214,7 @@ def _weights_hash(source: ModelSource) -> str:
 def vocabulary_hash(tokenizer: PreTrainedTokenizerBase) -> str:
     """SHA-256 of the mapping from tokens to ids."""
     vocabulary = json.dumps(sorted(tokenizer.get_vocab().items()))
-    return hashlib.sha256(vocabulary.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(vocabulary.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -245,7 +230,7 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
         getattr(tokenizer, "chat_template", None),
     ]
     text = json.dumps(state, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def other_tokenizer(method: str) -> InputError:
@@ -295,7 +280,7 @@ def load_trainable(source: ModelSource) -> tuple[PreTrainedModel, LanguageModel]
 
 
 def _language_model(source: ModelSource) -> tuple[PreTrainedModel, LanguageModel]:
-    model, tokenizer = _load(AutoModelForCausalLM, source)
+    model, tokenizer = _load(transformers.AutoModelForCausalLM, source)
     head = model.get_output_embeddings()
     if head is None:
         raise _unfit(source, "has no language-model head")
@@ -319,7 +304,7 @@ def load_sequence_classifier(source: ModelSource, method: str) -> HeadReward:
     InputError
         If it does not exist, has more than one label, or is not causal.
     """
-    model, tokenizer = _load(AutoModelForSequenceClassification, source)
+    model, tokenizer = _load(transformers.AutoModelForSequenceClassification, source)
     head = getattr(model, "score", None)
     if not isinstance(head, nn.Linear):
         raise _unfit(source, "has no linear head named 'score' over a causal backbone")

@@ -110,14 +110,9 @@ def pack(
         return torch.tensor(values, dtype=torch.int64, device=device)
 
     return Packed(
-        tensor(ids),
-        tensor(positions),
+        *map(tensor, (ids, positions)),
         _segment_mask(tensor(segments)),
-        tensor(last),
-        tensor(row_of),
-        tensor(branch_of),
-        tensor(slot_of),
-        tensor(predictor_of),
+        *map(tensor, (last, row_of, branch_of, slot_of, predictor_of)),
     )
 
 

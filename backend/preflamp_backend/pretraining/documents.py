@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
 from preflamp_backend.faults import fault
-from preflamp_backend.files.text import check_unpacked, parsed
+from preflamp_backend.files.text import json_lines, text_lines
 
+_FORMS = "name text or JSONL in UTF-8"
 _MEND = 'write {"text": "…"} or {"pairs": [["prompt", "response"], …]}'
 
 
@@ -76,17 +77,9 @@ def read_documents(paths: Sequence[str | Path], field: str = "text") -> list[Doc
     """
     documents: list[Document] = []
     for path in map(Path, paths):
-        check_unpacked(path)
-        name = path.name.removesuffix(".gz")
-        try:
-            opened = gzip.open if path.suffix == ".gz" else open
-            with opened(path, "rt", encoding="utf-8") as file:
-                read = _records(file, path, field) if name.endswith(".jsonl") else _blocks(file)
-                found = [document for document in read if document.text.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise fault(
-                f"cannot be read ({error})", "name text or JSONL in UTF-8", str(path)
-            ) from error
+        records = path.name.removesuffix(".gz").endswith(".jsonl")
+        read = _records(path, field) if records else _blocks(path)
+        found = [document for document in read if document.text.strip()]
         if not found:
             raise fault("holds no text", "give documents to train on", str(path))
         documents += found
@@ -161,31 +154,25 @@ def _cut(ids: list[int], flags: list[bool], context: int) -> Iterator[Row]:
             yield Row(np.array(ids[part], np.int64), np.array(flags[part], np.bool_))
 
 
-def _blocks(file: Any) -> Iterator[Document]:
+def _blocks(path: Path) -> Iterator[Document]:
     lines: list[str] = []
-    for line in file:
+    for line in chain(text_lines(path, _FORMS), [""]):
         if line.strip():
             lines.append(line)
         elif lines:
             yield Document((("", "".join(lines).strip("\n")),))
             lines = []
-    if lines:
-        yield Document((("", "".join(lines).strip("\n")),))
 
 
-def _records(file: Any, path: Path, field: str) -> Iterator[Document]:
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        record = parsed(line)
+def _records(path: Path, field: str) -> Iterator[Document]:
+    for number, record in json_lines(path, _FORMS):
         if isinstance(record, dict) and isinstance(record.get(field), str):
             yield Document((("", record[field]),))
         elif isinstance(record, dict) and _are_pairs(record.get("pairs")):
             yield Document(tuple((prompt, response) for prompt, response in record["pairs"]))
         else:
-            raise fault(
-                f"line {number} holds no text named {field!r} and no pairs", _MEND, str(path)
-            )
+            what = f"line {number} holds no text named {field!r} and no pairs"
+            raise fault(what, _MEND, path)
 
 
 def _are_pairs(value: Any) -> bool:

@@ -18,7 +18,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors, write_tensors
-from preflamp_backend.files.text import write_text
+from preflamp_backend.files.text import json_object, write_text
 from preflamp_backend.models.loading import ModelSource, load_tokenizer
 from preflamp_backend.models.repeatable import repeatable
 from preflamp_backend.options import Options, above_zero, at_least, option
@@ -53,9 +53,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Qwen2Tokenizer:
         For a vocabulary that cannot hold all bytes.
     """
     if vocabulary < 257:
-        raise fault(
-            f"is {vocabulary}", "take at least 257: all bytes and an end", variable="vocabulary"
-        )
+        mend = "take at least 257: all bytes and an end"
+        raise fault(f"is {vocabulary}", mend, variable="vocabulary")
     # The class that loading a Qwen2 model gives: another would cut words in other places.
     trained = Qwen2Tokenizer(unk_token=END, eos_token=END, pad_token=END).train_new_from_iterator(
         texts,
@@ -271,11 +270,8 @@ def train_lm(
 
 def _read_record(path: Path, key: str) -> Trained | None:
     """Return what an earlier training found, if it was the same one."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict) or record.get("training") != key:
+    record = json_object(path)
+    if record.get("training") != key:
         return None
     known = {each.name: record[each.name] for each in fields(Trained)}
     return Trained(**{**known, "held_out": Losses(**record["held_out"])})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
@@ -80,17 +80,24 @@ def build_prompt(
     """
     check_preference(example, options)
     question = fill(options.template, prompt=example.prompt, preference=example.preference)
-    shots: list[str] = []
-    spent = 0
-    for item in _ranked(example, options, seed) if options.shots else []:
-        if len(shots) == options.shots:
-            break
-        text = fill(options.shot, input=item.input, output=item.output)
-        cost = count(text)
-        if spent + cost <= options.budget:
-            shots.append(text)
-            spent += cost
+    items = _ranked(example, options, seed) if options.shots else []
+    texts = (fill(options.shot, input=item.input, output=item.output) for item in items)
+    shots = within_budget(texts, count, options.shots, options.budget)
     return Prompt("".join(reversed(shots)) + question, len(shots))
+
+
+def within_budget(
+    texts: Iterable[str], count: Callable[[str], int], most: int, budget: int
+) -> list[str]:
+    """The first texts, at most so many, that a budget of tokens has room for."""
+    kept: list[str] = []
+    for text in texts:
+        if len(kept) == most:
+            break
+        if (cost := count(text)) <= budget:
+            kept.append(text)
+            budget -= cost
+    return kept
 
 
 def check_preference(example: Example, options: PromptOptions) -> None:

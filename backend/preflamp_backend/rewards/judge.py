@@ -37,7 +37,7 @@ from preflamp_backend.prompts.encoding import (
     encode,
     encode_prompt,
 )
-from preflamp_backend.prompts.in_context import fill, gives_away
+from preflamp_backend.prompts.in_context import fill, gives_away, within_budget
 from preflamp_backend.scoring.score import ScoreOptions, score, unsound_reward
 from preflamp_backend.study.study import UNKNOWN, JudgeOptions
 
@@ -98,14 +98,7 @@ def evidence_of(
             if not gives_away(item, row)
         ]
     count = counter_of(model.tokenizer)
-    kept: list[str] = []
-    spent = 0
-    for text in texts:
-        cost = count(text)
-        if len(kept) < options.shown and spent + cost <= options.budget:
-            kept.append(text)
-            spent += cost
-    return "".join(kept)
+    return "".join(within_budget(texts, count, options.shown, options.budget))
 
 
 def write_personas(
@@ -119,19 +112,10 @@ def write_personas(
         By evidence.
     """
     distinct = sorted({*evidence} - {""})
-    requests = [
-        Request(
-            text,
-            encode_prompt(
-                model.tokenizer,
-                fill(options.ask_persona, evidence=text),
-                form,
-                room=options.persona_tokens,
-                context=model.backbone.context,
-            ),
-        )
-        for text in distinct
-    ]
+    limits = {"room": options.persona_tokens, "context": model.backbone.context}
+    asked = (fill(options.ask_persona, evidence=text) for text in distinct)
+    prompts = (encode_prompt(model.tokenizer, each, form, **limits) for each in asked)
+    requests = [Request(*each) for each in zip(distinct, prompts, strict=True)]
     written = decode(model, requests, DecodingOptions(max_new_tokens=options.persona_tokens))
     personas = {text: each.text.strip() for text, each in zip(distinct, written, strict=True)}
     return {"": UNKNOWN, **{text: persona or UNKNOWN for text, persona in personas.items()}}

@@ -39,17 +39,9 @@ from preflamp_backend.models.heads.head import EVERY_USER
 from preflamp_backend.models.heads.layers import PalAHead, PalBHead, VplHead
 from preflamp_backend.models.repeatable import one_thread
 from preflamp_backend.options import at_least
+from preflamp_backend.training import user_rows
 from preflamp_backend.training.features import PairFeatures
 from preflamp_backend.training.loop import Task, TrainingOptions
-from preflamp_backend.training.user_rows import (
-    Scaling,
-    check_width,
-    fit_table,
-    log_loss,
-    margins,
-    mean_log_loss,
-    start_from,
-)
 
 
 @dataclass(frozen=True)
@@ -79,7 +71,7 @@ def _hinge(margin: Tensor) -> Tensor:
     return (1 - margin).clamp(min=0)
 
 
-_LOSSES = {"cross-entropy": log_loss, "hinge": _hinge}
+_LOSSES = {"cross-entropy": user_rows.log_loss, "hinge": _hinge}
 
 
 def fit_pal(task: Task) -> PalAHead | PalBHead:
@@ -97,15 +89,15 @@ def fit_pal(task: Task) -> PalAHead | PalBHead:
     )
     generator = torch.Generator().manual_seed(task.seed)
     with torch.no_grad():
-        start_from(head, pairs, generator)
+        user_rows.start_from(head, pairs, generator)
         head.user.normal_(0, 0.1, generator=generator)
         if isinstance(head, PalAHead):
             head.points.normal_(generator=generator)
         else:
-            scaling = Scaling.of(pairs.prompt)
+            scaling = user_rows.Scaling.of(pairs.prompt)
             head.prompt_centre.copy_(scaling.centre)
             head.prompt_scale.copy_(scaling.scale)
-    fit_table(head, task, loss=_LOSSES[options.loss])
+    user_rows.fit_table(head, task, loss=_LOSSES[options.loss])
     return head.eval().requires_grad_(False)
 
 
@@ -146,7 +138,7 @@ def fit_vpl(task: Task) -> VplHead:
     head = VplHead(users, pairs.width, options.latent, options.hidden, options.context)
     generator = torch.Generator().manual_seed(task.seed)
     with torch.no_grad():
-        start_from(head, pairs, generator)
+        user_rows.start_from(head, pairs, generator)
     contexts = _Contexts(pairs, options.context)
     both = pairs.both
     shown = contexts.draw(torch.arange(len(pairs.names)), None, generator, full=True)
@@ -158,15 +150,14 @@ def fit_vpl(task: Task) -> VplHead:
         z = mean + noise * (0.5 * log_variance).exp()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
         kl = options.kl * min(1.0, 2 * (progress * _CYCLES % 1.0))
-        return (
-            log_loss(margins(head, both[batch], z, pairs.prompt[batch])) + kl * divergence
-        ).mean()
+        margins = user_rows.margins(head, both[batch], z, pairs.prompt[batch])
+        return (user_rows.log_loss(margins) + kl * divergence).mean()
 
     @torch.no_grad()
     def held_out_loss() -> float:
         rows, there = shown
         head.user[1:] = head.infer(pairs.chosen[rows], pairs.rejected[rows], there)[0]
-        return mean_log_loss(head, task.held_out)
+        return user_rows.mean_log_loss(head, task.held_out)
 
     task.fit(head.kind, head, loss, held_out_loss, len(pairs))
     return head.eval().requires_grad_(False)
@@ -175,7 +166,7 @@ def fit_vpl(task: Task) -> VplHead:
 @torch.no_grad()
 def infer_row(head: VplHead, pairs: PairFeatures) -> Tensor:
     """Row of a new user: μ given the first of their pairs, up to ``context``."""
-    check_width(head, pairs)
+    user_rows.check_width(head, pairs)
     shown = pairs.select(range(min(len(pairs), head.context)))
     with one_thread():
         there = torch.ones(1, len(shown), dtype=torch.bool)

@@ -43,14 +43,9 @@ from torch.nn.functional import logsigmoid
 from preflamp_backend.data.examples import Example
 from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors
+from preflamp_backend.models import loading
 from preflamp_backend.models.heads.head import EVERY_USER
 from preflamp_backend.models.heads.soft_tokens import SoftTokens
-from preflamp_backend.models.loading import (
-    ModelSource,
-    identify,
-    load_language_model,
-    load_trainable,
-)
 from preflamp_backend.models.model import AutoregressiveReward, LanguageModel
 from preflamp_backend.options import Check, above_zero, at_least, option
 from preflamp_backend.prompts.encoding import Encoding
@@ -106,7 +101,7 @@ def fit_genarm(task: TokenTask) -> None:
     """
     if is_trained(task.folder, task.key("genarm")):
         return
-    network, model = load_trainable(task.base)
+    network, model = loading.load_trainable(task.base)
     pairs, others = (task.encode(model, rows) for rows in (task.train, task.held_out))
     beta = task.options.beta
 
@@ -179,7 +174,7 @@ def fit_p_dpo(task: TokenTask) -> None:
     """
     if is_trained(task.folder, task.key("p-dpo")):
         return
-    network, model = load_trainable(task.base)
+    network, model = loading.load_trainable(task.base)
     options = task.options
 
     def prepared(rows: Sequence[Example]) -> _Pairs:
@@ -213,12 +208,12 @@ def fit_p_dpo(task: TokenTask) -> None:
         "kind": "p-dpo",
         "users": list(soft.users),
         "beta": options.beta,
-        "base": identify(task.base)["weights"],
+        "base": loading.identify(task.base)["weights"],
     }
     task.save("p-dpo", network, model, {SOFT_TOKENS: ({"soft": soft.soft}, about)})
 
 
-def load_p_rlhf(source: ModelSource, method: str) -> AutoregressiveReward:
+def load_p_rlhf(source: loading.ModelSource, method: str) -> AutoregressiveReward:
     """Load what :func:`fit_p_dpo` wrote.
 
     Raises
@@ -227,7 +222,7 @@ def load_p_rlhf(source: ModelSource, method: str) -> AutoregressiveReward:
         For a folder without a model or without soft tokens.
     """
     soft, about = _read_soft_tokens(source)
-    model = load_language_model(source)
+    model = loading.load_language_model(source)
     words: Any = model.backbone.network.get_input_embeddings()
     tokens = SoftTokens(words, soft, about["users"])
     tokens.requires_grad_(False).install(model.backbone.network)
@@ -236,7 +231,7 @@ def load_p_rlhf(source: ModelSource, method: str) -> AutoregressiveReward:
     )
 
 
-def check_base(source: ModelSource, base: ModelSource, method: str) -> None:
+def check_base(source: loading.ModelSource, base: loading.ModelSource, method: str) -> None:
     """Refuse a base model that is not the one a P-DPO model was trained from.
 
     Raises
@@ -244,7 +239,7 @@ def check_base(source: ModelSource, base: ModelSource, method: str) -> None:
     InputError
         For another base model, or a folder without soft tokens.
     """
-    if _read_soft_tokens(source)[1]["base"] != identify(base)["weights"]:
+    if _read_soft_tokens(source)[1]["base"] != loading.identify(base)["weights"]:
         raise fault(
             f"the reward of {method!r} is relative to another base model than {base.path}",
             "put {model} into its path and train it from each base model",
@@ -252,7 +247,7 @@ def check_base(source: ModelSource, base: ModelSource, method: str) -> None:
         )
 
 
-def _read_soft_tokens(source: ModelSource) -> tuple[Tensor, dict[str, Any]]:
+def _read_soft_tokens(source: loading.ModelSource) -> tuple[Tensor, dict[str, Any]]:
     tensors, about = read_tensors(Path(source.path) / SOFT_TOKENS)
     if about.get("kind") != "p-dpo" or "soft" not in tensors:
         raise fault("holds no soft tokens of users", "train the model by p-dpo", source.path)
@@ -317,12 +312,11 @@ def _adapted(
     fitted = SoftTokens(soft.words, rows, [EVERY_USER, *new], rate=options.soft_rate)
     fitted.words.requires_grad_(False)
     fitted.install(network)
+    own = replace(options, alpha=1.0)
     # Nothing is held out of a few pairs: what stops the fit is its length.
     train(
         fitted,
-        lambda at, generator, progress: _loss(
-            model, fitted, pairs, at, replace(options, alpha=1.0)
-        ),
+        lambda at, generator, progress: _loss(model, fitted, pairs, at, own),
         lambda: _held_out_loss(model, fitted, pairs, options.beta),
         len(pairs.users),
         options,

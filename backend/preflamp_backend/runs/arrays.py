@@ -50,9 +50,7 @@ def base_arrays(
             "n_tokens": (dims, n_tokens),
             "token_logprob": ((*dims, "token"), token_logprob),
             "prompt_overlong": diagnostic(dims[:2], [[each.overlong for each in encodings]]),
-            "boundary_differs": diagnostic(
-                dims[:2], [[each.boundary_differs for each in encodings]]
-            ),
+            "boundary_differs": diagnostic(dims[:2], [[e.boundary_differs for e in encodings]]),
         },
         {"candidate": list(names)},
     )

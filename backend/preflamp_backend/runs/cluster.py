@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,18 +64,9 @@ def run_on_cluster(
                 name: client.scatter(rows, hash=False, broadcast=True)
                 for name, rows in examples.items()
             }
-            where = folder.resolve()
+            send = partial(client.submit, _on_worker, run, study, folder.resolve(), pure=False)
             futures = [
-                client.submit(
-                    _on_worker,
-                    run,
-                    study,
-                    shard,
-                    sent[shard.dataset],
-                    where,
-                    key=f"{shard.key}-{attempt}",
-                    pure=False,
-                )
+                send(shard, sent[shard.dataset], key=f"{shard.key}-{attempt}")
                 for shard in left.values()
             ]
             try:
@@ -94,7 +86,7 @@ def run_on_cluster(
 
 
 def _on_worker(
-    run: Run, study: Study, shard: Shard, examples: Sequence[Example], folder: Path
+    run: Run, study: Study, folder: Path, shard: Shard, examples: Sequence[Example]
 ) -> Shard:
     """Run a shard on the worker's own GPU, where there are any."""
     from distributed import get_worker

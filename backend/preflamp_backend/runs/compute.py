@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -15,16 +15,7 @@ from preflamp_backend.data.examples import Example, candidate_names, read_exampl
 from preflamp_backend.decoding.decode import decode
 from preflamp_backend.decoding.options import Request
 from preflamp_backend.faults import fault, in_example
-from preflamp_backend.models.loading import (
-    ModelSource,
-    context_length,
-    load_config,
-    load_heads,
-    load_language_model,
-    load_sequence_classifier,
-    load_tokenizer,
-    same_vocabulary,
-)
+from preflamp_backend.models import loading
 from preflamp_backend.models.model import (
     AutoregressiveReward,
     HeadReward,
@@ -54,9 +45,9 @@ from preflamp_backend.runs.shards import Shard
 from preflamp_backend.scoring.score import BaseScores, score, score_rewards
 from preflamp_backend.study.study import BASELINES, Method, Study
 
-language_model = lru_cache(maxsize=2)(load_language_model)
+language_model = lru_cache(maxsize=2)(loading.load_language_model)
 """A language model by its source; the last two stay loaded."""
-_classifier = lru_cache(maxsize=1)(load_sequence_classifier)
+_classifier = lru_cache(maxsize=1)(loading.load_sequence_classifier)
 _p_dpo = lru_cache(maxsize=1)(load_p_rlhf)
 
 
@@ -69,7 +60,7 @@ def heads_of(
         for method in methods
         for seed in seeds
     }
-    return load_heads(language_model(study.models[model]).backbone, paths)
+    return loading.load_heads(language_model(study.models[model]).backbone, paths)
 
 
 def head_label(method: Method, seed: int) -> str:
@@ -92,14 +83,20 @@ def reward_model(study: Study, model: str, method: Method, seed: int) -> RewardM
 
 
 def encodings_of(
-    tokenizer: Any, rows: Sequence[Example], form: PromptFormat, *, context: int, room: int
+    tokenizer: Any,
+    rows: Sequence[Example],
+    form: PromptFormat,
+    *,
+    context: int,
+    room: int,
+    asks: Callable[[Example], str] = lambda row: row.prompt,
 ) -> list[Encoding]:
-    """Ids of each example's prompt and candidates as a base model reads them."""
+    """Ids of each example's prompt and candidates as a model reads them."""
     encodings = []
     for row in rows:
         with in_example(row.id):
             said = list(row.candidates.values())
-            encodings.append(encode(tokenizer, row.prompt, said, form, context=context, room=room))
+            encodings.append(encode(tokenizer, asks(row), said, form, context=context, room=room))
     return encodings
 
 
@@ -109,34 +106,25 @@ def reward_text(method: Method, row: Example, tokenizer: Any) -> str:
 
 
 def reward_prompt(
-    reward: RewardModel, method: Method, text: str, row: Example, room: int
+    reward: RewardModel,
+    method: Method,
+    text: str,
+    user: str,
+    room: int,
+    responses: Sequence[str] = (),
 ) -> Encoding:
-    """Ids of a prompt as its reward model reads it, the user's soft tokens before all."""
-    prefix, backbone = _prefix(reward, row), reward.backbone
-    prompt = encode_prompt(
-        backbone.tokenizer, text, method.form, room=room + len(prefix), context=backbone.context
-    )
-    return replace(prompt, prompt=(*prefix, *prompt.prompt))
+    """Ids of a prompt as its reward model reads it, the user's soft tokens before all.
 
-
-def joint_prompt(
-    reward: RewardModel, method: Method, row: Example, responses: Sequence[str], suffix: int
-) -> Encoding:
-    """As :func:`reward_prompt`, of the study's own prompt, cut where all responses agree on it."""
-    prefix, backbone = _prefix(reward, row), reward.backbone
-    found = encode(
-        backbone.tokenizer,
-        row.prompt,
-        responses,
-        method.form,
-        context=backbone.context,
-        room=suffix + len(prefix),
-    )
+    Given responses, it is cut where all of them agree on it (``boundary = "joint"``).
+    """
+    prefix = reward.prefix(user) if isinstance(reward, AutoregressiveReward) else ()
+    tokenizer, context = reward.backbone.tokenizer, reward.backbone.context
+    room += len(prefix)
+    if responses:
+        found = encode(tokenizer, text, responses, method.form, context=context, room=room)
+    else:
+        found = encode_prompt(tokenizer, text, method.form, context=context, room=room)
     return replace(found, prompt=(*prefix, *found.prompt))
-
-
-def _prefix(reward: RewardModel, row: Example) -> tuple[int, ...]:
-    return reward.prefix(row.user) if isinstance(reward, AutoregressiveReward) else ()
 
 
 def score_base(
@@ -190,19 +178,23 @@ def score_reward(
     method, source = study.methods[shard.method], study.models[shard.model]
     reward = reward_model(study, shard.model, method, shard.seed)
     assert reward is not None
-    tokenizer, backbone = load_tokenizer(source), reward.backbone
+    tokenizer, backbone = loading.load_tokenizer(source), reward.backbone
     suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
-    shared = same_vocabulary(tokenizer, backbone.tokenizer)
+    shared = loading.same_vocabulary(tokenizer, backbone.tokenizer)
     base: list[list[BaseScores]] | None = None
     if shared:
-        context = context_length(load_config(source))
+        context = loading.context_length(loading.load_config(source))
         ours = encodings_of(tokenizer, rows, study.prompt, context=context, room=0)
         theirs = _over_same_tokens(study.prompt, method, reward, rows, ours, len(suffix))
         if study.scoring.weights or method.relative:
             found = score(language_model(source), ours, options=study.scoring)
             base = [[each for each, _ in row] for row in found]
     else:
-        theirs = _over_own_tokens(method, reward, rows, len(suffix))
+        judges, context = backbone.tokenizer, backbone.context
+        asks = partial(reward_text, method, tokenizer=judges)
+        theirs = encodings_of(
+            judges, rows, method.form, context=context, room=len(suffix), asks=asks
+        )
     users = [row.user for row in rows]
     rewards = score_rewards(
         reward, theirs, users=users, base=base, suffix=suffix, options=study.scoring
@@ -213,19 +205,6 @@ def score_reward(
     cut = [[[each.overlong for each in theirs]]]
     ds["reward_overlong"] = diagnostic(("method", "model", "example"), cut)
     return ds
-
-
-def _over_own_tokens(
-    method: Method, reward: RewardModel, rows: Sequence[Example], room: int
-) -> list[Encoding]:
-    """Ids for a reward model whose tokenizer is another than the base model's."""
-    tokenizer, context = reward.backbone.tokenizer, reward.backbone.context
-    encodings = []
-    for row in rows:
-        with in_example(row.id):
-            text, said = reward_text(method, row, tokenizer), list(row.candidates.values())
-            encodings.append(encode(tokenizer, text, said, method.form, context=context, room=room))
-    return encodings
 
 
 def _over_same_tokens(
@@ -248,10 +227,10 @@ def _over_same_tokens(
                     what = f"is joint, but {method.name!r} reads a prompt of its own"
                     mend = "set boundary = 'split', or give it the study's template"
                     raise fault(what, mend, variable="prompt.boundary")
-                prompt = joint_prompt(reward, method, row, list(row.candidates.values()), suffix)
+                said, room = list(row.candidates.values()), suffix
             else:
-                room = max(map(len, encoding.continuations)) + suffix
-                prompt = reward_prompt(reward, method, text, row, room)
+                said, room = [], max(map(len, encoding.continuations)) + suffix
+            prompt = reward_prompt(reward, method, text, row.user, room, said)
         encodings.append(Encoding(prompt.prompt, encoding.continuations, prompt.overlong))
     return encodings
 
@@ -310,7 +289,7 @@ def compute_shard(study: Study, shard: Shard, examples: Sequence[Example]) -> xr
     return found
 
 
-def _device_name(source: ModelSource) -> str:
+def _device_name(source: loading.ModelSource) -> str:
     device = source.resolved_device()
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
@@ -359,5 +338,5 @@ def _request(
     backbone = reward.backbone
     theirs = reward_text(method, row, backbone.tokenizer)
     suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
-    their_prompt = reward_prompt(reward, method, theirs, row, room + len(suffix))
+    their_prompt = reward_prompt(reward, method, theirs, row.user, room + len(suffix))
     return Request(key, prompt, row.user, theirs, their_prompt), shots

@@ -12,13 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from preflamp_backend.data.examples import Example, read_examples
 from preflamp_backend.faults import fault, in_example
-from preflamp_backend.models.loading import (
-    DTYPES,
-    ModelSource,
-    load_config,
-    load_tokenizer,
-    reading,
-)
+from preflamp_backend.models import loading
 from preflamp_backend.prompts.encoding import counter_of
 from preflamp_backend.prompts.in_context import check_preference
 from preflamp_backend.runs.arrays import assemble
@@ -194,10 +188,7 @@ def estimate(planned: Plan) -> list[Estimate]:
         longest_new = chosen.decoding.max_new_tokens if chosen else 0
         judge = study.reward_source(chosen, model, shards[0].seed) if chosen else None
         sources = [source, *([judge] if judge else [])]
-        if kind == "generate":
-            read = sum(prompt + longest_new for prompt, _ in lengths)
-        else:
-            read = sum(prompt + response for prompt, response in lengths)
+        read = sum(prompt + (said if kind == "score" else longest_new) for prompt, said in lengths)
         read *= len({shard.seed for shard in shards})
         memory = sum(_weight_bytes(each) for each in sources)
         memory += sum(_cache_bytes(each, study, chosen, kind, lengths) for each in sources)
@@ -207,32 +198,32 @@ def estimate(planned: Plan) -> list[Estimate]:
     return found
 
 
-def _lengths(source: ModelSource, rows: Sequence[Example]) -> list[tuple[int, int]]:
+def _lengths(source: loading.ModelSource, rows: Sequence[Example]) -> list[tuple[int, int]]:
     """Tokens of each prompt and of its candidates together."""
-    count = counter_of(load_tokenizer(source))
+    count = counter_of(loading.load_tokenizer(source))
     return [(count(row.prompt), sum(map(count, row.candidates.values()))) for row in rows]
 
 
-def _weight_bytes(source: ModelSource) -> int:
-    with reading(source), torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(load_config(source))
-    return int(model.num_parameters()) * DTYPES[source.dtype].itemsize
+def _weight_bytes(source: loading.ModelSource) -> int:
+    with loading.reading(source), torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(loading.load_config(source))
+    return int(model.num_parameters()) * loading.DTYPES[source.dtype].itemsize
 
 
 def _cache_bytes(
-    source: ModelSource,
+    source: loading.ModelSource,
     study: Study,
     method: Method | None,
     kind: str,
     lengths: Sequence[tuple[int, int]],
 ) -> int:
-    config = load_config(source).get_text_config()
-    with reading(source):
+    config = loading.load_config(source).get_text_config()
+    with loading.reading(source):
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        width = (
-            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        )
-        slot: int = 2 * config.num_hidden_layers * heads * width * DTYPES[source.dtype].itemsize
+        own = getattr(config, "head_dim", None)
+        width = own or config.hidden_size // config.num_attention_heads
+        numbers: int = 2 * config.num_hidden_layers * heads * width
+        slot = numbers * loading.DTYPES[source.dtype].itemsize
     if kind == "score" or method is None:
         return study.scoring.batch_tokens * slot
     room = method.decoding.max_new_tokens + (method.decoding.top_k or 0)

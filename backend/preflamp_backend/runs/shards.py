@@ -17,14 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preflamp_backend.data.examples import Example, content_hash
-from preflamp_backend.files.text import code_hash, write_text
-from preflamp_backend.models.loading import (
-    ModelSource,
-    identify,
-    load_tokenizer,
-    other_tokenizer,
-    same_vocabulary,
-)
+from preflamp_backend.files.text import code_hash, json_hash, write_text
+from preflamp_backend.models import loading
 from preflamp_backend.rewards.token_models import check_base
 from preflamp_backend.study.study import BASELINES, Method, Study
 from preflamp_stats.errors import InputError
@@ -75,7 +69,7 @@ def plan(study: Study, examples: Mapping[str, Sequence[Example]]) -> list[Shard]
     InputError
         If a model does not exist.
     """
-    identity = cache(identify)
+    identity = cache(loading.identify)
     shards = []
     for model, source in study.models.items():
         for dataset, rows in examples.items():
@@ -88,7 +82,7 @@ def plan(study: Study, examples: Mapping[str, Sequence[Example]]) -> list[Shard]
                 for start, examples_hash in texts.items():
                     stop = min(start + study.run.shard_size, len(rows))
                     ingredients = {"examples": examples_hash, "versions": _versions(), **made_by}
-                    key = sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+                    key = json_hash(ingredients)
                     shards.append(Shard(kind, dataset, model, method, seed, start, stop, key))
     return shards
 
@@ -96,10 +90,10 @@ def plan(study: Study, examples: Mapping[str, Sequence[Example]]) -> list[Shard]
 _Work = tuple[Literal["score", "generate"], str, int, dict[str, Any]]
 
 
-def _work(study: Study, model: str, source: ModelSource, paired: bool) -> Iterator[_Work]:
+def _work(study: Study, model: str, source: loading.ModelSource, paired: bool) -> Iterator[_Work]:
     """Kinds of shard that a slice needs under a model, with what makes their numbers."""
     shared = {"prompt": asdict(study.prompt), "scoring": asdict(study.scoring)}
-    every = study.methods.values()
+    every, tokens = study.methods.values(), loading.load_tokenizer
     if paired:
         files = {
             each.name: [_file_hash(study, each, model, seed) for seed in study.reward_seeds]
@@ -122,8 +116,8 @@ def _work(study: Study, model: str, source: ModelSource, paired: bool) -> Iterat
             judge = study.reward_source(method, model, seed)
             guided = judge and method.decoding.strategy == "guided"
             # Refused before anything runs, as decoding would refuse it later.
-            if guided and not same_vocabulary(load_tokenizer(source), load_tokenizer(judge)):
-                raise other_tokenizer(method.name)
+            if guided and not loading.same_vocabulary(tokens(source), tokens(judge)):
+                raise loading.other_tokenizer(method.name)
             needed = {
                 "head": _file_hash(study, method, model, seed),
                 "seed": seed if drawn else 0,
@@ -133,14 +127,14 @@ def _work(study: Study, model: str, source: ModelSource, paired: bool) -> Iterat
 
 
 def _judged(
-    study: Study, method: Method, source: ModelSource, judge: ModelSource
+    study: Study, method: Method, source: loading.ModelSource, judge: loading.ModelSource
 ) -> dict[str, Any]:
     """Say what the scores of a reward model with a backbone of its own depend on."""
     if method.judge:
         pairs = study.located(method.judge.pairs) if method.judge.pairs else None
         shown = sha256(Path(pairs).read_bytes()).hexdigest() if pairs else ""
         return {"pairs": shown, "models": [judge]}
-    shared = same_vocabulary(load_tokenizer(source), load_tokenizer(judge))
+    shared = loading.same_vocabulary(loading.load_tokenizer(source), loading.load_tokenizer(judge))
     needs_base = shared and (study.scoring.weights or method.relative)
     base = [source] if needs_base else []
     return {"decoding": None, "token_level": shared, "models": [judge, *base]}

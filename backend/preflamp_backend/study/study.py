@@ -72,23 +72,14 @@ class JudgeOptions(Options):
     answers: tuple[str, ...] = option((" A", " B"), _differ, "give two different texts")
 
 
-Kind = Literal[
-    "head",
-    "classifier",
-    "autoregressive",
-    "pad",
-    "p-dpo",
-    "judge",
-    "length",
-    "likelihood",
-    "zero-shot",
-    "in-context",
-]
-GUIDING = ("head", "classifier", "autoregressive", "pad", "p-dpo")
+Guiding = Literal["head", "classifier", "autoregressive", "pad", "p-dpo"]
+Baseline = Literal["length", "likelihood"]
+Kind = Literal[Guiding, "judge", Baseline, "zero-shot", "in-context"]
+GUIDING = get_args(Guiding)
 """Kinds of method whose reward can guide decoding."""
 REWARDED = (*GUIDING, "judge")
 """Kinds of method that have a reward model."""
-BASELINES = ("length", "likelihood")
+BASELINES = get_args(Baseline)
 """Kinds of method that have a reward without a model, and do not write."""
 
 
@@ -396,7 +387,8 @@ class _Reader(OptionReader):
         }
         if rewarded:
             # What the study says of prompts holds for reward models too, unless a method differs.
-            built["form"] = self.replaced(prompt, taken["form"], where)
+            known = self.build(PromptFormat, taken["form"], where)
+            built["form"] = known and replace(prompt, **taken["form"])
         if any(each is None for each in built.values()):
             return None
         if "source" in built and "{" not in built["source"].path and self.trained:
@@ -436,10 +428,3 @@ class _Reader(OptionReader):
                     there(path, f"{where}.path", heads)
                 elif method.source and path != method.place:
                     self.located(replace(method.source, path=path), where)
-
-    def replaced(
-        self, form: PromptFormat, table: dict[str, Any], where: str
-    ) -> PromptFormat | None:
-        if self.build(PromptFormat, table, where) is None:
-            return None
-        return replace(form, **table)

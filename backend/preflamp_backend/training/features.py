@@ -8,13 +8,11 @@ threads and wherever the reading was interrupted.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -23,9 +21,10 @@ from torch import Tensor
 from preflamp_backend.data.examples import Example
 from preflamp_backend.faults import fault, in_example
 from preflamp_backend.files.tensors import read_tensors, write_tensors
-from preflamp_backend.files.text import code_hash
+from preflamp_backend.files.text import code_hash, json_hash
 from preflamp_backend.models.loading import ModelSource, identify
 from preflamp_backend.models.model import Backbone
+from preflamp_backend.models.repeatable import one_thread
 from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode, suffix_ids
 from preflamp_backend.scoring.forward import Forward, in_batches
 
@@ -62,7 +61,7 @@ class PairFeatures:
                 f"has features of shape {given} for {len(self.users)} users",
                 "give chosen, rejected and prompt as (pairs, width), and a user for each pair",
             )
-        for name in ("chosen", "rejected", "prompt"):
+        for name in _STATES:
             bad = ~torch.isfinite(getattr(self, name)).all(-1)
             if bad.any():
                 raise fault(
@@ -158,6 +157,8 @@ def split_off(users: Sequence[str], share: float, seed: int) -> tuple[list[int],
 
 Report = Callable[[int], None]
 
+_STATES = ("chosen", "rejected", "prompt")
+
 _PART = 512
 """Pairs that are read, and written when the reading is stopped in between, at a time."""
 
@@ -196,14 +197,12 @@ def usable_pairs(examples: Sequence[Example]) -> tuple[list[Example], list[str]]
         if not {"chosen", "rejected"} <= set(example.candidates):
             bare += 1
             continue
-        pair = (example.candidates["chosen"], example.candidates["rejected"])
-        said = (example.user, example.prompt, *pair)
-        if pair[0] == pair[1]:
+        if example.said[2] == example.said[3]:
             equal += 1
-        elif said in seen:
+        elif example.said in seen:
             repeated += 1
         else:
-            seen.add(said)
+            seen.add(example.said)
             kept.append(example)
     counts = {"example# without a pair": bare, "pair# with two equal responses": equal}
     counts["repeated pair#"] = repeated
@@ -319,19 +318,15 @@ class FeatureStore:
 
     def key(self, source: ModelSource, examples: Sequence[Example], form: PromptFormat) -> str:
         """SHA-256 of the model, the pairs, the prompt's form, the options and the code."""
-        pairs = [
-            (each.user, each.prompt, each.candidates["chosen"], each.candidates["rejected"])
-            for each in examples
-        ]
         made_by = {
             "model": identify(source),
-            "pairs": pairs,
+            "pairs": [each.said for each in examples],
             "form": asdict(form),
             "prefixes": self.prefixes,
             "batch_tokens": self.batch_tokens,
             "code": code_hash(*_READERS),
         }
-        return sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
+        return json_hash(made_by)
 
     def read(
         self,
@@ -393,17 +388,13 @@ def _readers(
     if device.type != "cpu":
         yield lambda read, parts: map(read, parts)
         return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads or before) as pool:
-            try:
-                yield lambda read, parts: pool.map(read, parts)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    finally:
-        torch.set_num_threads(before)
+    count = threads or torch.get_num_threads()
+    with one_thread(), ThreadPoolExecutor(count) as pool:
+        try:
+            yield lambda read, parts: pool.map(read, parts)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _joined(parts: Sequence[PairFeatures], counts: Sequence[int]) -> PairFeatures:
@@ -411,21 +402,16 @@ def _joined(parts: Sequence[PairFeatures], counts: Sequence[int]) -> PairFeature
     whole = [part.select(range(count)) for part, count in zip(parts, counts, strict=True)]
     rest = [part.select(range(count, len(part))) for part, count in zip(parts, counts, strict=True)]
     every = [*whole, *rest]
-    return PairFeatures(
-        tuple(user for part in every for user in part.users),
-        torch.cat([part.chosen for part in every]),
-        torch.cat([part.rejected for part in every]),
-        torch.cat([part.prompt for part in every]),
-    )
+    users = tuple(user for part in every for user in part.users)
+    joined = (torch.cat([getattr(part, name) for part in every]) for name in _STATES)
+    return PairFeatures(users, *joined)
 
 
 def _save(path: Path, features: PairFeatures) -> None:
-    tensors = {name: getattr(features, name) for name in ("chosen", "rejected", "prompt")}
+    tensors = {name: getattr(features, name) for name in _STATES}
     write_tensors(path, tensors, {"users": list(features.users)})
 
 
 def _load(path: Path) -> PairFeatures:
     tensors, about = read_tensors(path)
-    return PairFeatures(
-        tuple(about["users"]), tensors["chosen"], tensors["rejected"], tensors["prompt"]
-    )
+    return PairFeatures(tuple(about["users"]), *(tensors[name] for name in _STATES))

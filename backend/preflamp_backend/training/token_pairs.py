@@ -10,7 +10,6 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from preflamp_backend.data.examples import Example, content_hash
 from preflamp_backend.faults import fault, in_example
 from preflamp_backend.files.tensors import write_tensors
+from preflamp_backend.files.text import json_hash, json_object
 from preflamp_backend.models.loading import ModelSource, identify
 from preflamp_backend.models.model import LanguageModel
 from preflamp_backend.prompts.encoding import Encoding, PromptFormat, counter_of, encode
@@ -155,20 +155,14 @@ class TokenTask(Training):
             "choices": [asdict(each) for each in choices],
             "seed": self.seed,
         }
-        return sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+        return json_hash(ingredients)
 
     def encode(
         self, model: LanguageModel, rows: Sequence[Example], room: int = 0
     ) -> list[Encoding]:
         """Pairs as ids, by :func:`encode_pairs`."""
-        return encode_pairs(
-            model.tokenizer,
-            rows,
-            context=model.backbone.context,
-            prompt=self.prompt,
-            form=self.form,
-            room=room,
-        )
+        limits = {"context": model.backbone.context, "room": room}
+        return encode_pairs(model.tokenizer, rows, prompt=self.prompt, form=self.form, **limits)
 
     @property
     def checkpoint(self) -> Path:
@@ -220,8 +214,4 @@ class TokenTask(Training):
 
 def is_trained(folder: Path, key: str) -> bool:
     """Whether a folder holds the reward model of a key, whole."""
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(record, dict) and record.get("key") == key
+    return json_object(folder / RECORD).get("key") == key

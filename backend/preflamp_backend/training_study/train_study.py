@@ -6,19 +6,17 @@ alone, so that a stopped training goes on where it was, and a changed option tra
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from preflamp_backend.data.examples import Example, read_examples
 from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors
-from preflamp_backend.files.text import code_hash
+from preflamp_backend.files.text import code_hash, json_hash
 from preflamp_backend.models.heads.head import save_head
 from preflamp_backend.models.loading import identify, load_language_model
 from preflamp_backend.options import OptionReader, Options, at_least, distinct, option
@@ -138,20 +136,18 @@ def read_training(path: str | Path) -> TrainingPlan:
         problems += error.problems
     reader = _Reader(file)
     setup = reader.setup(table)
-    methods = table.get("methods", {})
-    tables = methods if isinstance(methods, dict) else {}
-    chosen = {
-        name: found
-        for name, entry in tables.items()
-        if isinstance(entry, dict) and "train" in entry
-        if (found := reader.training(name, entry))
-    }
-    if not any(isinstance(entry, dict) and "train" in entry for entry in tables.values()):
+    methods = table.get("methods")
+    entries = methods.items() if isinstance(methods, dict) else ()
+    trained = {name: each for name, each in entries if isinstance(each, dict) and "train" in each}
+    chosen = {name: reader.training(name, each) for name, each in trained.items()}
+    if not trained:
         reader.fault("train nothing", 'write train = {model = "lore"} in a method', "methods")
     problems += reader.problems
     if study is None or setup is None or problems:
         raise InputError(problems)
-    trainings = {name: Training(study.methods[name], *found) for name, found in chosen.items()}
+    trainings = {
+        name: Training(study.methods[name], *found) for name, found in chosen.items() if found
+    }
     return TrainingPlan(study, setup, trainings)
 
 
@@ -320,10 +316,8 @@ class Trainer:
         on_features = [job for job in jobs if trainings[job.method].model in FEATURE_METHODS]
         for job in jobs:
             if job not in on_features:
-                name = trainings[job.method].model
-                TOKEN_METHODS[name].fit(
-                    self._task(job.model, job.method, job.seed, job.path, report)
-                )
+                task = self._task(job.model, job.method, job.seed, job.path, report)
+                TOKEN_METHODS[trainings[job.method].model].fit(task)
         if not on_features:
             return
         # Loaded when it is first needed.
@@ -407,18 +401,12 @@ class Trainer:
             "seed": seed,
             "code": code_hash("models/heads", "training", "rewards", "training_study"),
         }
-        return sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
+        return json_hash(made_by)
 
     @cached_property
     def _examples_hash(self) -> str:
-        texts = [
-            [
-                (each.user, each.prompt, each.candidates["chosen"], each.candidates["rejected"])
-                for each in part
-            ]
-            for part in (self.work.train, self.work.held_out, self.work.adapt)
-        ]
-        return sha256(json.dumps(texts).encode()).hexdigest()
+        parts = (self.work.train, self.work.held_out, self.work.adapt)
+        return json_hash([[each.said for each in part] for part in parts])
 
 
 def _read_work(plan: TrainingPlan) -> Work:

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from preflamp_backend.faults import fault, naming
 from preflamp_backend.files.tensors import read_tensors, write_tensors
-from preflamp_stats.errors import InputError
 
 EVERY_USER = ""
 """Name of the row that serves users without a row of their own."""
@@ -180,35 +179,27 @@ def load_head(path: str | Path) -> RewardHead:
     tensors, about = read_tensors(path)
     kind = str(about.get("kind", "linear"))
     if kind not in HEADS:
-        raise _fault(path, f"holds a reward head of the kind {kind!r}", _known())
+        mend = f"take one of {', '.join(sorted(HEADS))}"
+        raise fault(f"holds a reward head of the kind {kind!r}", mend, path)
     users = about.get("users", [EVERY_USER])
     config = about.get("config", {})
     if "kind" not in about and "weight" in tensors and tensors["weight"].ndim == 2:
         config = {"width": tensors["weight"].shape[1]}
     if not (isinstance(users, list) and all(isinstance(user, str) for user in users)):
-        raise _fault(path, "does not list its users by name", "write users as a JSON list of texts")
+        raise fault("does not list its users by name", "write users as a JSON list of texts", path)
     try:
         head = HEADS[kind](users=users, **config)
         head.load_state_dict({name: each.float() for name, each in tensors.items()})
     except (TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         mend = "train it again, or write it with save_head"
-        raise _fault(
-            path, f"is no whole reward head of the kind {kind!r} ({reason})", mend
-        ) from error
+        what = f"is no whole reward head of the kind {kind!r} ({reason})"
+        raise fault(what, mend, path) from error
     bad = [name for name, each in tensors.items() if not torch.isfinite(each).all()]
     if bad:
         mend = "train it again, with a lower learning rate"
-        raise _fault(path, f"holds numbers that are not finite in {', '.join(bad)}", mend)
+        raise fault(f"holds numbers that are not finite in {', '.join(bad)}", mend, path)
     return head.eval().requires_grad_(False)
-
-
-def _known() -> str:
-    return f"take one of {', '.join(sorted(HEADS))}"
-
-
-def _fault(path: str | Path, what: str, mend: str) -> InputError:
-    return fault(what, mend, str(path))
 
 
 class UserTableHead(RewardHead):
