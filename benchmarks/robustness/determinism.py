@@ -50,13 +50,8 @@ def checksums(python: str, results: Path, folder: Path) -> Iterator[tuple[str, d
     for way, threads, how in ways:
         out = folder / way.replace(" ", "-")
         _run(python, _ANALYZE, str(results), str(out), how, threads=threads)
-        yield (
-            way,
-            {
-                table.name: hashlib.sha256(table.read_bytes()).hexdigest()
-                for table in sorted((out / "tables").glob("*.csv"))
-            },
-        )
+        tables = sorted((out / "tables").glob("*.csv"))
+        yield way, {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in tables}
 
 
 def main() -> int:

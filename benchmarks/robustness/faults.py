@@ -25,11 +25,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
-
-from fuzz import HAS_BACKEND, inputs_in, warm_up  # noqa: E402
-from harness import jobs  # noqa: E402
+from fuzz import HAS_BACKEND, inputs_in, warm_up
+from harness import jobs
 
 NOTES = {"analysis/notes.txt": b"mine", "analysis/tables/mine.csv": b"a,b\n1,2\n"}
 """What somebody keeps in the folder of an analysis."""

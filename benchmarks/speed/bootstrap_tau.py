@@ -13,7 +13,7 @@ import json
 import resource
 import subprocess
 import sys
-import time
+import timeit
 from collections.abc import Callable
 
 import numpy as np
@@ -80,12 +80,7 @@ def nlpstats_bootstrap(
 
 def best_seconds(run: Callable[[], object], repeats: int) -> float:
     """Shortest of several runs."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    return min(timeit.repeat(run, number=1, repeat=repeats))
 
 
 def small_case(repeats: int) -> None:

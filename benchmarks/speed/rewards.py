@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from backend_ways import SHAPES, qwen
 from preflamp_backend.data.examples import Example
 from preflamp_backend.models.loading import ModelSource, load_language_model
-from preflamp_backend.models.model import Backbone
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.rewards.layered import PalOptions
 from preflamp_backend.training.features import FeatureStore, PairFeatures, split_off
 from preflamp_backend.training.user_rows import Scaling, mean_log_loss, predicted
 from preflamp_backend.training_study.methods import adapt_user, fit
 from tokenizers import Tokenizer, models, pre_tokenizers
+
+from backend import SHAPES, qwen
 
 USERS, TYPES, VOCABULARY, CONTEXT_PAIRS = 150, 4, 2000, 8
 METHODS = {
@@ -60,15 +60,10 @@ def draw_examples(pairs: int, rng: np.random.Generator) -> list[Example]:
     def text(low: int, high: int) -> str:
         return " ".join(f"w{i}" for i in rng.integers(3, VOCABULARY, rng.integers(low, high)))
 
-    return [
-        Example(
-            str(i),
-            f"u{i % USERS:03d}",
-            text(40, 100),
-            {"chosen": text(20, 48), "rejected": text(20, 48)},
-        )
-        for i in range(pairs)
-    ]
+    def pair() -> dict[str, str]:
+        return {"chosen": text(20, 48), "rejected": text(20, 48)}
+
+    return [Example(str(i), f"u{i % USERS:03d}", text(40, 100), pair()) for i in range(pairs)]
 
 
 def plant(pairs: PairFeatures, rng: np.random.Generator) -> tuple[PairFeatures, float]:
@@ -106,9 +101,7 @@ def main() -> None:
         source = save_model(Path(folder) / "model")
         examples = draw_examples(chosen.pairs, rng)
 
-        def load() -> Backbone:
-            return load_language_model(source).backbone
-
+        load = lambda: load_language_model(source).backbone  # noqa: E731
         clock = Clock()
         store = FeatureStore(Path(folder) / "features")
         read = store.read(source, examples, PromptFormat(), load)
@@ -132,14 +125,8 @@ def main() -> None:
     for label, (name, options) in METHODS.items():
         epochs: list[int] = []
         clock = Clock()
-        head = fit(
-            name,
-            train,
-            held_out,
-            options,
-            seed=chosen.seed,
-            report=lambda epoch, seen=epochs: seen.append(epoch.number),
-        )
+        note = lambda epoch, seen=epochs: seen.append(epoch.number)  # noqa: E731
+        head = fit(name, train, held_out, options, seed=chosen.seed, report=note)
         took = clock.read()
         total += took
         times = []

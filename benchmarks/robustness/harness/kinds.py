@@ -187,38 +187,31 @@ _BUILD = "[|--drop] --mode [later|unseen] --out out"
 _LAMP = (
     "data build lamp questions.json outputs.json --rule [similar|other|given --given given.jsonl] "
 )
+_ANALYZE, _PAIRS = "analyze {} --resamples 40", "comparisons.jsonl comparisons.parquet"
+_ASKED, _STUDY, _TRAIN = (
+    f"{each} {each}" for each in ("questions.json", "study.toml", "train.toml")
+)
+_HEADS = "heads/small/bt.safetensors heads/small/lore.safetensors"
 _MODEL = "small/config.json small/tokenizer.json small/tokenizer_config.json"
 KINDS = {
     "validate": Kind(22, "results", _FILES, "validate {} [|--json]"),
     "describe": Kind(8, "results", _FILES, "describe {} [|--json]"),
     "merge": Kind(8, "results", "first.nc", "merge [{} second.nc|second.nc {}] -o out.nc"),
-    "analyze": Kind(
-        3, "results", _FILES, "analyze {} --resamples 40 --format [csv|csv,md|csv,tex] --out out"
-    ),
+    "analyze": Kind(3, "results", _FILES, f"{_ANALYZE} --format [csv|csv,md|csv,tex] --out out"),
     # Everything that an analysis can write; figures take seconds.
-    "report": Kind(1, "results", "plain.nc", "analyze {} --resamples 40 --out out"),
+    "report": Kind(1, "results", "plain.nc", f"{_ANALYZE} --out out"),
     "convert": Kind(20, "tables", _TABLES, "convert {} -o out.nc"),
-    "lamp": Kind(
-        6, "data", "questions.json questions.json outputs.json given.jsonl", _LAMP + _BUILD
-    ),
+    "lamp": Kind(6, "data", f"{_ASKED} outputs.json given.jsonl", _LAMP + _BUILD),
     "titles": Kind(4, "data", "papers.jsonl papers.jsonl.gz", "data build titles {} " + _BUILD),
-    "tldr": Kind(
-        3, "data", "comparisons.jsonl comparisons.parquet", "data build tldr {} " + _BUILD
-    ),
+    "tldr": Kind(3, "data", _PAIRS, "data build tldr {} " + _BUILD),
     "prism": Kind(2, "data", "conversations.jsonl", "data build prism {} " + _BUILD),
     "card": Kind(5, "data", "examples.jsonl", "data describe {} other.jsonl [|--json]"),
     "interop": Kind(4, "tables", "rewardbench.jsonl lm_eval.jsonl", _scores_of_others),
-    "run": Kind(
-        6, "study", "study.toml study.toml titles.jsonl", "run study.toml --dry-run", backend=True
-    ),
-    "train": Kind(
-        4, "study", "train.toml train.toml titles.jsonl", "train train.toml --dry-run", backend=True
-    ),
-    "model": Kind(3, "study", _MODEL, "run study.toml --dry-run", backend=True),
+    "run": Kind(6, "study", f"{_STUDY} titles.jsonl", "run study.toml --dry-run", True),
+    "train": Kind(4, "study", f"{_TRAIN} titles.jsonl", "train train.toml --dry-run", True),
+    "model": Kind(3, "study", _MODEL, "run study.toml --dry-run", True),
     "weights": Kind(2, "study", "small/model.safetensors small/config.json", _weights, True),
-    "head": Kind(
-        5, "study", "heads/small/bt.safetensors heads/small/lore.safetensors", _head, True
-    ),
+    "head": Kind(5, "study", _HEADS, _head, True),
     "corpus": Kind(3, "data", "papers.jsonl papers.jsonl.gz", _corpus, True),
 }
 """Kinds of case by name."""
