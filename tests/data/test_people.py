@@ -108,6 +108,21 @@ def test_each_other_candidate_may_be_rejected():
     assert len({row.id for row in rows}) == 3
 
 
+@pytest.mark.parametrize("score", [None, "", "10"])
+def test_a_candidate_without_score_is_not_the_lowest(score):
+    row = conversation(1)
+    row["conversation_history"][3]["score"] = score
+    with pytest.raises(InputError, match="1 candidates without score in turn 0"):
+        conversation_examples([row])
+    assert len(conversation_examples([row], against="each")) == 3
+
+
+def test_of_two_candidates_the_other_one_is_rejected_whatever_it_scored():
+    row = conversation(1)
+    row["conversation_history"][5]["score"] = None
+    assert conversation_examples([row])[1].candidates["rejected"] == "Later 1"
+
+
 def test_conversations_at_fault_say_why():
     two = conversation(2)
     two["conversation_history"][2]["if_chosen"] = True

@@ -86,7 +86,8 @@ def conversation_examples(
     """
     mend = "give conversation_id, user_id and conversation_history as PRISM does"
     turns = lambda number, row: _turns(row, against)  # noqa: E731
-    return _examples(rows, "conversation", _wrong_conversation, turns, mend, faults)
+    wrong = lambda row: _wrong_conversation(row, against)  # noqa: E731
+    return _examples(rows, "conversation", wrong, turns, mend, faults)
 
 
 def _examples(
@@ -178,8 +179,8 @@ def _turns(row: _Row, against: Against) -> Iterator[Example]:
         chosen = next(each for each in answers if each.get("if_chosen"))
         said += f"User: {asked['content']}\nAssistant:"
         others = [each for each in answers if each["content"] != chosen["content"]]
-        if against == "lowest" and others:
-            others = [min(others, key=lambda each: float(each.get("score") or 0))]
+        if against == "lowest" and len(others) > 1:
+            others = [min(others, key=lambda each: float(each["score"]))]
         for place, other in enumerate(others):
             place_name = f"/{place}" if against == "each" else ""
             yield Example(
@@ -198,7 +199,7 @@ def _by_turn(row: _Row) -> dict[int, list[_Row]]:
     return dict(sorted(turns.items()))
 
 
-def _wrong_conversation(row: _Row) -> Iterator[str]:
+def _wrong_conversation(row: _Row, against: Against) -> Iterator[str]:
     for key in ("conversation_id", "user_id"):
         if not row.get(key):
             yield f"has no {key}"
@@ -222,3 +223,8 @@ def _wrong_conversation(row: _Row) -> Iterator[str]:
         chosen = sum(bool(each.get("if_chosen")) for each in messages if each["role"] == "model")
         if chosen != 1:
             yield f"has {chosen} chosen candidates in turn {turn}"
+        answers = [each for each in messages if each["role"] == "model"]
+        unscored = sum(not isinstance(each.get("score"), int | float) for each in answers)
+        # Of two candidates the other one is the lowest, whatever it scored.
+        if against == "lowest" and len(answers) > 2 and unscored:
+            yield f"has {unscored} candidates without score in turn {turn}: which is lowest?"
