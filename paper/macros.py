@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from preflamp_stats.outputs.latex_text import escape_latex
+from preflamp_stats.outputs.formatting import escape_latex
 
 __all__ = ["definitions", "points", "share"]
 

@@ -14,12 +14,10 @@ from macros import points, share
 
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.metric import Metric, Scale
-from preflamp_stats.outputs.facets import distinct
 from preflamp_stats.outputs.figures import FIGURES as DRAWN
 from preflamp_stats.outputs.figures.layout import ONE_COLUMN, TWO_COLUMNS
-from preflamp_stats.outputs.formatting import sentence
-from preflamp_stats.outputs.latex_text import escape_latex
-from preflamp_stats.results import ResultTable
+from preflamp_stats.outputs.formatting import escape_latex, sentence
+from preflamp_stats.results import ResultTable, distinct
 
 __all__ = ["FIGURES", "TABLES", "copies", "macros", "read_analysis"]
 

@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "analysis.run": ["Analysis", "analyze"],
+    "analysis.run": ["Analysis", "analyze", "report"],
     "errors": ["InputError", "Problem", "SchemaError"],
     "inference.bootstrap": ["bootstrap"],
     "inference.contrasts": ["compare_methods"],
@@ -38,7 +38,6 @@ _HOMES = {
     "metrics.generation": ["rouge"],
     "metrics.options": ["MetricOptions"],
     "metrics.values": ["available_metrics"],
-    "analysis.one_call": ["report"],
     "results": ["ResultTable"],
     "io.schema": ["datasets", "validate"],
     "settings": ["Settings"],

@@ -10,8 +10,6 @@ from typing import Literal
 
 import pandas as pd
 
-__all__ = ["COLUMNS", "KEY_COLUMNS", "Column", "Kind", "declared"]
-
 Kind = Literal[
     "key", "metric", "axis", "estimate", "difference", "coefficient", "p value", "count",
     "share", "own number", "text",

@@ -12,8 +12,6 @@ from preflamp_stats.columns import KEY_COLUMNS
 from preflamp_stats.metric import Metric
 from preflamp_stats.settings import Settings
 
-__all__ = ["KEY_COLUMNS", "Analysis", "Question", "ResultTable", "distinct", "table_frame"]
-
 
 @dataclass(frozen=True)
 class ResultTable:

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preflamp_stats import __version__
-from preflamp_stats.io.schema import SCHEMA_VERSION
+from preflamp_stats.io.variables import SCHEMA_VERSION
 
 _BLOCK = 2_000
 _EXAMPLES_A_USER = 50

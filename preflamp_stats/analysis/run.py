@@ -16,7 +16,9 @@ import xarray as xr
 from preflamp_stats import __version__, results
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.resampled import ResampledStudy, read_study
+from preflamp_stats.io.from_tables import convert, say_to_stderr
 from preflamp_stats.io.schema import datasets
+from preflamp_stats.io.select import open_any
 from preflamp_stats.metric import Metric
 from preflamp_stats.metrics.values import available_metrics, metric_words
 from preflamp_stats.settings import Settings
@@ -24,9 +26,6 @@ from preflamp_stats.tables import registry
 from preflamp_stats.tables.metrics import shared_metrics
 from preflamp_stats.tables.rows import joined
 from preflamp_stats.tables.words import capital, counted, direction_unknown
-
-__all__ = ["Analysis", "analyze"]
-
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -240,3 +239,69 @@ def _changed(path: Path) -> InputError:
 def _versions() -> dict[str, str]:
     packages = ("numpy", "scipy", "xarray", "netCDF4", "rouge-score")
     return {"preflamp-stats": __version__, **{package: version(package) for package in packages}}
+
+
+def report(
+    data: Any,
+    out: str | os.PathLike[str] = "preflamp-analysis",
+    settings: Settings | None = None,
+    *,
+    say: Callable[[str], None] = say_to_stderr,
+    **columns: Any,
+) -> Analysis:
+    """Analyse a table or a results file and write tables, figures and report.html.
+
+    Parameters
+    ----------
+    data : path, data frame, DataTree or Dataset
+        A results file, a table (CSV, JSON, JSONL, Parquet), a frame of pandas, polars or arrow, or
+        results that are open.
+    out : path
+        Folder to write.
+    settings : Settings, optional
+        What to estimate and how.
+    say : callable
+        Told how columns were understood.
+    **columns
+        ``ignore``, ``mapping``, ``lower_is_better``, ``higher_is_better`` of
+        :func:`preflamp_stats.convert`, for a table or a data frame.
+
+    Returns
+    -------
+    Analysis
+        As written.
+
+    Raises
+    ------
+    InputError, SchemaError
+        As :func:`preflamp_stats.convert` and :func:`preflamp_stats.analyze`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> table = pd.DataFrame(
+    ...     {"user": list("wxyz"), "example": [1, 2, 3, 4], "a_chosen": 1.0, "a_rejected": 0.0,
+    ...      "b_chosen": 0.0, "b_rejected": 0.5}
+    ... )
+    >>> quick = Settings(resamples=100, formats=("csv",))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     analysis = report(table, folder, quick, say=lambda line: None)
+    >>> analysis.tables["rm_accuracy"].frame["estimate"].tolist()
+    [1.0, 0.0]
+    """
+    inputs: list[str] = []
+    if isinstance(data, str | os.PathLike):
+        inputs = [os.fspath(data)]
+        [tree] = open_any(inputs, say=say, **columns).values()
+    elif isinstance(data, xr.DataTree | xr.Dataset):
+        tree = data if isinstance(data, xr.DataTree) else xr.DataTree(data)
+    else:
+        tree = convert([data], say=say, **columns)
+    try:
+        analysis = analyze(tree, settings, inputs=inputs)
+        analysis.write(os.fspath(out))
+    finally:
+        if inputs:
+            tree.close()
+    return analysis

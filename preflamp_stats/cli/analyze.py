@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ from preflamp_stats.settings import Settings
 
 if TYPE_CHECKING:
     import xarray as xr
+    from rich.console import Console
 
-__all__ = ["analyze_command", "run_analysis"]
+    from preflamp_stats.results import Analysis
 
 
 @click.command("analyze", context_settings={"show_default": True})
@@ -57,11 +59,9 @@ def run_analysis(
     from contextlib import ExitStack
 
     from preflamp_stats.analysis.run import analyze
-    from preflamp_stats.cli.console import console
-    from preflamp_stats.cli.progress import stage_progress
+    from preflamp_stats.cli.console import console, stage_progress
     from preflamp_stats.errors import InputError
-    from preflamp_stats.io.open_any import is_table, open_any
-    from preflamp_stats.outputs.summary import print_summary
+    from preflamp_stats.io.select import is_table, open_any
     from preflamp_stats.outputs.write import write_analysis
 
     with ExitStack() as stack:
@@ -102,3 +102,33 @@ def _joined(trees: dict[str, xr.DataTree]) -> dict[str, xr.Dataset]:
                 )
             found[name], origin[name] = ds, path
     return found
+
+
+def print_summary(analysis: Analysis, written: Sequence[Path], console: Console) -> None:
+    """Print every question with its answer, the notes, and the file to open next.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    written : sequence of Path
+        Files that were written of it, as :func:`~preflamp_stats.outputs.write.write_analysis` gives
+        them.
+    console : rich.console.Console
+        Bold and colours only where it is a terminal; plain text when piped.
+    """
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from preflamp_stats.outputs.formatting import one_line
+
+    for question in analysis.questions:
+        if question.answer:
+            console.print(Text(question.title, style="bold"))
+            console.print(Padding(Text(one_line(question.answer)), (0, 0, 0, 2), expand=False))
+    for note in analysis.notes:
+        console.print(Text(f"Note: {one_line(note)}", style="yellow"))
+    report = [path for path in written if path.name == "report.html"]
+    where = [f"Report: {report[0]}" if report else f"Record: {written[0]}"] if written else []
+    for line in where:
+        # A path is printed whole, so that it can be copied.
+        console.print(Text(line), soft_wrap=True)

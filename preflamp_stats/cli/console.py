@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from preflamp_stats.errors import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["cell", "console", "print_json", "say", "stop"]
 
 _WHOLE = 10_000
 """Columns of a pipe: wide enough that nothing is folded or cut."""
@@ -28,8 +31,6 @@ def say(line: object, *, err: bool = False) -> None:
     """Print one line, whatever the labels in it: a file may hold what would steer a terminal."""
     import click
 
-    from preflamp_stats.errors import printable
-
     click.echo(printable(line), err=err)
 
 
@@ -43,8 +44,6 @@ def cell(text: object, style: str = "") -> Text:
     """Text for rich, which otherwise takes brackets in a label for markup; steers no terminal."""
     from rich.text import Text
 
-    from preflamp_stats.errors import printable
-
     return Text(printable(text), style=style)
 
 
@@ -55,3 +54,58 @@ def print_json(found: Any) -> None:
     text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
     # JSON escapes what is below the blank itself; terminals also obey some of what is above.
     click.echo(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
+
+@contextmanager
+def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show on standard error what is being done and how far it has come, one line for all stages.
+
+    Yields
+    ------
+    callable
+        Told a stage, how much of it is done, and how much there is.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("opening", total=None)
+
+        def report(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=printable(stage), completed=done, total=total)
+
+        yield report
+
+
+def rate_column(unit: str) -> ProgressColumn:
+    """Column of a progress bar that shows how many are done a second, as measured so far."""
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:,.1f}{unit}")
+
+    return Rate()

@@ -9,8 +9,6 @@ import click
 
 from preflamp_stats.cli.options import column_options, names
 
-__all__ = ["convert_command", "describe_command", "merge_command", "validate_command"]
-
 # Whether a file exists is checked by its reader, whose message says how to mend it.
 _PATH = click.Path(path_type=Path)
 _out = click.option(
@@ -30,7 +28,8 @@ def validate_command(results: Path, as_json: bool) -> None:
     from preflamp_stats.cli.console import print_json, say
     from preflamp_stats.errors import InputError
     from preflamp_stats.io.files import open_results
-    from preflamp_stats.io.schema import SCHEMA_VERSION, datasets, validate
+    from preflamp_stats.io.schema import datasets, validate
+    from preflamp_stats.io.variables import SCHEMA_VERSION
 
     try:
         with open_results(results) as tree:

@@ -14,11 +14,9 @@ from preflamp_stats import __version__
 from preflamp_stats.cli.console import say, stop
 from preflamp_stats.errors import InputError
 
-__all__ = ["main"]
-
 _COMMANDS = {
     "analyze": ("analyze", "analyze_command"),
-    "demo": ("demo", "demo_command"),
+    "demo": ("simulate", "demo_command"),
     "describe": ("data", "describe_command"),
     "validate": ("data", "validate_command"),
     "convert": ("data", "convert_command"),

@@ -9,8 +9,6 @@ import click
 
 from preflamp_stats.choices import Option, declared_options
 
-__all__ = ["add_options", "column_options", "names"]
-
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _SPELT = {"formats": "--format", "include_seeds": "--include-seeds/--fixed-seeds"}

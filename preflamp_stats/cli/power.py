@@ -13,7 +13,6 @@ from preflamp_stats.cli.options import names
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["power_command"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -11,8 +11,6 @@ from rich.table import Table
 
 from preflamp_stats.cli.console import cell, console
 
-__all__ = ["finite", "print_detectable", "print_plan", "records", "summaries"]
-
 _TAU_COLUMNS = {"power": "test", "power_interval": "interval", "width": "width"}
 
 

@@ -13,8 +13,6 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["aside", "lock"]
-
 
 @contextlib.contextmanager
 def aside(path: Path) -> Iterator[Path]:

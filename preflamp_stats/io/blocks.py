@@ -9,8 +9,6 @@ import xarray as xr
 
 from preflamp_stats.io.guards import unreadable
 
-__all__ = ["DEFAULT_BLOCK_BYTES", "example_blocks", "load_block"]
-
 DEFAULT_BLOCK_BYTES = 64 * 2**20
 """Memory that one block may take, in bytes."""
 

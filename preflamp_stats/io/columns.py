@@ -16,8 +16,6 @@ from preflamp_stats.errors import Problem
 from preflamp_stats.io.tables import Table, as_text
 from preflamp_stats.io.variables import METHOD_FAMILIES, SPECS, VariableSpec
 
-__all__ = ["ABSENT_NUMBERS", "LABEL_COLUMNS", "VALUE_COLUMNS", "Known", "recognise"]
-
 
 def _plain(name: object) -> str:
     return re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_")

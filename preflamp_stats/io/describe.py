@@ -12,10 +12,8 @@ import pandas as pd
 import xarray as xr
 
 from preflamp_stats.io.blocks import example_blocks, load_block
-from preflamp_stats.io.encoding import is_missing, is_text
-from preflamp_stats.io.schema import datasets, generation_metrics, method_metrics
-
-__all__ = ["coverage", "describe"]
+from preflamp_stats.io.schema import datasets
+from preflamp_stats.io.variables import generation_metrics, is_missing, is_text, method_metrics
 
 _PAIR = ("chosen", "rejected")
 

@@ -11,10 +11,9 @@ import xarray as xr
 from preflamp_stats.errors import InputError, Problem, SchemaError
 from preflamp_stats.io.atomic import aside
 from preflamp_stats.io.guards import Chunks, check_declared, decoded, unreadable
-from preflamp_stats.io.schema import SCHEMA_VERSION, annotated, find_problems
+from preflamp_stats.io.schema import find_problems
+from preflamp_stats.io.variables import SCHEMA_VERSION, annotated
 from preflamp_stats.io.writer import check_written, storage_problems, write_file
-
-__all__ = ["Chunks", "open_results", "write_results"]
 
 
 def open_results(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.DataTree:

@@ -20,8 +20,6 @@ from preflamp_stats.io.schema import find_problems
 from preflamp_stats.io.tables import Table, as_text, frame_table, read_table
 from preflamp_stats.io.variables import SCHEMA_VERSION, VariableSpec, annotated
 
-__all__ = ["convert", "from_frame", "say_to_stderr"]
-
 _SHOWN = 2
 
 

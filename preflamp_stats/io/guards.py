@@ -21,8 +21,6 @@ from xarray.core import indexing
 
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["Chunks", "check_declared", "decoded", "unreadable"]
-
 Chunks = int | Literal["auto"] | Mapping[Any, Any] | None
 
 _PACKED = 2000

@@ -10,9 +10,8 @@ import numpy as np
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError
-from preflamp_stats.io.schema import SCHEMA_VERSION, find_problems
-
-__all__ = ["merge"]
+from preflamp_stats.io.schema import find_problems
+from preflamp_stats.io.variables import SCHEMA_VERSION
 
 SHARD_DIMS = ("example", "seed", "method", "model", "weight")
 """Dims along which shards are joined, in this order; the others must be the same in all."""

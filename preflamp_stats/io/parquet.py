@@ -7,8 +7,6 @@ from typing import Any
 
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["most_unpacked", "read_parquet"]
-
 _PACKED = 2000
 """Bytes in memory that a byte of the file may stand for."""
 

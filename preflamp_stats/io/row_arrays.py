@@ -14,8 +14,6 @@ import xarray as xr
 from preflamp_stats.errors import Problem
 from preflamp_stats.io.variables import VariableSpec
 
-__all__ = ["Rows", "Texts", "dataset_from_rows"]
-
 _LARGEST = 2**53
 """Whole numbers up to here are floats too; larger ones stay floats, and are refused as such."""
 

@@ -9,33 +9,11 @@ import numpy as np
 import xarray as xr
 
 from preflamp_stats.errors import Problem, SchemaError
-from preflamp_stats.io.structure_checks import structure_problems, structure_warnings
-from preflamp_stats.io.value_checks import value_problems
+from preflamp_stats.io.checks import structure_problems, structure_warnings, value_problems
 from preflamp_stats.io.variables import (
-    METHOD_FAMILIES,
     SCHEMA_VERSION,
     SPECS,
-    VariableSpec,
-    annotated,
-    generation_metrics,
-    method_metrics,
 )
-
-__all__ = [
-    "METHOD_FAMILIES",
-    "SCHEMA_VERSION",
-    "SPECS",
-    "UNNAMED_DATASET",
-    "VariableSpec",
-    "annotated",
-    "dataset_name",
-    "datasets",
-    "find_problems",
-    "find_warnings",
-    "generation_metrics",
-    "method_metrics",
-    "validate",
-]
 
 UNNAMED_DATASET = "results"
 """Name of the dataset in a file that does not name it."""

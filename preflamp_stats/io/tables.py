@@ -20,8 +20,6 @@ import pandas as pd
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.parquet import most_unpacked, read_parquet
 
-__all__ = ["SUFFIXES", "Table", "as_text", "frame_table", "read_table"]
-
 SUFFIXES = {
     ".csv": "CSV",
     ".tsv": "CSV",

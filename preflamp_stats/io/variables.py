@@ -7,18 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import xarray as xr
-
-__all__ = [
-    "METHOD_FAMILIES",
-    "SCHEMA_VERSION",
-    "SPECS",
-    "VariableSpec",
-    "annotated",
-    "generation_metrics",
-    "method_metrics",
-    "pairwise_methods",
-]
 
 SCHEMA_VERSION = 1
 """Value of the root attribute ``preflamp_schema`` that this version reads and writes."""
@@ -190,6 +181,22 @@ def pairwise_methods(reward: xr.DataArray) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"{names!r} is no list of names")
     return names
+
+
+def is_text(variable: xr.Variable) -> bool:
+    """Whether a variable holds text; an object array is taken for text."""
+    return variable.dtype.kind in "OUST"
+
+
+def is_missing(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Where a text (None or NaN) or a number (NaN) is missing.
+
+    Examples
+    --------
+    >>> is_missing(["a", "", None]).tolist()
+    [False, False, True]
+    """
+    return np.asarray(pd.isnull(np.asarray(values, dtype=getattr(values, "dtype", object))))
 
 
 def annotated(ds: xr.Dataset) -> xr.Dataset:

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.io import schema
+from preflamp_stats.io import variables
 from preflamp_stats.kernels.rouge import ROUGE_METRICS, Tokenizer, rouge_scores
 
 __all__ = ["generation_metrics", "generation_quality", "rouge"]
@@ -94,7 +94,7 @@ def rouge(
         keep_attrs=False,
     )
     arrays = found if isinstance(found, tuple) else (found,)
-    return schema.annotated(xr.Dataset(dict(zip(metrics, arrays, strict=True))))
+    return variables.annotated(xr.Dataset(dict(zip(metrics, arrays, strict=True))))
 
 
 def generation_metrics(ds: xr.Dataset) -> list[str]:
@@ -109,7 +109,7 @@ def generation_metrics(ds: xr.Dataset) -> list[str]:
     -------
     list of str
         ROUGE first, then the producer's own; see
-        :func:`preflamp_stats.io.schema.generation_metrics`.
+        :func:`preflamp_stats.io.variables.generation_metrics`.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def generation_metrics(ds: xr.Dataset) -> list[str]:
     >>> generation_metrics(ds)
     ['rouge1', 'rouge2', 'rougeL']
     """
-    stored = schema.generation_metrics(ds)
+    stored = variables.generation_metrics(ds)
     computable = {"generation", "reference"} <= set(ds.data_vars)
     known = [name for name in ROUGE_METRICS if computable or name in stored]
     return known + [name for name in stored if name not in known]
@@ -156,7 +156,7 @@ def generation_quality(
     >>> generation_quality(ds, "rouge1").item()
     0.5
     """
-    if metric in schema.generation_metrics(ds):
+    if metric in variables.generation_metrics(ds):
         return ds[metric]
     if metric not in generation_metrics(ds):
         known = ", ".join(generation_metrics(ds)) or "none: the dataset has no generations"

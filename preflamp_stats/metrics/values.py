@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.io import schema
 from preflamp_stats.io.select import Results, one_dataset
+from preflamp_stats.io.variables import method_metrics
 from preflamp_stats.kernels.rouge import ROUGE_METRICS
 from preflamp_stats.metric import POINTS, Direction, Metric
 from preflamp_stats.metrics.discrimination import score_credit
@@ -74,7 +74,7 @@ def available_metrics(ds: Results, options: MetricOptions | None = None) -> list
             found.append(Metric(name, "generation", needs, "share", _WORDS[name], POINTS, "higher"))
         else:
             found.append(Metric.of_file(name, "generation", ds[name].attrs))
-    found += [Metric.of_file(name, "method", ds[name].attrs) for name in schema.method_metrics(ds)]
+    found += [Metric.of_file(name, "method", ds[name].attrs) for name in method_metrics(ds)]
     return [_directed(metric, options) for metric in found]
 
 

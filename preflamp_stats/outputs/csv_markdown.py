@@ -13,8 +13,6 @@ from preflamp_stats.outputs.formatting import sentence
 from preflamp_stats.outputs.layout import Cell, Grid, lay_out
 from preflamp_stats.results import ResultTable
 
-__all__ = ["guard_formula", "to_csv", "to_markdown"]
-
 # The full-width forms are read as formulas by spreadsheets in East Asian locales.
 _FORMULA_STARTS = tuple("=+-@'＝＋－＠")
 

@@ -7,12 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from preflamp_stats.outputs.formatting import sentence
-from preflamp_stats.outputs.latex_text import escape_latex
+from preflamp_stats.outputs.formatting import escape_latex, sentence
 from preflamp_stats.outputs.layout import Block, Cell, Grid, Row, lay_out
 from preflamp_stats.results import ResultTable
-
-__all__ = ["Fit", "parts", "to_latex", "width"]
 
 _COLUMN_PT = 214.0
 _PAGE_PT = 390.0

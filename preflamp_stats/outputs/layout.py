@@ -27,8 +27,6 @@ from preflamp_stats.outputs.formatting import (
 )
 from preflamp_stats.results import ResultTable
 
-__all__ = ["MOST_ROWS", "Block", "Cell", "Grid", "Row", "best_rows", "lay_out"]
-
 MOST_ROWS = 40
 """Rows of a table of pairs of methods that are shown; its CSV has all."""
 _MAX_ACROSS = 6

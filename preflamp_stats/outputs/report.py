@@ -15,8 +15,6 @@ from preflamp_stats.outputs.formatting import sentence
 from preflamp_stats.outputs.layout import lay_out
 from preflamp_stats.results import Analysis
 
-__all__ = ["to_html"]
-
 _MOST_ROWS_OPEN = 60
 """A longer table starts folded, so that the report can be read from top to bottom."""
 

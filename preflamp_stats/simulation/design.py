@@ -13,8 +13,6 @@ from typing import Any, Literal
 from preflamp_stats.choices import number_option, option_problems
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["MethodEffects", "StudyDesign"]
-
 MethodEffects = Literal["normal", "t3", "skewed", "clusters"]
 PlantedScoring = Literal["sequence", "stored"]
 

@@ -9,14 +9,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from preflamp_stats.simulation.design import StudyDesign
-from preflamp_stats.simulation.latent import own_effects, shared_effects, user_of_example
-from preflamp_stats.simulation.responses import response_lengths
 from preflamp_stats.simulation.truth import PlantedTruth, plant_truth
-
-__all__ = ["LOGPROB_SD", "Study"]
 
 Floats32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 LOGPROB_SD = 4.0
 """Standard deviation, in nats, of the base model's log-probability difference of a pair."""
@@ -79,9 +76,9 @@ class Study:
     design: StudyDesign
     streams: dict[str, np.random.SeedSequence]
     planted: PlantedTruth
-    user: NDArray[np.int64]
+    user: Integers
     absent: NDArray[np.bool_]
-    n_tokens: NDArray[np.int64]
+    n_tokens: Integers
     logprob_level: Floats
     logprob_margin: Floats
     reward_latent: Floats32
@@ -122,8 +119,8 @@ class Study:
 def _draw_logprobs(
     design: StudyDesign,
     streams: dict[str, np.random.SeedSequence],
-    user: NDArray[np.int64],
-    n_tokens: NDArray[np.int64],
+    user: Integers,
+    n_tokens: Integers,
 ) -> tuple[Floats, Floats]:
     """Mean and difference of the log-probabilities of each pair, dims (model, example)."""
     n_models = len(design.sizes)
@@ -137,3 +134,159 @@ def _draw_logprobs(
     usual = per_token * n_tokens.mean(axis=1)
     # Short responses are made less likely where the difference would push one above 0.
     return np.minimum(usual, -np.abs(margin) / 2 - 0.1 * n_tokens.max(axis=1)), margin
+
+
+# Log-normal numbers of examples: median 10, mean about 20, a few users with hundreds.
+_LOG_MEDIAN, _LOG_SD = np.log(10.0), 1.2
+
+
+def user_of_example(design: StudyDesign, stream: np.random.SeedSequence) -> Integers:
+    """Index of the user of every example, users in order; shape (example,)."""
+    rng = np.random.default_rng(stream)
+    if isinstance(design.n_examples, int):
+        counts = np.full(design.n_users, design.n_examples)
+    elif isinstance(design.n_examples, str):
+        drawn = np.exp(_LOG_MEDIAN + _LOG_SD * rng.standard_normal(design.n_users))
+        counts = np.maximum(1, np.rint(drawn).astype(np.int64))
+    else:
+        low, high = design.n_examples
+        counts = rng.integers(low, high, design.n_users, endpoint=True)
+    return np.repeat(np.arange(design.n_users), counts)
+
+
+def shared_effects(stream: np.random.SeedSequence, user: Integers, design: StudyDesign) -> Floats32:
+    """Effects of users and examples that every method shares; shape (example,)."""
+    of_user, of_example = (np.random.default_rng(child) for child in stream.spawn(2))
+    users = design.user_sd * of_user.standard_normal(design.n_users)
+    examples = design.example_sd * of_example.standard_normal(user.size)
+    return (users[user] + examples).astype(np.float32)
+
+
+def own_effects(
+    stream: np.random.SeedSequence,
+    lead: tuple[int, int, int],
+    user: Integers,
+    design: StudyDesign,
+) -> Floats32:
+    """Complete the shared effects to unit variance: method by user, seed and noise.
+
+    Parameters
+    ----------
+    stream : numpy.random.SeedSequence
+        Source of the random numbers.
+    lead : (int, int, int)
+        Methods, models, seeds. Methods lead, so that adding one leaves the others as they were.
+    user : array (example,)
+        Index of each example's user.
+    design : StudyDesign
+        Standard deviations.
+
+    Returns
+    -------
+    array (method, model, seed, example)
+    """
+    of_user, of_seed, of_example = (np.random.default_rng(child) for child in stream.spawn(3))
+    own = of_example.standard_normal((*lead, user.size), dtype=np.float32)
+    own *= np.float32(np.sqrt(design.noise_variance))
+    if design.user_method_sd:
+        users = of_user.standard_normal((lead[0], 1, 1, design.n_users), dtype=np.float32)
+        own += (np.float32(design.user_method_sd) * users)[..., user]
+    if design.n_seeds and design.seed_sd:
+        own += np.float32(design.seed_sd) * of_seed.standard_normal((*lead, 1), dtype=np.float32)
+    return own
+
+
+_TYPICAL_LENGTH = 80
+
+
+def response_lengths(stream: np.random.SeedSequence, n_examples: int, longest: int) -> Integers:
+    """Tokens of the chosen and the rejected response; shape (example, candidate).
+
+    Log-normal where there is no `longest`, else uniform from a quarter of it.
+    """
+    rng = np.random.default_rng(stream)
+    shape = (n_examples, 2)
+    if longest:
+        return np.asarray(rng.integers(max(1, longest // 4), longest, shape, endpoint=True))
+    drawn = _TYPICAL_LENGTH * np.exp(0.5 * rng.standard_normal(shape))
+    lengths: Integers = np.maximum(1, np.rint(drawn)).astype(np.int64)
+    return lengths
+
+
+def split_logprob(
+    stream: np.random.SeedSequence,
+    logprob: NDArray[np.float64],
+    n_tokens: Integers,
+    longest: int,
+) -> Floats32:
+    """Split each response's log-probability over its tokens, all negative.
+
+    Parameters
+    ----------
+    stream : numpy.random.SeedSequence
+        Source of the random numbers.
+    logprob : array (model, example, candidate)
+        Negative, in nats.
+    n_tokens : array (example, candidate)
+        Length of each response.
+    longest : int
+        Length of the last axis.
+
+    Returns
+    -------
+    array (model, example, candidate, token)
+        NaN past the end.
+    """
+    rng = np.random.default_rng(stream)
+    shares = rng.standard_exponential((*logprob.shape, longest), dtype=np.float32)
+    shares[:, np.arange(longest) >= n_tokens[..., None]] = np.nan
+    shares /= np.nansum(shares, axis=-1, keepdims=True)
+    return (shares * logprob[..., None]).astype(np.float32)
+
+
+def trace_reward(
+    stream: np.random.SeedSequence,
+    reward: Floats32,
+    n_tokens: Integers,
+    longest: int,
+    scale: float,
+) -> Floats32:
+    """Rewards of every prefix: Brownian bridges from the pair's level to the final reward.
+
+    The difference of two prefixes that have read the share f of their responses is f times the
+    final difference plus a bridge of variance f(1−f): with symmetric margins of mean a and
+    variance 1 it ranks the pair right with probability Φ(a√f).
+
+    Parameters
+    ----------
+    stream : numpy.random.SeedSequence
+        Source of the random numbers.
+    reward : array (method, model, seed, example, candidate)
+        Reward of the whole response.
+    n_tokens : array (example, candidate)
+        Length of each response.
+    longest : int
+        Length of the last axis.
+    scale : float
+        Standard deviation of the final difference.
+
+    Returns
+    -------
+    array (method, model, seed, example, candidate, token)
+        NaN past the end; the last value before it equals `reward`.
+    """
+    rng = np.random.default_rng(stream)
+    position = np.arange(1, longest + 1)
+    length = n_tokens[..., None]
+    share = (position / length).astype(np.float32)
+    step = scale / np.sqrt(2 * length).astype(np.float32) * (position <= length)
+    walk = rng.standard_normal((*reward.shape, longest), dtype=np.float32)
+    walk *= step.astype(np.float32)
+    np.cumsum(walk, axis=-1, out=walk)
+    level = reward.mean(axis=-1, keepdims=True)
+    gain = (reward - level)[..., None] - walk[..., -1:]
+    walk += share * gain
+    walk += level[..., None]
+    trace = np.where(position == length, reward[..., None], walk)
+    trace[..., position > length] = np.nan
+    return trace

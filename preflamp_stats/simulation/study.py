@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from scipy.stats import kendalltau
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.io.schema import SCHEMA_VERSION, annotated
+from preflamp_stats.io.variables import SCHEMA_VERSION, annotated
 from preflamp_stats.simulation.design import StudyDesign
 from preflamp_stats.simulation.draws import Study
 from preflamp_stats.simulation.variables import (
@@ -23,8 +23,6 @@ from preflamp_stats.simulation.variables import (
     reward_variables,
     user_labels,
 )
-
-__all__ = ["simulate", "simulate_dataset"]
 
 Floats = NDArray[np.float64]
 

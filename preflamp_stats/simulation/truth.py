@@ -14,8 +14,6 @@ from scipy.special import ndtr, ndtri
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.simulation.design import MethodEffects, StudyDesign
 
-__all__ = ["PlantedTruth", "plant_asymmetry", "plant_truth", "scale_margin", "tilted_accuracy"]
-
 Floats = NDArray[np.float64]
 _Real = TypeVar("_Real", np.float32, np.float64)
 

@@ -9,19 +9,15 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from preflamp_stats.simulation.draws import LOGPROB_SD, Study
-from preflamp_stats.simulation.latent import own_effects, shared_effects
-from preflamp_stats.simulation.responses import split_logprob, trace_reward
-from preflamp_stats.simulation.texts import join_words, write_generations, write_references
+from preflamp_stats.simulation.draws import (
+    LOGPROB_SD,
+    Study,
+    own_effects,
+    shared_effects,
+    split_logprob,
+    trace_reward,
+)
 from preflamp_stats.simulation.truth import plant_asymmetry, scale_margin
-
-__all__ = [
-    "generation_variables",
-    "input_variables",
-    "logprob_variables",
-    "reward_variables",
-    "user_labels",
-]
 
 # Standard deviation over examples of probit ROUGE-1.
 _ROUGE_SD = 0.5
@@ -184,3 +180,86 @@ def _pair(level: NDArray[Any], margin: NDArray[Any]) -> NDArray[Any]:
     """Values of the chosen and the rejected response, as a last axis."""
     half = margin / 2
     return np.stack([level + half, level - half], axis=-1)
+
+
+REFERENCE_LENGTH = 20
+"""Words of every toy text."""
+
+Strings = NDArray[np.str_]
+
+# Words of the reference and words that never occur in one; no two share a stem.
+_OWN_WORDS, _OTHER_WORDS = (
+    np.array(text.split())
+    for text in (
+        """
+        river stone garden winter letter bridge candle forest harbour market mirror ocean paper
+        pencil planet pocket rabbit saddle silver spider summer table thunder ticket tower valley
+        violin window yellow basket butter castle cotton desert dragon engine falcon feather finger
+        flower
+        """,
+        """
+        anchor apple barrel beacon blanket bottle button cabin camel carpet cellar cherry circle
+        cloud copper corner cousin curtain dinner doctor eagle elbow fabric farmer fiddle fossil
+        guitar hammer helmet island jacket kettle ladder lemon magnet marble needle onion orange
+        parrot
+        """,
+    )
+)
+
+
+def join_words(words: Strings) -> Strings:
+    """Texts of words joined by spaces, shape (..., word) to (...)."""
+    flat = words.reshape(-1, words.shape[-1]).tolist()
+    return np.array([" ".join(row) for row in flat]).reshape(words.shape[:-1])
+
+
+def write_references(
+    stream: np.random.SeedSequence, n_examples: int
+) -> tuple[Strings, Strings, Strings]:
+    """Words of the references, and texts of prompts and rejected responses.
+
+    Returns
+    -------
+    words : array (example, word)
+        Words of each reference.
+    prompts, rejected : array (example,)
+        Texts of other words.
+    """
+    rng = np.random.default_rng(stream)
+    words = _OWN_WORDS[rng.integers(0, _OWN_WORDS.size, (n_examples, REFERENCE_LENGTH))]
+    others = _OTHER_WORDS[rng.integers(0, _OTHER_WORDS.size, (n_examples, REFERENCE_LENGTH))]
+    topics = _OWN_WORDS[rng.integers(0, _OWN_WORDS.size, n_examples)]
+    prompts = np.char.add("Write about the ", topics)
+    return words, prompts, join_words(others)
+
+
+def write_generations(
+    stream: np.random.SeedSequence, references: Strings, quality: NDArray[np.floating]
+) -> Strings:
+    """Texts that keep each word of the reference with the given probability.
+
+    Every other word is replaced by one that no reference has, so ROUGE-1 is the share of kept
+    words, whose mean is `quality`. The words then start from a random place, which lowers
+    ROUGE-L and leaves ROUGE-1.
+
+    Parameters
+    ----------
+    stream : numpy.random.SeedSequence
+        Source of the random numbers.
+    references : array (example, word)
+        Words of each reference.
+    quality : array (..., example)
+        Probability of keeping a word; NaN gives an empty text.
+
+    Returns
+    -------
+    array (..., example)
+    """
+    rng = np.random.default_rng(stream)
+    shape = (*quality.shape, references.shape[-1])
+    kept = rng.random(shape) < quality[..., None]
+    words = np.where(kept, references, _OTHER_WORDS[rng.integers(0, _OTHER_WORDS.size, shape)])
+    start = rng.integers(0, shape[-1], (*quality.shape, 1))
+    order = (np.arange(shape[-1]) + start) % shape[-1]
+    texts = join_words(np.take_along_axis(words, order, axis=-1))
+    return np.where(np.isnan(quality), "", texts)

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from preflamp_stats.columns import KEY_COLUMNS
 from preflamp_stats.inference.bootstrap import estimate_with_interval
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.resampled import ResampledStudy
-from preflamp_stats.results import KEY_COLUMNS
 from preflamp_stats.settings import Settings
 
 _PAIR = ("method_a", "method_b")

@@ -24,7 +24,8 @@ from tiny_models import save_model
 from preflamp_stats import Settings, analyze, policy_accuracy
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.files import open_results
-from preflamp_stats.io.schema import generation_metrics, validate
+from preflamp_stats.io.schema import validate
+from preflamp_stats.io.variables import generation_metrics
 
 
 @pytest.fixture(scope="module")

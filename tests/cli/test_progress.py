@@ -8,7 +8,7 @@ import pytest
 from rich import console
 
 import preflamp_stats as pls
-from preflamp_stats.cli.progress import stage_progress
+from preflamp_stats.cli.console import stage_progress
 
 
 def test_an_analysis_tells_what_it_does_and_comes_forward() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from preflamp_stats.io.schema import annotated
+from preflamp_stats.io.variables import annotated
 
 
 def make_study(

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preflamp_stats.outputs import latex
+from preflamp_stats.outputs.formatting import escape_latex
 from preflamp_stats.outputs.latex import to_latex
-from preflamp_stats.outputs.latex_text import escape_latex
 from preflamp_stats.results import Analysis, ResultTable
 
 needs_pdflatex = pytest.mark.skipif(

@@ -19,7 +19,7 @@ from harness.jobs import JOBS
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.atomic import aside, lock
 from preflamp_stats.outputs import write
-from preflamp_stats.outputs.record import RECORD_KEY
+from preflamp_stats.outputs.write import RECORD_KEY
 
 FIRST = 10**6
 

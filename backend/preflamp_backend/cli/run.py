@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 from preflamp_backend.cli.shared import bar, needed
-from preflamp_stats.cli.console import cell, console, say, stop
-from preflamp_stats.cli.progress import rate_column
+from preflamp_stats.cli.console import cell, console, rate_column, say, stop
 
 
 @click.command("run", context_settings={"show_default": True})

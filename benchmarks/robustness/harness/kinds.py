@@ -153,8 +153,7 @@ _STRUCTURES: dict[str, Callable[[random.Random, Path, Path], None]] = {
 
 
 def _scores_of_others(path: Path) -> object:
-    from preflamp_stats.io.readers.lm_eval import read_lm_eval
-    from preflamp_stats.io.readers.reward_bench import read_reward_bench
+    from preflamp_stats.io.readers import read_lm_eval, read_reward_bench
 
     if path.stem == "rewardbench":
         return read_reward_bench(path, method="rm")

@@ -9,15 +9,13 @@ from functools import partial
 import pandas as pd
 
 from preflamp_stats.metric import Metric, number
-from preflamp_stats.outputs.facets import distinct, facets
 from preflamp_stats.outputs.figures import curves, forest, scatter
 from preflamp_stats.outputs.figures.layout import Drawn, estimates, metric_order, settle
+from preflamp_stats.outputs.figures.names import facets
 from preflamp_stats.outputs.figures.rendering import KINDS, render
 from preflamp_stats.outputs.figures.style import plotting
 from preflamp_stats.outputs.formatting import interval, one_line
-from preflamp_stats.results import Analysis
-
-__all__ = ["FIGURES", "FigureSpec", "Rendered", "render_figures"]
+from preflamp_stats.results import Analysis, distinct
 
 _MOST_METRICS, _MOST_PLACES = 6, 12
 """Nobody listens to a longer text; the table has all."""

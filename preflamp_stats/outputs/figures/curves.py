@@ -11,18 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 
-from preflamp_stats.outputs.facets import distinct
 from preflamp_stats.outputs.figures import layout, style
 from preflamp_stats.outputs.figures.names import shorten
-from preflamp_stats.results import Analysis
-
-__all__ = [
-    "draw_in_context",
-    "draw_length_difference",
-    "draw_prefix_accuracy",
-    "draw_weight_curve",
-    "weight_position",
-]
+from preflamp_stats.results import Analysis, distinct
 
 _ROW = 1.9
 """Inches of a row of panels."""

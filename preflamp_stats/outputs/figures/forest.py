@@ -12,12 +12,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from preflamp_stats.metric import TAU, Scale
-from preflamp_stats.outputs.facets import distinct, facets
 from preflamp_stats.outputs.figures import layout, style
-from preflamp_stats.outputs.figures.names import plain, shorten, titles, width
-from preflamp_stats.results import Analysis, ResultTable
-
-__all__ = ["draw_by_method", "draw_regret", "draw_tau"]
+from preflamp_stats.outputs.figures.names import facets, plain, shorten, titles, width
+from preflamp_stats.results import Analysis, ResultTable, distinct
 
 _MARGIN = 0.5
 """Inches of a panel around its lines."""

@@ -16,10 +16,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from preflamp_stats.metric import POINTS, Metric
-from preflamp_stats.outputs.facets import Facet, distinct, facets
-from preflamp_stats.outputs.figures.names import plain, titles, width
+from preflamp_stats.outputs.figures.names import Facet, facets, plain, titles, width
 from preflamp_stats.outputs.figures.style import REFERENCE, Look, extremes, looks_of
-from preflamp_stats.results import Analysis
+from preflamp_stats.results import Analysis, distinct
 
 ONE_COLUMN, TWO_COLUMNS = 3.03, 6.3
 """Widths in inches of a figure in one column and across both, those of ACL's style."""

@@ -15,8 +15,6 @@ from PIL import Image
 
 from preflamp_stats.outputs.figures.style import plotting
 
-__all__ = ["KINDS", "render"]
-
 KINDS = ("pdf", "png", "palette")
 """A PDF, a PNG for print, and a PNG of few colours for a page."""
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from preflamp_stats.outputs.facets import distinct, facets
 from preflamp_stats.outputs.figures import layout, style
-from preflamp_stats.results import Analysis
-
-__all__ = ["draw"]
+from preflamp_stats.outputs.figures.names import facets
+from preflamp_stats.results import Analysis, distinct
 
 _ROW = 1.75
 _MOST_ROWS = 4

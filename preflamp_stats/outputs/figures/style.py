@@ -15,9 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from preflamp_stats.outputs.facets import distinct
 from preflamp_stats.outputs.figures.names import shorten
-from preflamp_stats.results import Analysis
+from preflamp_stats.results import Analysis, distinct
 
 GREY, PALE = "#6b6b6b", "#b4b4b4"
 REFERENCE: Any = {"color": GREY, "linewidth": 0.7, "linestyle": "--"}

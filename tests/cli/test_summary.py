@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from preflamp_stats.outputs.summary import print_summary
+from preflamp_stats.cli.analyze import print_summary
 from preflamp_stats.results import Analysis, Question
 
 WRITTEN = [Path("out/analysis.json"), Path("out/report.html"), Path("out/tables/tau.csv")]

@@ -7,7 +7,7 @@ import pytest
 
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.from_tables import from_frame
-from preflamp_stats.io.readers.lm_eval import _arguments, read_lm_eval
+from preflamp_stats.io.readers import _arguments, read_lm_eval
 
 
 def write(path, records):

@@ -10,7 +10,7 @@ import pytest
 import preflamp_stats as pls
 from preflamp_stats.errors import InputError
 from preflamp_stats.io.from_tables import from_frame
-from preflamp_stats.io.readers.reward_bench import read_reward_bench
+from preflamp_stats.io.readers import read_reward_bench
 
 
 def write(path: Path, records: list[Any]) -> Path:
