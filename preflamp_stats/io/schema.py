@@ -9,7 +9,13 @@ import numpy as np
 import xarray as xr
 
 from preflamp_stats.errors import Problem, SchemaError
-from preflamp_stats.io.checks import structure_problems, structure_warnings, value_problems
+from preflamp_stats.io.checks import (
+    Fault,
+    located,
+    structure_faults,
+    structure_warnings,
+    value_faults,
+)
 from preflamp_stats.io.variables import (
     SCHEMA_VERSION,
     SPECS,
@@ -95,34 +101,27 @@ def find_problems(
     """List everything in which results depart from the schema; see :func:`validate`."""
     tree = _as_tree(tree)
     nodes = list(_data_nodes(tree))
-    found = list(_version_problems(tree))
+    faults = list(_version_faults(tree))
     if not nodes:
-        found.append(Problem("holds no data", "store scores over the dims method and example"))
+        faults.append(("", "holds no data", "store scores over the dims method and example"))
     names = Counter(node.path.strip("/") or dataset_name(tree.to_dataset()) for node in nodes)
-    found += [
-        Problem(f"two groups go by the name {name!r}", "rename one of them", variable="dataset")
-        for name, count in names.items()
-        if count > 1
-    ]
+    for name in [name for name, count in names.items() if count > 1]:
+        faults.append(("dataset", f"two groups go by the name {name!r}", "rename one of them"))
+    found = located(faults, file)
     for node in nodes:
         ds = node.to_dataset()
-        structural = list(structure_problems(ds))
-        bad = {problem.variable for problem in structural}
-        sound = {
-            name: spec for name, spec in SPECS.items() if name in ds.variables and name not in bad
-        }
-        checked = list(value_problems(ds, sound)) if values else []
-        found += [_located(problem, "", node.path) for problem in (*structural, *checked)]
-    return [_located(problem, file, problem.group) for problem in found]
+        faults = list(structure_faults(ds))
+        bad = {variable for variable, _, _ in faults}
+        sound = {name: each for name, each in SPECS.items() if name in {*ds.variables} - bad}
+        found += located([*faults, *(value_faults(ds, sound) if values else ())], file, node.path)
+    return found
 
 
 def find_warnings(tree: xr.DataTree | xr.Dataset, *, file: str = "") -> list[Problem]:
     """List what is allowed but may not be meant; see :func:`validate`."""
-    return [
-        _located(problem, file, node.path)
-        for node in _data_nodes(_as_tree(tree))
-        for problem in structure_warnings(node.to_dataset())
-    ]
+    nodes = _data_nodes(_as_tree(tree))
+    found = (located(structure_warnings(node.to_dataset()), file, node.path) for node in nodes)
+    return [problem for problems in found for problem in problems]
 
 
 def _as_tree(tree: xr.DataTree | xr.Dataset) -> xr.DataTree:
@@ -136,15 +135,11 @@ def _data_nodes(tree: xr.DataTree) -> Iterator[xr.DataTree]:
             yield node
 
 
-def _located(problem: Problem, file: str, group: str) -> Problem:
-    return Problem(problem.what, problem.mend, file, group, problem.variable)
-
-
-def _version_problems(tree: xr.DataTree) -> Iterator[Problem]:
+def _version_faults(tree: xr.DataTree) -> Iterator[Fault]:
     version = tree.attrs.get("preflamp_schema")
     if version is None:
         mend = f"set it to {SCHEMA_VERSION} if the file follows this schema"
-        yield Problem("root attribute is missing", mend, variable="preflamp_schema")
+        yield "preflamp_schema", "root attribute is missing", mend
     elif np.ndim(version) or version != SCHEMA_VERSION:
         mend = f"this version reads {SCHEMA_VERSION}; convert the file or upgrade preflamp-stats"
-        yield Problem(f"root attribute is {version}", mend, variable="preflamp_schema")
+        yield "preflamp_schema", f"root attribute is {version}", mend

@@ -15,13 +15,23 @@ import xarray as xr
 
 from preflamp_stats.errors import Problem
 from preflamp_stats.io.blocks import DEFAULT_BLOCK_BYTES, example_blocks
+from preflamp_stats.io.checks import Fault, located
 from preflamp_stats.io.guards import unreadable
 from preflamp_stats.io.variables import SPECS, is_missing, is_text
+
+CHUNK_BYTES = 2**20
+"""Bytes of a storage chunk before compression, at most, where more than one example fits."""
+
+
+MISSING_TEXT = "\x1a"
+"""Stored where a text is missing, and named by the attribute ``missing_text``: "" is a text.
+
+It is written as often as it takes to be none of the texts.
+"""
 
 MISSING_INTEGER = -1
 """Stored where a whole number is missing; no count of the schema can be negative."""
 
-_STORED_KINDS = "OUSTfiub"
 _RESERVED = ("_FillValue", "_Encoding", "missing_text")
 
 
@@ -43,17 +53,15 @@ def storage_problems(tree: xr.DataTree, *, file: str = "") -> list[Problem]:
     found = []
     for node in tree.subtree:
         ds = node.to_dataset(inherit=False)
-        problems = list(attribute_problems(ds.attrs))
+        faults = list(_attribute_faults(ds.attrs))
         for name, variable in ds.variables.items():
-            problems += attribute_problems(variable.attrs, str(name))
+            faults += _attribute_faults(variable.attrs, str(name))
             if is_text(variable):
-                may_miss = name not in ds.indexes
-                faults = _measure_text(str(name), variable, may_miss=may_miss)[1]
-                problems += [Problem(what, mend, variable=str(name)) for what, mend in faults]
-            elif variable.dtype.kind not in _STORED_KINDS:
-                what = f"holds {variable.dtype}"
-                problems.append(Problem(what, "store numbers or text", variable=str(name)))
-        found += [Problem(p.what, p.mend, file, node.path, p.variable) for p in problems]
+                measured = _measure_text(str(name), variable, may_miss=name not in ds.indexes)[1]
+                faults += [(str(name), *fault) for fault in measured]
+            elif variable.dtype.kind not in "OUSTfiub":
+                faults.append((str(name), f"holds {variable.dtype}", "store numbers or text"))
+        found += located(faults, file, node.path)
     return found
 
 
@@ -114,7 +122,7 @@ def _write_group(group: Any, ds: xr.Dataset) -> None:
     for dim in sorted(map(str, ds.sizes)):
         group.createDimension(dim, ds.sizes[dim])
     variables, attributes = xr.conventions.encode_dataset_coordinates(ds)
-    _set_attributes(group, attributes)
+    group.setncatts({str(name): value for name, value in attributes.items()})
     for name in sorted(map(str, variables), key=_rank):
         if is_text(variables[name]):
             _write_text(group, name, variables[name], may_miss=name not in ds.indexes)
@@ -135,16 +143,13 @@ def _write_text(group: Any, name: str, variable: xr.Variable, *, may_miss: bool)
     dim = f"string{width}"
     if dim not in group.dimensions:
         group.createDimension(dim, width)
-    dims, shape = (*variable.dims, dim), (*variable.shape, width)
-    target = group.createVariable(
-        name, "S1", dims, zlib=True, complevel=1, chunksizes=chunk_sizes(dims, shape, 1)
-    )
-    target.set_auto_chartostring(False)
     told = {"missing_text": mark} if may_miss else {}
-    _set_attributes(target, {**variable.attrs, **told, "_Encoding": "utf-8"})
+    attributes = {**variable.attrs, **told, "_Encoding": "utf-8"}
+    dims, shape = (*variable.dims, dim), (*variable.shape, width)
+    target = _created(group, name, np.dtype("S1"), dims, shape, attributes)
     # One long text makes every cell as wide: fewer of them at a time.
-    for key, block in _blocks(variable, DEFAULT_BLOCK_BYTES * 64 // (64 + width)):
-        target[key] = encode_text(_values(block, name), width, mark)
+    for key, block in _blocks(name, variable, DEFAULT_BLOCK_BYTES * 64 // (64 + width)):
+        target[key] = encode_text(block, width, mark)
 
 
 def _write_numbers(group: Any, name: str, variable: xr.Variable) -> None:
@@ -152,23 +157,24 @@ def _write_numbers(group: Any, name: str, variable: xr.Variable) -> None:
     dtype, fill = _stored_dtype(name, variable)
     if variable.dtype.kind == "b":
         attributes["dtype"] = "bool"  # xarray's own convention: it reads int8 back as bool
-    target = group.createVariable(
-        name,
-        dtype,
-        variable.dims,
-        zlib=True,
-        complevel=1,
-        shuffle=True,
-        fill_value=fill,
-        chunksizes=chunk_sizes(variable.dims, variable.shape, dtype.itemsize),
-    )
-    target.set_auto_maskandscale(False)
-    _set_attributes(target, attributes)
-    for key, block in _blocks(variable):
-        values = _values(block, name)
+    target = _created(group, name, dtype, variable.dims, variable.shape, attributes, fill)
+    for key, block in _blocks(name, variable):
         if fill == MISSING_INTEGER:
-            values = np.where(np.isnan(values), MISSING_INTEGER, values)
-        target[key] = values.astype(dtype)
+            block = np.where(np.isnan(block), MISSING_INTEGER, block)
+        target[key] = block.astype(dtype)
+
+
+def _created(
+    group: Any, name: str, dtype: Any, dims: Any, shape: Any, attributes: Any, fill: Any = None
+) -> Any:
+    """Compressed variable, whose values are taken as they are."""
+    sizes = chunk_sizes(dims, shape, dtype.itemsize)
+    how = {"zlib": True, "complevel": 1, "chunksizes": sizes, "fill_value": fill}
+    target = group.createVariable(name, dtype, dims, **how)
+    target.set_auto_chartostring(False)
+    target.set_auto_maskandscale(False)
+    target.setncatts({str(key): value for key, value in attributes.items()})
+    return target
 
 
 def _stored_dtype(name: str, variable: xr.Variable) -> tuple[np.dtype[Any], Any]:
@@ -186,47 +192,28 @@ def _measure_text(
     name: str, variable: xr.Variable, *, may_miss: bool
 ) -> tuple[int, list[tuple[str, str]], int]:
     width, faults, longest_mark = 1, dict[str, str](), 0
-    for _, block in _blocks(variable):
-        block_width, block_faults, block_mark = text_width(_values(block, name), may_miss=may_miss)
+    for _, block in _blocks(name, variable):
+        block_width, block_faults, block_mark = text_width(block, may_miss=may_miss)
         width, longest_mark = max(width, block_width), max(longest_mark, block_mark)
         faults = {**dict(block_faults), **faults}
     return width, list(faults.items())[:3], longest_mark
 
 
 def _blocks(
-    variable: xr.Variable, max_bytes: int = DEFAULT_BLOCK_BYTES
-) -> Iterator[tuple[Any, xr.Variable]]:
-    if "example" not in variable.dims:
-        yield ..., variable
-        return
-    axis = variable.dims.index("example")
-    for block in example_blocks(xr.Dataset({"block": variable}), max_bytes=max_bytes):
-        key = tuple(block if i == axis else slice(None) for i in range(variable.ndim))
-        yield key, variable[key]
-
-
-def _values(block: xr.Variable, name: str) -> Any:
-    """Read a block; what cannot be read is not blamed on the file that is written."""
-    try:
-        return block.values
-    except (OSError, RuntimeError, UnicodeError) as error:
-        raise unreadable(error, variable=name) from error
-
-
-def _set_attributes(target: Any, attributes: Any) -> None:
-    for name, value in attributes.items():
-        target.setncattr(str(name), value)
-
-
-CHUNK_BYTES = 2**20
-"""Bytes of a storage chunk before compression, at most, where more than one example fits."""
-
-
-MISSING_TEXT = "\x1a"
-"""Stored where a text is missing, and named by the attribute ``missing_text``: "" is a text.
-
-It is written as often as it takes to be none of the texts.
-"""
+    name: str, variable: xr.Variable, max_bytes: int = DEFAULT_BLOCK_BYTES
+) -> Iterator[tuple[Any, Any]]:
+    """Places and values; what cannot be read is not blamed on the file that is written."""
+    keys: list[Any] = [...]
+    if "example" in variable.dims:
+        before = (slice(None),) * variable.dims.index("example")
+        blocks = example_blocks(xr.Dataset({"block": variable}), max_bytes=max_bytes)
+        keys = [(*before, block, ...) for block in blocks]
+    for key in keys:
+        try:
+            values = variable[key].values
+        except (OSError, RuntimeError, UnicodeError) as error:
+            raise unreadable(error, variable=name) from error
+        yield key, values
 
 
 def text_width(
@@ -344,18 +331,16 @@ def chunk_sizes(dims: Sequence[Hashable], shape: Sequence[int], itemsize: int) -
     )
 
 
-def attribute_problems(attributes: Mapping[Any, Any], variable: str = "") -> Iterator[Problem]:
+def _attribute_faults(attributes: Mapping[Any, Any], variable: str = "") -> Iterator[Fault]:
     """Find attributes that NetCDF cannot hold: it has text, numbers and lists of either."""
     for name, value in attributes.items():
         where = f"attribute {name!r}"
         if isinstance(value, str):
-            faults = text_width([value])[1]
             yield from (
-                Problem(f"{where} {what}", mend, variable=variable) for what, mend in faults
+                (variable, f"{where} {what}", mend) for what, mend in text_width([value])[1]
             )
         elif not _is_storable(value):
-            what = f"{where} holds {type(value).__name__}"
-            yield Problem(what, "store it as JSON text", variable=variable)
+            yield variable, f"{where} holds {type(value).__name__}", "store it as JSON text"
 
 
 def _is_storable(value: Any) -> bool:
