@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,58 +31,43 @@ def _whole(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     return tuple(int(number) for number in numbers)
 
 
+_MANY: dict[str, Any] = {"default": "", "callback": _numbers, "metavar": "X,…"}
+_WHOLE: dict[str, Any] = {"callback": _whole, "metavar": "N,…"}
+_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "tau": (_MANY, "True tau that should be seen."),
+    "difference": (_MANY, "True difference between two methods."),
+    "margin": (_MANY, "Margin within which two methods are equivalent."),
+    "true_difference": ({"default": 0.0}, "Difference of equivalent methods."),
+    "methods": ({"default": "8,12,24", **_WHOLE}, "Numbers of methods."),
+    "users": ({"default": "50,100,200,500", **_WHOLE}, "Numbers of users."),
+    "accuracy": ({"default": 0.65}, "Centre of the metric's true values."),
+    "sd": ({"type": float}, "Spread of an example's value; by default an accuracy's."),
+    "examples": ({"default": 20.0}, "Mean number of examples of a user."),
+    "examples_cv": ({"default": 0.0}, "Its coefficient of variation over users."),
+    "pairing": ({"default": 0.15}, "Correlation of two methods on the same example."),
+    "icc": ({"default": 0.02}, "Intraclass correlation of differences within users."),
+    "spread": ({"default": 0.15}, "Spread of the methods, in probits (tau)."),
+    "half_width": ({"default": 0.2}, "Half the interval asked for (tau)."),
+    "target": ({"default": 0.8}, "Power asked for."),
+    "level": ({"default": 0.95}, "Confidence level; tests have size 1 - level."),
+    "studies": ({"default": 2000, "type": click.IntRange(min=1)}, "Studies simulated (tau)."),
+    "intervals": ({"default": 40, "type": click.IntRange(min=0)},
+                  "Studies simulated for the interval (tau); 0 leaves it out."),
+    "seed": ({"default": 0, "type": click.IntRange(min=0)}, "Random seed (tau)."),
+    "metrics": ({"default": "", "callback": names, "metavar": "NAME,…"},
+                "Metrics of RESULTS; by default accuracies and ROUGE-1."),
+    "fixed_seeds": ({"is_flag": True}, "Leave out the variance between training seeds."),
+    "as_json": ({"is_flag": True}, "Print JSON instead of a table."),
+}  # fmt: skip
+_OF_RESULTS = {"difference", "margin", "target", "level", "metrics", "fixed_seeds", "as_json"}
+"""Options that go with RESULTS, which says the others itself."""
+_SPELT = {"target": "power", "metrics": "metric", "as_json": "json"}
+
+
 def _options(command: _Command) -> _Command:
-    """Add the options, grouped by what they are about."""
-    many: dict[str, Any] = {"default": "", "callback": _numbers, "metavar": "X,…"}
-    whole: dict[str, Any] = {"callback": _whole, "metavar": "N,…"}
-    options = [
-        click.option("--tau", **many, help="True tau that should be seen."),
-        click.option("--difference", **many, help="True difference between two methods."),
-        click.option("--margin", **many, help="Margin within which two methods are equivalent."),
-        click.option("--true-difference", default=0.0, help="Difference of equivalent methods."),
-        click.option("--methods", default="8,12,24", **whole, help="Numbers of methods."),
-        click.option("--users", default="50,100,200,500", **whole, help="Numbers of users."),
-        click.option("--accuracy", default=0.65, help="Centre of the metric's true values."),
-        click.option(
-            "--sd", type=float, help="Spread of an example's value; by default an accuracy's."
-        ),
-        click.option("--examples", default=20.0, help="Mean number of examples of a user."),
-        click.option("--examples-cv", default=0.0, help="Its coefficient of variation over users."),
-        click.option(
-            "--pairing", default=0.15, help="Correlation of two methods on the same example."
-        ),
-        click.option(
-            "--icc", default=0.02, help="Intraclass correlation of differences within users."
-        ),
-        click.option("--spread", default=0.15, help="Spread of the methods, in probits (tau)."),
-        click.option("--half-width", default=0.2, help="Half the interval asked for (tau)."),
-        click.option("--power", "target", default=0.8, help="Power asked for."),
-        click.option("--level", default=0.95, help="Confidence level; tests have size 1 - level."),
-        click.option(
-            "--studies", default=2000, type=click.IntRange(min=1), help="Studies simulated (tau)."
-        ),
-        click.option(
-            "--intervals",
-            default=40,
-            type=click.IntRange(min=0),
-            help="Studies simulated for the interval (tau); 0 leaves it out.",
-        ),
-        click.option("--seed", default=0, type=click.IntRange(min=0), help="Random seed (tau)."),
-        click.option(
-            "--metric",
-            "metrics",
-            default="",
-            callback=names,
-            metavar="NAME,…",
-            help="Metrics of RESULTS; by default accuracies and ROUGE-1.",
-        ),
-        click.option(
-            "--fixed-seeds", is_flag=True, help="Leave out the variance between training seeds."
-        ),
-        click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table."),
-    ]
-    for option in reversed(options):
-        command = option(command)
+    for name, (how, told) in reversed(_OPTIONS.items()):
+        flag = f"--{_SPELT.get(name, name).replace('_', '-')}"
+        command = click.option(flag, name, help=told, **how)(command)
     return command
 
 
@@ -99,22 +84,13 @@ def power_command(ctx: click.Context, /, results: Path | None, **choices: Any) -
     if results is None:
         _plan(choices)
     else:
-        meant_for_plans = {"tau", "methods", "users", "accuracy", "sd", "examples", "examples_cv"}
-        meant_for_plans |= {"pairing", "icc", "spread", "half_width", "true_difference"}
-        meant_for_plans |= {"studies", "intervals", "seed"}
-        _refuse(ctx, meant_for_plans, "RESULTS says so itself; leave the option or RESULTS out")
+        source = click.core.ParameterSource.COMMANDLINE
+        own = [name for name in _OPTIONS if name not in _OF_RESULTS]
+        if given := [name for name in own if ctx.get_parameter_source(name) is source]:
+            what = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            mend = "RESULTS says so itself; leave the option or RESULTS out"
+            raise click.UsageError(f"{what} does not go with RESULTS; {mend}", ctx)
         _file(results, choices)
-
-
-def _refuse(ctx: click.Context, names: set[str], mend: str) -> None:
-    given = [
-        f"--{name.replace('_', '-')}"
-        for name in ctx.params
-        if name in names
-        and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    ]
-    if given:
-        raise click.UsageError(f"{', '.join(given)} does not go with RESULTS; {mend}", ctx)
 
 
 def _plan(choices: dict[str, Any]) -> None:
@@ -128,25 +104,19 @@ def _plan(choices: dict[str, Any]) -> None:
 
     if choices["metrics"] or choices["fixed_seeds"]:
         raise click.UsageError("--metric and --fixed-seeds are about RESULTS; name the file too")
-    design = MetricDesign(
-        mean=choices["accuracy"],
-        sd=choices["sd"],
-        examples=choices["examples"],
-        examples_cv=choices["examples_cv"],
-        pairing=choices["pairing"],
-        icc=choices["icc"],
-    )
+    of_metric = ("sd", "examples", "examples_cv", "pairing", "icc")
     passed = ("true_difference", "methods", "users", "spread", "half_width", "level", "target")
+    own: dict[str, Any] = {name: choices[name] for name in of_metric}
+    design = MetricDesign(mean=choices["accuracy"], **own)
+    effects = ("tau", "difference", "margin")
+    asked: dict[str, Any] = {name: choices[name] or None for name in effects}
     with Console(stderr=True).status("simulating studies"):
         found = power(
-            tau=choices["tau"] or None,
-            difference=choices["difference"] or None,
-            margin=choices["margin"] or None,
             design=design,
             n_studies=choices["studies"],
             n_intervals=choices["intervals"],
-            seed=choices["seed"],
-            **{name: choices[name] for name in passed},
+            **asked,
+            **{name: choices[name] for name in (*passed, "seed")},
         )
     if choices["as_json"]:
         print_json(finite({"settings": found.attrs, "rows": list(records(found))}))
@@ -176,17 +146,14 @@ def _file(path: Path, choices: dict[str, Any]) -> None:
                     target=choices["target"],
                     include_seeds=not choices["fixed_seeds"],
                 )
-    rows = [
-        {"dataset": dataset, "metric": metric} | row
-        for (dataset, metric), one in found.items()
-        for row in summaries(one)
-    ]
+
+    def named(of: Callable[[xr.Dataset], Iterator[dict[str, Any]]]) -> list[dict[str, Any]]:
+        keys = [({"dataset": name, "metric": metric}, one) for (name, metric), one in found.items()]
+        return [key | row for key, one in keys for row in of(one)]
+
+    rows = named(summaries)
     if choices["as_json"]:
-        pairs = [
-            {"dataset": dataset, "metric": metric} | row
-            for (dataset, metric), one in found.items()
-            for row in records(one)
-        ]
+        pairs = named(records)
         settings = {name: choices[name] for name in ("level", "target", "fixed_seeds")}
         print_json(finite({"settings": settings, "rows": rows, "pairs": pairs}))
         return

@@ -1,10 +1,11 @@
-"""Objects and numbers in JSON that other tools wrote."""
+"""What other tools wrote: rewards of reward benchmarks, samples of lm-evaluation-harness."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import math
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,25 +16,25 @@ from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.from_tables import say_to_stderr
 
 
+def _refused(what: str, mend: str, file: Path, where: str = "", variable: str = "") -> InputError:
+    return InputError(Problem(what, mend, str(file), where, variable))
+
+
 def json_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Objects of a JSON file (one, or a list) or of a JSONL file, with their line numbers."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            Problem(f"cannot be read ({error})", "check the path", str(file))
-        ) from error
-    found: list[tuple[int, Any]] = list(enumerate(text.split("\n"), 1))
+        raise _refused(f"cannot be read ({error})", "check the path", file) from error
     whole = _parsed(text)
-    if isinstance(whole, dict | list):
-        found = list(enumerate(whole if isinstance(whole, list) else [whole], 1))
-    for line, item in found:
-        record = item if isinstance(whole, dict | list) else item.strip() and _parsed(item)
+    parsed = isinstance(whole, dict | list)
+    found = (whole if isinstance(whole, list) else [whole]) if parsed else text.split("\n")
+    for line, item in enumerate(found, 1):
+        record = item if parsed else item.strip() and _parsed(item)
         if isinstance(record, dict):
             yield line, record
         elif record != "":
-            what, mend = "is not a JSON object", "name a JSONL file"
-            raise InputError(Problem(what, mend, str(file), f"line {line}"))
+            raise _refused("is not a JSON object", "name a JSONL file", file, f"line {line}")
 
 
 def _parsed(text: str) -> Any:
@@ -57,18 +58,18 @@ def number(value: Any, file: Path, where: str, variable: str) -> float:
         return math.nan
     if isinstance(value, list) and value:
         what, mend = f"holds {len(value)} numbers for one response", "give one reward a response"
-        raise InputError(Problem(what, mend, str(file), where, variable))
+        raise _refused(what, mend, file, where, variable)
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         what = f"is {str(value)[:40]!r}"
-        raise InputError(Problem(what, "give a number", str(file), where, variable)) from None
+        raise _refused(what, "give a number", file, where, variable) from None
 
 
 def framed(rows: list[dict[str, Any]], file: Path, dataset: str) -> pd.DataFrame:
     """Put rows into a frame, with the name of the dataset where there is one."""
     if not rows:
-        raise InputError(Problem("holds no example", "check the file", str(file)))
+        raise _refused("holds no example", "check the file", file)
     frame = pd.DataFrame(rows)
     if dataset:
         frame.insert(0, "dataset", dataset)
@@ -168,7 +169,7 @@ def _by_row(records: list[dict[str, Any]], file: Path) -> list[dict[str, Any]]:
         return records
     if uneven := {name: len(each) for name, each in columns.items() if len(each) != n}:
         what = f"has {n} {score}, but {', '.join(f'{k} {name}' for name, k in uneven.items())}"
-        raise InputError(Problem(what, "give each column a value an example", str(file)))
+        raise _refused(what, "give each column a value an example", file)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
@@ -176,15 +177,9 @@ def _lists_all(records: list[dict[str, Any]]) -> bool:
     """Whether every line holds the scores of all lines, as older versions wrote them."""
     first = records[0] if records else {}
     lists = [name for name in (*_CHOSEN, *_REJECTED) if isinstance(first.get(name), list)]
-    return (
-        len(records) > 1
-        and bool(lists)
-        and all(
-            len(first[name]) == len(records) and record.get(name) == first[name]
-            for name in lists
-            for record in records
-        )
-    )
+    same = all(record.get(name) == first[name] for name in lists for record in records)
+    whole = all(len(first[name]) == len(records) for name in lists)
+    return len(records) > 1 and bool(lists) and whole and same
 
 
 def _pair(
@@ -194,7 +189,7 @@ def _pair(
         name = next((each for each in names if each in record), None)
         if name is None:
             mend = "name a file of rewardbench, RewardBench 2 or RM-Bench"
-            raise InputError(Problem("is missing", mend, str(file), where, candidate))
+            raise _refused("is missing", mend, file, where, candidate)
         value = record[name]
         if place is not None and isinstance(value, list):
             value = value[place]
@@ -207,9 +202,7 @@ def _pair(
 def _best_of(scores: Any, base: dict[str, Any], file: Path, where: str) -> Iterator[dict[str, Any]]:
     if not isinstance(scores, list) or len(scores) < 2:
         what = f"is {str(scores)[:40]!r}"
-        raise InputError(
-            Problem(what, "give the scores of all responses", str(file), where, "scores")
-        )
+        raise _refused(what, "give the scores of all responses", file, where, "scores")
     for i, value in enumerate(scores):
         name = ("chosen", "rejected")[i] if i < 2 else f"rejected{i}"
         yield {**base, "candidate": name, "reward": number(value, file, where, "scores")}
@@ -273,22 +266,13 @@ def read_lm_eval(
         where = f"line {line}"
         responses = record.get("filtered_resps")
         if "doc_id" not in record or not isinstance(responses, list) or not responses:
-            raise InputError(
-                Problem(
-                    "has no doc_id and filtered_resps",
-                    "name a samples_*.jsonl file",
-                    str(file),
-                    where,
-                )
-            )
+            mend = "name a samples_*.jsonl file"
+            raise _refused("has no doc_id and filtered_resps", mend, file, where)
         asked = _arguments(record.get("arguments"), file, where)
         base = {"example": str(record["doc_id"]), "model": model}
         # Of a task such as Winogrande the choices differ in the context, not in what follows it.
         contexts = {str(each[0]) for each in asked if each}
-        alike = itertools.takewhile(
-            lambda letters: len(set(letters)) == 1, zip(*contexts, strict=False)
-        )
-        shared = "".join(letters[0] for letters in alike)
+        shared = os.path.commonprefix(list(contexts))  # noqa: RUF071 - of letters
         if len(contexts) > 1:
             shared = shared[: shared.rfind(" ") + 1]
         if asked:
@@ -297,7 +281,7 @@ def read_lm_eval(
             if (asked and len(asked[0]) == 1) or {"word_perplexity", "bits_per_byte"} & set(record):
                 what = "holds the likelihood of a whole text, neither choices nor a generation"
                 mend = "log a task of choices or of generation"
-                raise InputError(Problem(what, mend, str(file), where, "filtered_resps"))
+                raise _refused(what, mend, file, where, "filtered_resps")
             target = record.get("target")
             rows.append({**base, "method": method, "generation": responses[0], "reference": target})
             continue
@@ -315,14 +299,8 @@ def read_lm_eval(
     frame = framed(rows, file, dataset)
     keys = ["example", "candidate"] if "candidate" in frame else ["example"]
     if frame.duplicated(keys).any():
-        raise InputError(
-            Problem(
-                "has an example more than once, as with several filters",
-                "keep the lines of one filter",
-                str(file),
-                variable="doc_id",
-            )
-        )
+        what = "has an example more than once, as with several filters"
+        raise _refused(what, "keep the lines of one filter", file, variable="doc_id")
     return frame
 
 
@@ -334,15 +312,11 @@ def _arguments(arguments: Any, file: Path, where: str) -> list[list[Any]]:
         return [list(each) for each in arguments or []]
     except (TypeError, AttributeError):
         what, mend = f"is {str(arguments)[:80]!r}", "give each request's arguments as a list"
-        raise InputError(Problem(what, mend, str(file), where, "arguments")) from None
+        raise _refused(what, mend, file, where, "arguments") from None
 
 
 def _gold(
-    record: dict[str, Any],
-    asked: list[list[Any]],
-    logprobs: list[float],
-    file: Path,
-    where: str,
+    record: dict[str, Any], asked: list[list[Any]], logprobs: list[float], file: Path, where: str
 ) -> int:
     target: Any = record.get("target")
     count = len(logprobs)
@@ -356,22 +330,12 @@ def _gold(
             # The text follows both contexts; which one is right shows in what was counted right.
             gold = logprobs.index((max if record["acc"] else min)(logprobs))
     if not 0 <= gold < count:
-        raise InputError(
-            Problem(
-                f"is {target!r}, which numbers no choice",
-                "log a task whose target is the number or the text of the gold choice",
-                str(file),
-                where,
-                "target",
-            )
-        )
+        mend = "log a task whose target is the number or the text of the gold choice"
+        raise _refused(f"is {target!r}, which numbers no choice", mend, file, where, "target")
     return gold
 
 
 def _choice_names(gold: int, count: int) -> list[str]:
-    names = [f"choice{i}" for i in range(count)]
     others = [i for i in range(count) if i != gold]
-    names[gold] = "chosen"
-    if others:
-        names[others[0]] = "rejected"
-    return names
+    named = {gold: "chosen", **dict.fromkeys(others[:1], "rejected")}
+    return [named.get(i, f"choice{i}") for i in range(count)]

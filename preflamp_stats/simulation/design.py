@@ -165,21 +165,12 @@ class StudyDesign:
         if n_cells < 1:
             problems.append(Problem("there is no method", "raise n_methods or n_icl"))
         elif not 0 <= self.n_missing < n_cells:
-            problems.append(
-                Problem(
-                    f"is {self.missing!r}, of {n_cells} combinations of model and method",
-                    "leave at least one",
-                    variable="missing",
-                )
-            )
+            what = f"is {self.missing!r}, of {n_cells} combinations of model and method"
+            problems.append(Problem(what, "leave at least one", variable="missing"))
         if self.noise_variance < 0:
-            problems.append(
-                Problem(
-                    "the squares of user_sd, example_sd, user_method_sd, seed_sd add up to "
-                    f"{1 - self.noise_variance:.3g}",
-                    "lower them: they share a unit variance",
-                )
-            )
+            what = "the squares of user_sd, example_sd, user_method_sd, seed_sd add up to "
+            what += f"{1 - self.noise_variance:.3g}"
+            problems.append(Problem(what, "lower them: they share a unit variance"))
         if problems:
             raise InputError(problems)
 
@@ -195,14 +186,9 @@ class StudyDesign:
             unsized = [label for label, size in self.models.items() if not size >= 1]
         else:
             unsized = [label for label in self.models if not _SIZE.search(label)]
-        return [
-            Problem(
-                f"has {label!r}, whose size is unknown",
-                "write it as '1.5B' or '350M', or give a mapping of label to parameter count",
-                variable="models",
-            )
-            for label in unsized
-        ]
+        mend = "write it as '1.5B' or '350M', or give a mapping of label to parameter count"
+        whats = (f"has {label!r}, whose size is unknown" for label in unsized)
+        return [Problem(what, mend, variable="models") for what in whats]
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -211,12 +197,8 @@ class StudyDesign:
             return {label: round(size) for label, size in self.models.items()}
         labels = _DEFAULT_MODELS[: self.models] if isinstance(self.models, int) else self.models
         units = {"M": 1e6, "B": 1e9}
-        found = {label: _SIZE.search(label) for label in labels}
-        return {
-            label: round(float(size[1]) * units[size[2].upper()])
-            for label, size in found.items()
-            if size is not None
-        }
+        found = [(label, size) for label in labels if (size := _SIZE.search(label))]
+        return {label: round(float(size[1]) * units[size[2].upper()]) for label, size in found}
 
     @property
     def noise_variance(self) -> float:

@@ -14,6 +14,7 @@ from preflamp_stats.simulation.truth import PlantedTruth, plant_truth
 Floats32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Streams = dict[str, np.random.SeedSequence]
 
 LOGPROB_SD = 4.0
 """Standard deviation, in nats, of the base model's log-probability difference of a pair."""
@@ -22,30 +23,10 @@ _NATS_PER_TOKEN = 2.0
 
 # Every component has its own stream, so that one option leaves what others draw as it is.
 # Append only: the place of a name decides its stream.
-_STREAMS = (
-    "truth",
-    "users",
-    "shared_reward",
-    "own_reward",
-    "reward_level",
-    "ties",
-    "shared_logprob",
-    "own_logprob",
-    "logprob_level",
-    "shared_policy",
-    "own_policy",
-    "shared_generation",
-    "own_generation",
-    "icl_generation",
-    "rouge",
-    "icl_rouge",
-    "missing",
-    "lengths",
-    "token_logprob",
-    "reward_trace",
-    "references",
-    "generations",
-    "icl_generations",
+_COMPONENTS = (
+    "truth users shared_reward own_reward reward_level ties shared_logprob own_logprob "
+    "logprob_level shared_policy own_policy shared_generation own_generation icl_generation rouge "
+    "icl_rouge missing lengths token_logprob reward_trace references generations icl_generations"
 )
 
 
@@ -74,7 +55,7 @@ class Study:
     """
 
     design: StudyDesign
-    streams: dict[str, np.random.SeedSequence]
+    streams: Streams
     planted: PlantedTruth
     user: Integers
     absent: NDArray[np.bool_]
@@ -91,14 +72,14 @@ class Study:
             root = np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)
         else:
             root = np.random.SeedSequence(seed)
-        streams = dict(zip(_STREAMS, root.spawn(len(_STREAMS)), strict=True))
+        components = _COMPONENTS.split()
+        streams = dict(zip(components, root.spawn(len(components)), strict=True))
         user = user_of_example(design, streams["users"])
         lengths = response_lengths(streams["lengths"], user.size, design.tokens)
         level, margin = _draw_logprobs(design, streams, user, lengths)
         n_models = len(design.sizes)
-        latent = own_effects(
-            streams["own_reward"], (design.n_methods, n_models, design.n_seeds or 1), user, design
-        )
+        lead = (design.n_methods, n_models, design.n_seeds or 1)
+        latent = own_effects(streams["own_reward"], lead, user, design)
         latent += shared_effects(streams["shared_reward"], user, design)
         absent = np.zeros((design.n_methods + design.n_icl) * n_models, dtype=bool)
         order = np.random.default_rng(streams["missing"]).permutation(absent.size)
@@ -115,12 +96,22 @@ class Study:
             reward_latent=latent,
         )
 
+    def rng(self, component: str) -> np.random.Generator:
+        """Generator of a component."""
+        return np.random.default_rng(self.streams[component])
+
+    def shared(self, component: str) -> Floats32:
+        """Effects that every method shares, shape (example,)."""
+        return shared_effects(self.streams[component], self.user, self.design)
+
+    def own(self, component: str, n_methods: int) -> Floats32:
+        """Effects of some methods, shape (method, model, seed, example)."""
+        lead = (n_methods, len(self.design.sizes), self.design.n_seeds or 1)
+        return own_effects(self.streams[component], lead, self.user, self.design)
+
 
 def _draw_logprobs(
-    design: StudyDesign,
-    streams: dict[str, np.random.SeedSequence],
-    user: Integers,
-    n_tokens: Integers,
+    design: StudyDesign, streams: Streams, user: Integers, n_tokens: Integers
 ) -> tuple[Floats, Floats]:
     """Mean and difference of the log-probabilities of each pair, dims (model, example)."""
     n_models = len(design.sizes)
@@ -163,10 +154,7 @@ def shared_effects(stream: np.random.SeedSequence, user: Integers, design: Study
 
 
 def own_effects(
-    stream: np.random.SeedSequence,
-    lead: tuple[int, int, int],
-    user: Integers,
-    design: StudyDesign,
+    stream: np.random.SeedSequence, lead: tuple[int, int, int], user: Integers, design: StudyDesign
 ) -> Floats32:
     """Complete the shared effects to unit variance: method by user, seed and noise.
 
@@ -209,15 +197,11 @@ def response_lengths(stream: np.random.SeedSequence, n_examples: int, longest: i
     if longest:
         return np.asarray(rng.integers(max(1, longest // 4), longest, shape, endpoint=True))
     drawn = _TYPICAL_LENGTH * np.exp(0.5 * rng.standard_normal(shape))
-    lengths: Integers = np.maximum(1, np.rint(drawn)).astype(np.int64)
-    return lengths
+    return np.asarray(np.maximum(1, np.rint(drawn)), dtype=np.int64)
 
 
 def split_logprob(
-    stream: np.random.SeedSequence,
-    logprob: NDArray[np.float64],
-    n_tokens: Integers,
-    longest: int,
+    stream: np.random.SeedSequence, logprob: Floats, n_tokens: Integers, longest: int
 ) -> Floats32:
     """Split each response's log-probability over its tokens, all negative.
 
@@ -245,11 +229,7 @@ def split_logprob(
 
 
 def trace_reward(
-    stream: np.random.SeedSequence,
-    reward: Floats32,
-    n_tokens: Integers,
-    longest: int,
-    scale: float,
+    stream: np.random.SeedSequence, reward: Floats32, n_tokens: Integers, longest: int, scale: float
 ) -> Floats32:
     """Rewards of every prefix: Brownian bridges from the pair's level to the final reward.
 

@@ -26,8 +26,6 @@ from preflamp_stats.simulation.variables import (
 
 Floats = NDArray[np.float64]
 
-_CANDIDATES = ("chosen", "rejected")
-
 
 def simulate(*, datasets: Sequence[str] = (), seed: int = 0, **options: Any) -> xr.DataTree:
     """Simulate a results file with known truth.
@@ -135,31 +133,24 @@ def _check_memory(needed: int) -> None:
         # Where the system does not tell, numpy's own refusal of an allocation remains.
         return
     if needed > memory:
-        raise InputError(
-            Problem(
-                f"the study would take {needed / 2**30:,.1f} GiB of memory or more, "
-                f"and this machine has {memory / 2**30:,.1f}",
-                "take fewer users, examples, methods or tokens",
-            )
-        )
+        what = f"the study would take {needed / 2**30:,.1f} GiB of memory or more, "
+        what += f"and this machine has {memory / 2**30:,.1f}"
+        raise InputError(Problem(what, "take fewer users, examples, methods or tokens"))
 
 
 def _coordinates(study: Study) -> dict[str, Any]:
     """Coordinates of the dataset."""
     design = study.design
-    guided = [_label("guided", i, design.n_methods) for i in range(design.n_methods)]
-    icl = [_label("icl", i, design.n_icl) for i in range(design.n_icl)]
+    guided, icl = _labels("guided", design.n_methods), _labels("icl", design.n_icl)
     families = ["reward-guided"] * len(guided) + ["in-context"] * len(icl)
     starts = np.searchsorted(study.user, np.arange(design.n_users))
     within = np.arange(study.user.size) - starts[study.user]
     width = len(str(within.max()))
-    users = user_labels(study).tolist()
-    examples = [
-        f"{name}-{place:0{width}d}" for name, place in zip(users, within.tolist(), strict=True)
-    ]
+    places = zip(user_labels(study).tolist(), within.tolist(), strict=True)
+    examples = [f"{name}-{place:0{width}d}" for name, place in places]
     coords: dict[str, Any] = {
         "example": ("example", examples, {"long_name": "preference pair"}),
-        "candidate": ("candidate", list(_CANDIDATES)),
+        "candidate": ("candidate", ["chosen", "rejected"]),
         "model": ("model", list(design.sizes)),
         "method": ("method", guided + icl),
         "method_family": ("method", families),
@@ -178,10 +169,7 @@ def _truth_variables(study: Study) -> dict[str, xr.Variable]:
     none = np.full_like(planted.icl_rouge, np.nan)
     true = {
         "rm_accuracy": [(1 - ties) * ndtr(planted.rm) + ties / 2, none],
-        "policy_accuracy": [
-            (1 - tied_policy) * ndtr(planted.policy) + tied_policy * base,
-            none,
-        ],
+        "policy_accuracy": [(1 - tied_policy) * ndtr(planted.policy) + tied_policy * base, none],
         "rouge1": [ndtr(planted.rouge), ndtr(planted.icl_rouge)],
     }
     values = {
@@ -206,8 +194,8 @@ def _tau(x: Floats, y: Floats) -> float:
     return float(kendalltau(x[both], y[both]).statistic) if both.sum() > 1 else float("nan")
 
 
-def _label(prefix: str, index: int, count: int) -> str:
-    return f"{prefix}-{index + 1:0{max(2, len(str(count)))}d}"
+def _labels(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}-{i + 1:0{max(2, len(str(count)))}d}" for i in range(count)]
 
 
 def _truth(dims: tuple[str, ...], values: NDArray[Any], long_name: str) -> xr.Variable:

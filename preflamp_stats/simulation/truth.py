@@ -184,15 +184,11 @@ def plant_asymmetry(rm: Floats, policy: Floats, base_likelihood: float) -> Float
             return tilted_accuracy(rm_probit, float(np.exp(log_asymmetry)), base) - target
 
         if excess(-bound) > 0 or excess(bound) < 0:
-            raise InputError(
-                Problem(
-                    f"a method with RM accuracy {ndtr(rm_probit):.3f} cannot have policy accuracy "
-                    f"{target:.3f} beside a base model right in {base_likelihood:.3f}",
-                    "lower the spread, bring policy_accuracy nearer to rm_accuracy, or take "
-                    'scoring="stored"',
-                    variable="policy_accuracy",
-                )
-            )
+            what = f"a method with RM accuracy {ndtr(rm_probit):.3f} cannot have policy accuracy "
+            what += f"{target:.3f} beside a base model right in {base_likelihood:.3f}"
+            mend = "lower the spread, bring policy_accuracy nearer to rm_accuracy, or take "
+            mend += 'scoring="stored"'
+            raise InputError(Problem(what, mend, variable="policy_accuracy"))
         return float(np.exp(brentq(excess, -bound, bound, xtol=1e-12)))
 
     pairs = zip(rm.ravel(), policy.ravel(), strict=True)

@@ -12,8 +12,6 @@ from scipy.special import ndtr
 from preflamp_stats.simulation.draws import (
     LOGPROB_SD,
     Study,
-    own_effects,
-    shared_effects,
     split_logprob,
     trace_reward,
 )
@@ -69,34 +67,25 @@ def reward_variables(study: Study) -> dict[str, xr.Variable]:
     design, planted = study.design, study.planted
     if study.absent[: design.n_methods].all():
         return {}
-    stored = design.scoring == "stored"
-    asymmetry = (
-        np.ones_like(planted.rm)
-        if stored
-        else plant_asymmetry(planted.rm, planted.policy, design.base_likelihood)
-    )
+    stored, asymmetry = design.scoring == "stored", np.ones_like(planted.rm)
+    if not stored:
+        asymmetry = plant_asymmetry(planted.rm, planted.policy, design.base_likelihood)
     latent = planted.rm[:, :, None, None].astype(np.float32) + study.reward_latent
     scale = LOGPROB_SD / design.weight
     factor = asymmetry[:, :, None, None].astype(np.float32)
     margin = np.float32(scale) * scale_margin(latent, factor)
     if design.ties:
-        rng = np.random.default_rng(study.streams["ties"])
-        margin[rng.random(margin.shape, dtype=np.float32) < design.ties] = 0
-    level_rng = np.random.default_rng(study.streams["reward_level"])
-    level = level_rng.standard_normal(margin.shape, dtype=np.float32)
+        margin[study.rng("ties").random(margin.shape, dtype=np.float32) < design.ties] = 0
+    level = study.rng("reward_level").standard_normal(margin.shape, dtype=np.float32)
     reward = _pair(level, margin)
     dims = ("method", "model", "seed", "example", "candidate")
     found = {"reward": _guided(study, dims, reward, modelled=False)}
     if design.tokens:
-        traces = trace_reward(
-            study.streams["reward_trace"], reward, study.n_tokens, design.tokens, scale
-        )
+        stream = study.streams["reward_trace"]
+        traces = trace_reward(stream, reward, study.n_tokens, design.tokens, scale)
         found["reward_trace"] = _guided(study, (*dims, "token"), traces, modelled=False)
     if stored:
-        own = own_effects(
-            study.streams["own_policy"], study.reward_latent.shape[:3], study.user, design
-        )
-        own += shared_effects(study.streams["shared_policy"], study.user, design)
+        own = study.own("own_policy", design.n_methods) + study.shared("shared_policy")
         latent = (study.reward_latent + own) / np.float32(np.sqrt(2))
         latent += planted.policy[:, :, None, None].astype(np.float32)
         level = study.logprob_level[None, :, None].astype(np.float32)
@@ -122,43 +111,25 @@ def _guided(
 def generation_variables(study: Study) -> dict[str, xr.Variable]:
     """ROUGE of the generations, or their texts."""
     design, planted = study.design, study.planted
-    shared = shared_effects(study.streams["shared_generation"], study.user, design)
-    n_models, n_seeds = len(design.sizes), design.n_seeds or 1
-
-    def latent(stream: str, n_methods: int) -> Floats32:
-        lead = (n_methods, n_models, n_seeds)
-        return own_effects(study.streams[stream], lead, study.user, design) + shared
-
-    guided = latent("own_generation", design.n_methods)
-    icl = latent("icl_generation", design.n_icl)
+    shared = study.shared("shared_generation")
+    guided = study.own("own_generation", design.n_methods) + shared
+    icl = study.own("icl_generation", design.n_icl) + shared
     if design.example_correlation:
         along = np.float32(design.example_correlation)
         guided = along * study.reward_latent + np.sqrt(1 - along**2) * guided
     # The mean of Φ(t√(1+s²) + s·z) over a standard normal z is Φ(t).
     stretch = np.sqrt(1 + _ROUGE_SD**2)
     centres = np.concatenate([planted.rouge, planted.icl_rouge]) * stretch
-    probit = centres[:, :, None, None].astype(np.float32) + np.float32(_ROUGE_SD) * (
-        np.concatenate([guided, icl])
-    )
+    effects = np.float32(_ROUGE_SD) * np.concatenate([guided, icl])
+    probit = centres[:, :, None, None].astype(np.float32) + effects
     probit[study.absent] = np.nan
     if design.texts:
         return _texts(study, ndtr(probit))
-    noise = np.abs(
-        np.concatenate(
-            [
-                np.random.default_rng(study.streams[name]).standard_normal(
-                    (n, n_models, n_seeds, study.user.size, 2), dtype=np.float32
-                )
-                for name, n in (("rouge", design.n_methods), ("icl_rouge", design.n_icl))
-            ]
-        )
-    )
-    below = {
-        "rouge1": 0,
-        "rouge2": 0.9 + 0.2 * noise[..., 0],
-        "rougeL": 0.2 + 0.1 * noise[..., 1],
-    }
-    return {name: _generated(study, ndtr(probit - loss)) for name, loss in below.items()}
+    parts = (("rouge", guided.shape), ("icl_rouge", icl.shape))
+    drawn = [study.rng(name).standard_normal((*s, 2), dtype=np.float32) for name, s in parts]
+    noise = np.abs(np.concatenate(drawn))
+    less = {"rouge1": 0, "rouge2": 0.9 + 0.2 * noise[..., 0], "rougeL": 0.2 + 0.1 * noise[..., 1]}
+    return {name: _generated(study, ndtr(probit - loss)) for name, loss in less.items()}
 
 
 def _texts(study: Study, quality: Floats32) -> dict[str, xr.Variable]:
