@@ -89,6 +89,17 @@ def lock(folder: Path, *, alone: bool, wait: bool = True) -> Iterator[bool]:
             os.close(descriptor)
 
 
+def flush(path: Path, flags: int = os.O_RDONLY) -> None:
+    """Have the system write a file or a folder to the disk."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _literal(name: str) -> str:
     """Pattern of glob that matches a name and nothing else."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in name)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError
-from preflamp_stats.io.atomic import aside
+from preflamp_stats.io.atomic import aside, flush
 from preflamp_stats.io.guards import Chunks, check_declared, decoded, unreadable
 from preflamp_stats.io.schema import find_problems
 from preflamp_stats.io.variables import SCHEMA_VERSION, annotated
@@ -53,48 +54,31 @@ def open_results(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.Data
     stat = path.stat()
     token = f"{path.resolve()}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}"
     try:
-        check_declared(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            raw = xr.open_datatree(path, engine="netcdf4", decode_cf=False)
+        with ExitStack() as opened:
+            check_declared(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                raw = xr.open_datatree(path, engine="netcdf4", decode_cf=False)
+            opened.callback(raw.close)
+            groups = {node.path: node.to_dataset(inherit=False) for node in raw.subtree}
+            for name, ds in groups.items():
+                groups[name] = decoded(ds, file=str(path), group=name, chunks=chunks, token=token)
+            tree = xr.DataTree.from_dict(groups)
+            tree.set_close(opened.pop_all().close)
+            return tree
+    except InputError:
+        raise
     except (OSError, RuntimeError) as error:
         what = "is not a whole NetCDF-4 file: it is of another format, or was cut short"
         mend = "write it with write_results or preflamp-stats convert, or copy it again"
         raise InputError(Problem(what, mend, str(path))) from error
-    except InputError:
-        raise
-    except ValueError as error:
-        if "align" not in str(error):
-            raise unreadable(error, str(path)) from error
-        raise InputError(_disagree(path)) from error
     except Exception as error:
-        raise unreadable(error, str(path)) from error
-    try:
-        tree = xr.DataTree.from_dict(
-            {
-                node.path: decoded(
-                    node.to_dataset(inherit=False),
-                    file=str(path),
-                    group=node.path,
-                    chunks=chunks,
-                    token=token,
-                )
-                for node in raw.subtree
-            }
-        )
-    except BaseException as error:
-        raw.close()
-        # Labels that are coordinates only once decoded.
+        # Of labels that are coordinates only once decoded too.
         if isinstance(error, ValueError) and "align" in str(error):
-            raise InputError(_disagree(path)) from error
-        raise
-    tree.set_close(raw.close)
-    return tree
-
-
-def _disagree(path: str | os.PathLike[str]) -> Problem:
-    what = "has groups whose dims disagree with those of the root group"
-    return Problem(what, "store each dataset in a group of its own", str(path))
+            what = "has groups whose dims disagree with those of the root group"
+            mend = "store each dataset in a group of its own"
+            raise InputError(Problem(what, mend, str(path))) from error
+        raise unreadable(error, str(path)) from error
 
 
 def write_results(tree: xr.DataTree | xr.Dataset, path: str | os.PathLike[str]) -> None:
@@ -138,36 +122,33 @@ def write_results(tree: xr.DataTree | xr.Dataset, path: str | os.PathLike[str]) 
     tree = _prepared(tree)
     if problems := [*find_problems(tree, file=str(path)), *storage_problems(tree, file=str(path))]:
         raise SchemaError(problems)
-    _check_writable(path)
+    if path.is_dir():
+        raise InputError(Problem("is a directory", "name a file", str(path)))
+    if not path.parent.is_dir():
+        what = f"directory {path.parent} does not exist"
+        raise InputError(Problem(what, "make it first", str(path)))
     try:
         with aside(path) as beside:
             write_file(tree, beside)
-            _flush(beside, os.O_RDWR)
+            flush(beside, os.O_RDWR)
             with open_results(beside) as written:
                 check_written(tree, written)
             os.replace(beside, path)
     except (OSError, RuntimeError) as error:
         mend = "check the space and the rights there"
         raise InputError(Problem(f"cannot be written: {error}", mend, str(path))) from error
-    _flush(path.parent, os.O_RDONLY)
+    flush(path.parent)
 
 
 def _check_readable(path: Path) -> None:
-    if path.is_dir():
-        mend = "name the results file in it"
-        raise InputError(Problem("is a directory", mend, str(path)))
-    if not path.exists():
-        raise InputError(Problem("no such file", "check the path", str(path)))
-    if not os.access(path, os.R_OK):
-        raise InputError(Problem("cannot be read", "check the rights of the file", str(path)))
-
-
-def _check_writable(path: Path) -> None:
-    if path.is_dir():
-        raise InputError(Problem("is a directory", "name a file", str(path)))
-    if not path.parent.is_dir():
-        what = f"directory {path.parent} does not exist"
-        raise InputError(Problem(what, "make it first", str(path)))
+    faults = {
+        "is a directory": (path.is_dir(), "name the results file in it"),
+        "no such file": (not path.exists(), "check the path"),
+        "cannot be read": (not os.access(path, os.R_OK), "check the rights of the file"),
+    }
+    for what, (is_so, mend) in faults.items():
+        if is_so:
+            raise InputError(Problem(what, mend, str(path)))
 
 
 def _prepared(tree: xr.DataTree | xr.Dataset) -> xr.DataTree:
@@ -176,11 +157,3 @@ def _prepared(tree: xr.DataTree | xr.Dataset) -> xr.DataTree:
     nodes = {node.path: annotated(node.to_dataset(inherit=False)) for node in tree.subtree}
     nodes["/"].attrs = {"preflamp_schema": SCHEMA_VERSION, **nodes["/"].attrs}
     return xr.DataTree.from_dict(nodes)
-
-
-def _flush(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

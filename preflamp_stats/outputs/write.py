@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.io.atomic import lock
+from preflamp_stats.io.atomic import flush, lock
 from preflamp_stats.outputs.csv_markdown import to_csv, to_markdown
 from preflamp_stats.outputs.figures import render_figures
 from preflamp_stats.outputs.latex import to_latex
@@ -68,7 +69,8 @@ def write_analysis(
     """
     directory = Path(directory)
     files = render_files(analysis, progress=progress)
-    made = _missing_parents(directory)
+    # Innermost first.
+    made = [path for path in (directory, *directory.parents) if not path.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
         # One writer at a time: of two analyses that end at once, the later one stands, whole.
@@ -82,13 +84,8 @@ def write_analysis(
     except OSError as error:
         _remove_empty(made)
         reason = error.strerror or str(error)
-        raise InputError(
-            Problem(
-                f"cannot be written ({reason})",
-                "choose a directory that you may write to with --out",
-                file=str(directory),
-            )
-        ) from error
+        mend = "choose a directory that you may write to with --out"
+        raise InputError(Problem(f"cannot be written ({reason})", mend, str(directory))) from error
     except InputError:
         _remove_empty(made)
         raise
@@ -145,13 +142,9 @@ def _earlier_files(directory: Path) -> set[str]:
 
 def _broken_off(directory: Path) -> list[Path]:
     """Hidden directories of writers that were killed; nobody else writes while we hold the lock."""
-    return [
-        path
-        for path in sorted(directory.glob(f"{_STAGING}*"))
-        if path.is_dir()
-        and not path.is_symlink()
-        and {each.name for each in path.iterdir()} <= {"new", "old", _JOURNAL}
-    ]
+    found = [path for path in sorted(directory.glob(f"{_STAGING}*")) if not path.is_symlink()]
+    ours = {"new", "old", _JOURNAL}
+    return [path for path in found if path.is_dir() and {e.name for e in path.iterdir()} <= ours]
 
 
 def _installed(directory: Path, broken_off: Sequence[Path]) -> set[str]:
@@ -167,44 +160,37 @@ def _installed(directory: Path, broken_off: Sequence[Path]) -> set[str]:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
         found |= {path for path in earlier if isinstance(path, str) and _OURS.fullmatch(path)}
-        found |= {
-            path
-            for path, digest in new.items()
-            if (path == _RECORD or _OURS.fullmatch(path))
-            and (directory / path).is_file()
-            and _digest((directory / path).read_bytes()) == digest
-        }
+        for path, digest in new.items():
+            place = directory / path
+            if (path == _RECORD or _OURS.fullmatch(path)) and place.is_file():
+                found |= {path} if _digest(place.read_bytes()) == digest else set()
     return found
 
 
 def _refuse_foreign(directory: Path, files: Mapping[str, bytes], earlier: set[str]) -> None:
     in_the_way = {
-        directory / place
-        for path in files
-        for place in [path, *(str(parent) for parent in Path(path).parents if parent.name)]
-        if os.path.lexists(directory / place)
-        and ((directory / place).is_dir() if place == path else not (directory / place).is_dir())
+        path for path in files if path not in earlier and os.path.lexists(directory / path)
     }
+    in_the_way |= {path for path in files if (directory / path).is_dir()}
+    folders = {str(each) for path in files for each in Path(path).parents if each.name}
     in_the_way |= {
-        directory / path
-        for path in files
-        if path not in earlier and os.path.lexists(directory / path)
+        each
+        for each in folders
+        if os.path.lexists(directory / each) and not (directory / each).is_dir()
     }
     if in_the_way:
         mend = "move it away or choose another directory with --out"
         what = "is in the way: no earlier analysis wrote it"
-        raise InputError([Problem(what, mend, file=str(path)) for path in sorted(in_the_way)])
+        found = sorted(directory / path for path in in_the_way)
+        raise InputError([Problem(what, mend, file=str(path)) for path in found])
 
 
 def _replace(directory: Path, files: Mapping[str, bytes], earlier: set[str]) -> None:
     """Put new files in place and take earlier ones away; on any failure put all back as it was."""
     staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=directory))
     done: list[str] = []
-    folders = [
-        folder
-        for folder in dict.fromkeys(directory / path for path in ("tables", "figures"))
-        if not folder.exists()
-    ]
+    folders = [directory / "tables", directory / "figures"]
+    made = [folder for folder in folders if not folder.exists()]
     try:
         for path, content in files.items():
             _write_synced(staging / "new" / path, content)
@@ -212,12 +198,10 @@ def _replace(directory: Path, files: Mapping[str, bytes], earlier: set[str]) -> 
         for path in kept:
             (staging / "old" / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(directory / path, staging / "old" / path)
-        journal = {
-            "earlier": sorted(earlier),
-            "new": {path: _digest(content) for path, content in files.items()},
-        }
+        new = {path: _digest(content) for path, content in files.items()}
+        journal = {"earlier": sorted(earlier), "new": new}
         _write_synced(staging / _JOURNAL, json.dumps(journal).encode())
-        _sync(staging)
+        flush(staging)
         try:
             for path in sorted(kept, key=lambda path: path != _RECORD):
                 if path == _RECORD or path not in files:
@@ -233,10 +217,12 @@ def _replace(directory: Path, files: Mapping[str, bytes], earlier: set[str]) -> 
                     os.replace(staging / "old" / path, directory / path)
                 else:
                     (directory / path).unlink(missing_ok=True)
-            _remove_empty(folders)
+            _remove_empty(made)
             raise
-        _remove_empty([directory / folder for folder in ("tables", "figures")])
-        _sync_directory(directory)
+        _remove_empty(folders)
+        for folder in (directory, *folders):
+            if folder.is_dir():
+                flush(folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -249,36 +235,14 @@ def _write_synced(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_directory(directory: Path) -> None:
-    for folder in (directory, directory / "tables", directory / "figures"):
-        _sync(folder)
-
-
-def _sync(folder: Path) -> None:
-    if not folder.is_dir() or os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _missing_parents(directory: Path) -> list[Path]:
-    """List the directory and its parents that are to be made, innermost first."""
-    return [path for path in (directory, *directory.parents) if not path.exists()]
-
-
 def _remove_empty(folders: list[Path]) -> None:
     for folder in folders:
-        try:
+        with contextlib.suppress(OSError):
             folder.rmdir()
-        except OSError:
-            continue
 
 
 RECORD_KEY = "preflamp_analysis"
