@@ -48,12 +48,7 @@ def analyze_command(
 
 
 def run_analysis(
-    paths: tuple[Path, ...],
-    out: Path,
-    settings: Settings,
-    *,
-    as_json: bool = False,
-    **columns: Any,
+    paths: tuple[Path, ...], out: Path, settings: Settings, *, as_json: bool = False, **columns: Any
 ) -> None:
     """Analyse files, write the directory, print the answers; ``columns`` as open_any."""
     from contextlib import ExitStack

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -47,6 +47,32 @@ def cell(text: object, style: str = "") -> Text:
     return Text(printable(text), style=style)
 
 
+def print_records(
+    rows: Sequence[Mapping[str, Any]], text: Callable[[str, Any], str], left: Sequence[str] = ()
+) -> None:
+    """Print a table, a line a record; its columns are those of any, numbers to the right.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Nothing is printed of none.
+    text : callable
+        Makes text of the name of a column and a value; None where a record lacks it.
+    left : sequence of str
+        Columns of words.
+    """
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1, 0, 2), header_style="dim")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    for name in columns:
+        table.add_column(name, justify="left" if name in left else "right")
+    for row in rows:
+        table.add_row(*(cell(text(name, row.get(name))) for name in columns))
+    if rows:
+        console().print(table)
+
+
 def print_json(found: Any) -> None:
     """Print JSON for a script: indented, in the order of the keys, texts as they are."""
     import click
@@ -69,27 +95,19 @@ def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
     callable
         Told a stage, how much of it is done, and how much there is.
     """
+    from rich import progress
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
 
     console = Console(stderr=True)
     columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
     )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    hidden = not console.is_terminal
+    with progress.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("opening", total=None)
 
         def report(stage: str, done: int, total: int) -> None:

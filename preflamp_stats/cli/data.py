@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -11,9 +12,16 @@ from preflamp_stats.cli.options import column_options, names
 
 # Whether a file exists is checked by its reader, whose message says how to mend it.
 _PATH = click.Path(path_type=Path)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 _out = click.option(
     "-o", "--out", metavar="RESULTS", required=True, type=_PATH, help="Results file to write."
 )
+
+
+def _direction(which: str) -> Callable[[_Command], _Command]:
+    told = f"Metrics whose {which} values are better."
+    how: Any = {"multiple": True, "callback": names, "metavar": "NAME,...", "help": told}
+    return click.option(f"--{which}-is-better", **how)
 
 
 @click.command("validate")
@@ -81,20 +89,8 @@ def describe_command(results: Path, as_json: bool) -> None:
 @click.argument("scores", nargs=-1, required=True, type=_PATH)
 @_out
 @column_options
-@click.option(
-    "--lower-is-better",
-    multiple=True,
-    callback=names,
-    metavar="NAME,...",
-    help="Metrics whose lower values are better.",
-)
-@click.option(
-    "--higher-is-better",
-    multiple=True,
-    callback=names,
-    metavar="NAME,...",
-    help="Metrics whose higher values are better.",
-)
+@_direction("lower")
+@_direction("higher")
 def convert_command(scores: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Make a results file from SCORES in CSV, TSV, JSON, JSONL or Parquet.
 
@@ -148,7 +144,7 @@ def _say_written(tree: Any, out: Path) -> None:
 def _print_dataset(name: str, found: dict[str, Any]) -> None:
     from rich.table import Table
 
-    from preflamp_stats.cli.console import cell, console
+    from preflamp_stats.cli.console import cell, console, print_records
 
     out = console()
     out.print(cell(name, "bold"))
@@ -168,29 +164,21 @@ def _print_dataset(name: str, found: dict[str, Any]) -> None:
         if line:
             about.add_row(cell(f"  {key}", "dim"), cell(line))
     out.print(about)
-    out.print()
-    table = Table("  variable", "dims", "type", box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("missing", justify="right")
-    for variable, entry in found["variables"].items():
-        dims = ", ".join(entry["dims"])
-        missing = f"{100 * entry['missing']:.1f} %" if entry["missing"] else "none"
-        table.add_row(cell(f"  {variable}"), cell(dims), cell(entry["dtype"]), missing)
-    out.print(table)
-    out.print()
-    rows = found["coverage"]
-    columns = [column for column in (*rows[:1], {})[0] if column not in ("dataset", "n_examples")]
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for number, column in enumerate(columns):
-        label = column not in ("model", "method")
-        table.add_column("  " * (number == 0) + column, justify="right" if label else "left")
-    for row in rows:
-        cells = [
-            f"{100 * v:.1f} %" if isinstance(v, float) else str(v) for v in map(row.get, columns)
-        ]
-        table.add_row(*(cell("  " * (number == 0) + text) for number, text in enumerate(cells)))
-    if columns:
-        out.print(table)
+    variables = [
+        {"variable": each, "dims": ", ".join(entry["dims"]), "type": entry["dtype"],
+         "missing": entry["missing"] or "none"}
+        for each, entry in found["variables"].items()
+    ]  # fmt: skip
+    left_out = ("dataset", "n_examples")
+    rows = [{k: v for k, v in row.items() if k not in left_out} for row in found["coverage"]]
+    for part in (variables, rows):
         out.print()
+        print_records(part, _share, left=("variable", "dims", "type", "model", "method"))
+    out.print()
+
+
+def _share(name: str, value: object) -> str:
+    return f"{100 * value:.1f} %" if isinstance(value, float) else str(value)
 
 
 def _grouped(items: list[dict[str, Any]], key: str) -> str:

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import xarray as xr
-from rich.table import Table
 
-from preflamp_stats.cli.console import cell, console
+from preflamp_stats.cli.console import cell, console, print_records
 
 _TAU_COLUMNS = {"power": "test", "power_interval": "interval", "width": "width"}
 
@@ -30,13 +29,12 @@ def print_plan(found: xr.Dataset) -> None:
     out = console()
     for line in _heading(question, found):
         out.print(cell(line))
-    table = Table(box=None, padding=(0, 2))
-    for name in (question, "methods", "users", *columns.values()):
-        table.add_column(name, justify="right")
-    for row in records(found[list(columns)]):
-        sizes = (f"{row[question]:g}", str(row["methods"]), str(row["users"]))
-        table.add_row(*map(cell, (*sizes, *(f"{row[name]:.2f}" for name in columns))))
-    out.print(table)
+    rows = [
+        {question: f"{row[question]:g}", "methods": row["methods"], "users": row["users"]}
+        | {label: f"{row[name]:.2f}" for name, label in columns.items()}
+        for row in records(found[list(columns)])
+    ]
+    print_records(rows, lambda name, value: str(value))
     for line in _answers(question, found):
         out.print(cell(line))
 
@@ -54,14 +52,7 @@ def print_detectable(rows: Sequence[Mapping[str, Any]], *, explanation: str) -> 
     out = console()
     for line in explanation.splitlines():
         out.print(cell(line))
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(box=None, padding=(0, 2))
-    for name in names:
-        words = name in ("dataset", "metric", "model")
-        table.add_column(name, justify="left" if words else "right")
-    for row in rows:
-        table.add_row(*(cell(_shown(name, row.get(name))) for name in names))
-    out.print(table)
+    print_records(rows, _shown, left=("dataset", "metric", "model"))
 
 
 def records(found: xr.Dataset) -> Iterator[dict[str, Any]]:

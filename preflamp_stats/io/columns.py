@@ -63,12 +63,7 @@ _OF_CANDIDATES = {
 """Names that mean a value of a candidate where rows or columns are candidates."""
 
 _CANDIDATES = ("chosen", "rejected")
-_WORDS = (
-    _CANDIDATES,
-    ("preferred", "dispreferred"),
-    ("winner", "loser"),
-    ("accepted", "rejected"),
-)
+_WORDS = (_CANDIDATES, ("preferred", "dispreferred"), ("winner", "loser"), ("accepted", "rejected"))
 _SIDES = {word: side for words in _WORDS for side, word in zip(_CANDIDATES, words, strict=True)}
 _WORD = "|".join(_SIDES)
 _HALF = re.compile(rf"(?:(.+?)[ _.\-/:])?({_WORD})(?:[ _.\-/:](.+))?", re.IGNORECASE)
@@ -512,10 +507,11 @@ def _numeric(column: pd.Series) -> bool:
     if column.dtype.kind in "iufb":
         return True
     given = column[column.notna() & ~column.isin(ABSENT_NUMBERS)].unique()
-    return len(given) > 0 and (all(map(_is_number, given)) or _truth(given))
+    return len(given) > 0 and (all(map(is_number, given)) or _truth(given))
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a cell is a number as Python writes it."""
     try:
         float(text)
     except ValueError:
@@ -528,7 +524,7 @@ def _spoilt(column: pd.Series, row: str) -> Problem | None:
     if _numeric(column):
         return None
     given = column[column.notna() & ~column.isin(ABSENT_NUMBERS)].map(str)
-    bad = given[~given.map(_is_number)]
+    bad = given[~given.map(is_number)]
     marked = bad.map(lambda text: bool(_MARKED.fullmatch(text.strip())))
     if not len(given) or len(bad) - marked.sum() >= len(given) / 2:
         return None

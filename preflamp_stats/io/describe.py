@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
@@ -68,11 +67,9 @@ def _covered(dataset: str, ds: xr.Dataset) -> pd.DataFrame:
     by = [dim for dim in ("model", "method") if any(dim in part[name].dims for name in part)]
     columns: dict[str, Any] = {}
     for name, total in totals.items():
-        if name != "ties":
-            total = total.mean([dim for dim in total.dims if dim not in by]) / (
-                n if name in _SHARES else 1
-            )
-        columns[name] = total.sum([dim for dim in total.dims if dim not in by])
+        others = [dim for dim in total.dims if dim not in by]
+        columns[name] = total.sum(others) if name == "ties" else total.mean(others)
+        columns[name] /= n if name in _SHARES else 1
     if not n:
         return pd.DataFrame({"dataset": [], "method": [], "n_examples": []})
     if not by:
@@ -90,14 +87,14 @@ def _counted(block: xr.Dataset, metrics: list[str]) -> dict[str, xr.DataArray]:
     if metrics:
         present = [block[name].notnull().astype(float) for name in metrics]
         found["metric"] = sum(present[1:], present[0]) / len(present)
-    if "reward" in block:
-        good, bad = (block["reward"].sel(candidate=each, drop=True) for each in _PAIR)
-        found["reward"] = good.notnull() | bad.notnull()
-        found["pair"] = good.notnull() & bad.notnull()
-        found["ties"] = good == bad
-    if "candidate_text" in block:
-        good, bad = (block["candidate_text"].sel(candidate=each, drop=True) for each in _PAIR)
-        found["identical"] = (good == bad) & good.notnull()
+    for name in [name for name in ("reward", "candidate_text") if name in block]:
+        good, bad = (block[name].sel(candidate=each, drop=True) for each in _PAIR)
+        if name == "reward":
+            found["reward"] = good.notnull() | bad.notnull()
+            found["pair"] = good.notnull() & bad.notnull()
+            found["ties"] = good == bad
+        else:
+            found["identical"] = (good == bad) & good.notnull()
     return found
 
 
@@ -142,9 +139,11 @@ def _describe_dataset(name: str, ds: xr.Dataset) -> dict[str, Any]:
         }
         for each in ds.data_vars
     }
-    users = None
+    users = spread = None
     if "user" in ds.variables:
         users = np.unique(ds["user"].values.astype(str), return_counts=True)[1]
+        spread = {"min": int(users.min()), "median": float(np.median(users))}
+        spread["max"] = int(users.max())
     return {
         "dims": {str(dim): int(size) for dim, size in ds.sizes.items()},
         "methods": _labelled(ds, "method", "method_family", "family"),
@@ -152,19 +151,11 @@ def _describe_dataset(name: str, ds: xr.Dataset) -> dict[str, Any]:
         "seeds": ds.indexes["seed"].tolist() if "seed" in ds.indexes else [],
         "n_examples": int(ds.sizes.get("example", 0)),
         "n_users": None if users is None else len(users),
-        "examples_per_user": None if users is None else _spread(users),
+        "examples_per_user": spread,
         "variables": variables,
         "metrics": _metrics(ds),
         "coverage": coverage({name: ds}).to_dict("records"),
         "bytes": sum(int(variable.nbytes) for variable in ds.data_vars.values()),
-    }
-
-
-def _spread(counts: npt.NDArray[np.intp]) -> dict[str, float]:
-    return {
-        "min": int(counts.min()),
-        "median": float(np.median(counts)),
-        "max": int(counts.max()),
     }
 
 
@@ -180,26 +171,15 @@ def _labelled(ds: xr.Dataset, dim: str, coordinate: str, key: str) -> list[dict[
 
 def _metrics(ds: xr.Dataset) -> list[str]:
     held = set(map(str, ds.data_vars))
-    needs = {
-        "rm_accuracy": [{"reward"}],
-        "policy_accuracy": [
-            {"reward", "logprob"},
-            {"reward_trace", "token_logprob"},
-            {"policy_score"},
-        ],
-    }
-    found = [name for name, ways in needs.items() if any(way <= held for way in ways)]
-    if {"generation", "reference"} <= held:
-        found += ["rouge1", "rouge2", "rougeL"]
+    found = ["rm_accuracy"] if "reward" in held else []
+    policies = ({"reward", "logprob"}, {"reward_trace", "token_logprob"}, {"policy_score"})
+    found += ["policy_accuracy"] if any(needs <= held for needs in policies) else []
+    found += ["rouge1", "rouge2", "rougeL"] if {"generation", "reference"} <= held else []
     return list(dict.fromkeys([*found, *generation_metrics(ds), *method_metrics(ds)]))
 
 
 def _missing_share(part: xr.Dataset) -> float:
-    name = next(iter(part.data_vars))
-    missing = total = 0
+    (name,) = part.data_vars
     blocks = example_blocks(part) if "example" in part[name].dims else [slice(None)]
-    for block in blocks:
-        values = load_block(part, block, names=[str(name)])[name].to_numpy()
-        missing += int(is_missing(values).sum())
-        total += values.size
-    return missing / total if total else 0.0
+    missing = sum(int(is_missing(load_block(part, at)[name].to_numpy()).sum()) for at in blocks)
+    return missing / part[name].size if part[name].size else 0.0

@@ -14,7 +14,13 @@ import pandas as pd
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError, printable
-from preflamp_stats.io.columns import ABSENT_NUMBERS, LABEL_COLUMNS, VALUE_COLUMNS, recognise
+from preflamp_stats.io.columns import (
+    ABSENT_NUMBERS,
+    LABEL_COLUMNS,
+    VALUE_COLUMNS,
+    is_number,
+    recognise,
+)
 from preflamp_stats.io.row_arrays import Rows, Texts, dataset_from_rows
 from preflamp_stats.io.schema import find_problems
 from preflamp_stats.io.tables import Table, as_text, frame_table, read_table
@@ -276,12 +282,9 @@ def _texts(column: pd.Series[Any], spec: VariableSpec, candidate: Texts) -> Text
 def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:
     if column.dtype.kind not in "iufb" and not pd.api.types.is_object_dtype(column):
         return column
-    values = column.unique()
-    return column.map({value: as_text(_python(value)) for value in values}).replace("", np.nan)
-
-
-def _python(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    values: Any = column.unique()
+    texts = {v: as_text(v.item() if isinstance(v, np.generic) else v) for v in values}
+    return column.map(texts).replace("", np.nan)
 
 
 def _number_label(text: str) -> str:
@@ -300,26 +303,18 @@ def _numbers(
     values = np.full(len(column), np.nan)
     given = np.flatnonzero(column.notna() & ~column.isin(ABSENT_NUMBERS))
     cells = column.to_numpy(dtype=object)[given]
+    truth = {"true": 1.0, "false": 0.0}
     try:
         # Python's float rounds correctly, whatever the version of pandas.
         values[given] = cells.astype(float)
     except ValueError:
-        truth = {"true": 1.0, "false": 0.0}
         lowered = [str(text).lower() for text in cells]
         if set(lowered) <= set(truth):
             values[given] = [truth[text] for text in lowered]
             return values, []
-        bad = [i for i, text in enumerate(cells) if not _is_number(text)]
+        bad = [i for i, text in enumerate(cells) if not is_number(text)]
         what = f"is {cells[bad[0]]!r}, not a number, in {rows.place(given[bad])}"
         comma = ", with a point and nothing between thousands" * ("," in str(cells[bad[0]]))
         mend = f"write a number{comma} or leave it empty"
         return values, [Problem(what, mend, variable=name)]
     return values, []
-
-
-def _is_number(text: Any) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

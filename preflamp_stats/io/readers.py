@@ -83,11 +83,7 @@ _HARDER = {-1: "hard", 0: "normal", 1: "easy"}
 
 
 def read_reward_bench(
-    path: str | Path,
-    *,
-    method: str,
-    dataset: str = "",
-    say: Callable[[str], None] = say_to_stderr,
+    path: str | Path, *, method: str, dataset: str = "", say: Callable[[str], None] = say_to_stderr
 ) -> pd.DataFrame:
     """Read the rewards that a reward benchmark wrote, an example at a time.
 

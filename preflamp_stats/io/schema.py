@@ -16,10 +16,7 @@ from preflamp_stats.io.checks import (
     structure_warnings,
     value_faults,
 )
-from preflamp_stats.io.variables import (
-    SCHEMA_VERSION,
-    SPECS,
-)
+from preflamp_stats.io.variables import SCHEMA_VERSION, SPECS
 
 UNNAMED_DATASET = "results"
 """Name of the dataset in a file that does not name it."""

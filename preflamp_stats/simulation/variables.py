@@ -9,12 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from preflamp_stats.simulation.draws import (
-    LOGPROB_SD,
-    Study,
-    split_logprob,
-    trace_reward,
-)
+from preflamp_stats.simulation.draws import LOGPROB_SD, Study, split_logprob, trace_reward
 from preflamp_stats.simulation.truth import plant_asymmetry, scale_margin
 
 # Standard deviation over examples of probit ROUGE-1.
