@@ -109,7 +109,10 @@ def analyze(
         read_study(ds, settings, name=name, progress=_reporter(progress, name, ds))
         for name, ds in found.items()
     ]
-    _check_unchanged(paths, states)
+    # The checksum would be that of another content.
+    for path, state in zip(paths, states, strict=True):
+        if _state(path) != state:
+            raise _changed(path)
     metrics = shared_metrics(evidence)
     tables = {}
     for place, table in enumerate(registry.TABLES):
@@ -134,24 +137,19 @@ def _notes(evidence: Sequence[ResampledStudy], settings: Settings) -> list[str]:
     asked = dict.fromkeys([*settings.upstream, *settings.downstream])
     unknown: dict[str, Metric] = {}
     for dataset in evidence:
-        of = f"{dataset.name}: " if len(evidence) > 1 else ""
-        absent = [metric_words(name) for name in asked if name not in dataset.metrics]
-        if absent:
-            found.append(capital(f"{of}not in the file and left out: {', '.join(absent)}."))
+        own, users = [], len(dataset.units.labels)
+        if absent := [metric_words(name) for name in asked if name not in dataset.metrics]:
+            own.append(f"not in the file and left out: {', '.join(absent)}.")
         if dataset.units.kind == "examples" and settings.resample != "examples":
-            found.append(
-                capital(
-                    f"{of}the file names no users, so each example is taken as its own unit; if "
-                    "users wrote several examples each, the intervals are too narrow."
-                )
+            own.append(
+                "the file names no users, so each example is taken as its own unit; if "
+                "users wrote several examples each, the intervals are too narrow."
             )
-        elif dataset.units.kind == "users" and len(dataset.units.labels) < 20:
-            found.append(
-                capital(
-                    f"{of}only {counted(len(dataset.units.labels), 'user')}; intervals that "
-                    "resample so few are rough."
-                )
-            )
+        elif dataset.units.kind == "users" and users < 20:
+            few = counted(users, "user")
+            own.append(f"only {few}; intervals that resample so few are rough.")
+        of = f"{dataset.name}: " if len(evidence) > 1 else ""
+        found += [capital(f"{of}{note}") for note in own]
         there = [dataset.metrics[name].info for name in asked if name in dataset.metrics]
         unknown |= {metric.name: metric for metric in there if not metric.sign}
     return found + [
@@ -165,26 +163,19 @@ def _check_metrics(found: Mapping[str, xr.Dataset], settings: Settings) -> None:
     """Refuse metrics that no dataset has: a misspelt name must not pass for an empty result."""
     if not found:
         raise InputError(Problem("holds no dataset", "write at least one group with variables"))
-    available = {name: available_metrics(ds, settings) for name, ds in found.items()}
-    names = sorted({metric.name for metrics in available.values() for metric in metrics})
+    available = (available_metrics(ds, settings) for ds in found.values())
+    names = sorted({metric.name for metrics in available for metric in metrics})
     if not names:
-        raise InputError(
-            Problem(
-                "holds neither rewards nor generations",
-                "add reward, or generation and reference, or a generation metric",
-            )
-        )
-    options = ("upstream", "downstream", "lower_is_better", "higher_is_better")
-    asked = {option: getattr(settings, option) for option in options}
+        mend = "add reward, or generation and reference, or a generation metric"
+        raise InputError(Problem("holds neither rewards nor generations", mend))
     # The defaults may be absent: either half of a file is enough.
     known = {*names, *Settings().upstream, *Settings().downstream}
     problems = []
-    for option, metrics in asked.items():
-        for metric in metrics:
-            if metric not in known:
-                near = difflib.get_close_matches(metric, names, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"choose among {', '.join(names)}"
-                problems.append(Problem(f"unknown metric {metric!r}", hint, variable=option))
+    for option in ("upstream", "downstream", "lower_is_better", "higher_is_better"):
+        for metric in [metric for metric in getattr(settings, option) if metric not in known]:
+            near = difflib.get_close_matches(metric, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose among {', '.join(names)}"
+            problems.append(Problem(f"unknown metric {metric!r}", hint, variable=option))
     if problems:
         raise InputError(problems)
 
@@ -203,8 +194,7 @@ def _reporter(progress: Progress | None, name: str, ds: xr.Dataset) -> Callable[
 
 
 def _sources(tree: Any) -> list[str]:
-    source = getattr(tree, "encoding", {}).get("source")
-    return [source] if source else []
+    return [*filter(None, [getattr(tree, "encoding", {}).get("source")])]
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:
@@ -222,13 +212,6 @@ def _state(path: Path) -> tuple[int, ...]:
     except OSError as error:
         raise _changed(path) from error
     return (found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-def _check_unchanged(paths: Sequence[Path], states: Sequence[tuple[int, ...]]) -> None:
-    """Refuse a file that was written to: its checksum would be that of another content."""
-    for path, state in zip(paths, states, strict=True):
-        if _state(path) != state:
-            raise _changed(path)
 
 
 def _changed(path: Path) -> InputError:

@@ -88,13 +88,9 @@ def _joined(trees: dict[str, xr.DataTree]) -> dict[str, xr.Dataset]:
     for path, tree in trees.items():
         for name, ds in datasets(tree).items():
             if name in found:
-                raise InputError(
-                    Problem(
-                        f"holds dataset {name!r}, as does {origin[name]}",
-                        "join the files with preflamp-stats merge, or rename a group",
-                        path,
-                    )
-                )
+                what = f"holds dataset {name!r}, as does {origin[name]}"
+                mend = "join the files with preflamp-stats merge, or rename a group"
+                raise InputError(Problem(what, mend, path))
             found[name], origin[name] = ds, path
     return found
 

@@ -7,13 +7,13 @@ other keeps a row for each of its rows, or stands upright where it has few rows 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from preflamp_stats.columns import COLUMNS, Column, declared
+from preflamp_stats.columns import COLUMNS, Column, Kind, declared
 from preflamp_stats.io.schema import UNNAMED_DATASET
 from preflamp_stats.metric import COEFFICIENT, POINTS, Scale, number
 from preflamp_stats.outputs.formatting import (
@@ -37,6 +37,12 @@ _METHOD = ("method", "method_family")
 _ACROSS = ("model", "metric", "dataset")
 """Keys that may go across a table; as headings of rows they speak for themselves."""
 _VERDICTS = ("decoupled", "reversed", "coupled", "inconclusive")
+_PRINTED: dict[Kind, Callable[[Any], str]] = {
+    "p value": p_value,
+    "count": count,
+    "share": lambda value: number(float(value), POINTS) or MISSING,
+    "own number": value_text,
+}
 _PLACES = {column.name: place for place, column in enumerate(COLUMNS)}
 
 
@@ -224,14 +230,8 @@ def _by_method(
     remarks.append(_unknown_directions(table))
     named = {metric.name: metric.heading for metric in table.row_metrics()}
     only = one_line(next(iter(named.values()))) if len(named) == 1 else "Estimate"
-    return Grid(
-        stub=tuple(declared(key).label for key in stub),
-        columns=tuple(_key_text(table, across, h) for h in headings) if across else (only,),
-        spanner=declared(across).label if across else "",
-        blocks=tuple(blocks),
-        remarks=tuple(filter(None, remarks)),
-        footnotes=tuple((mark, text) for text, mark in notes.items()),
-    )
+    titles = [_key_text(table, across, h) for h in headings] if across else [only]
+    return _grid(stub, titles, blocks, remarks, notes, declared(across).label if across else "")
 
 
 def _by_row(
@@ -274,15 +274,23 @@ def _by_row(
         _unknown_directions(table),
         left,
     ]
-    grid = Grid(
-        stub=tuple(declared(key).label for key in stub),
-        columns=(*titles, *(_title(column, table) for column in columns)),
-        spanner="",
-        blocks=tuple(Block(text, tuple(rows)) for text, rows in blocks.items()),
-        remarks=tuple(filter(None, remarks)),
-        footnotes=tuple((mark, text) for text, mark in notes.items()),
-    )
+    titles += [_title(column, table) for column in columns]
+    told = [Block(text, tuple(rows)) for text, rows in blocks.items()]
+    grid = _grid(stub, titles, told, remarks, notes)
     return _upright(grid) if upright else grid
+
+
+def _grid(
+    stub: Sequence[str],
+    titles: Sequence[str],
+    blocks: Sequence[Block],
+    remarks: Sequence[str],
+    notes: Mapping[str, str],
+    spanner: str = "",
+) -> Grid:
+    labels = tuple(declared(key).label for key in stub)
+    told, marks = tuple(filter(None, remarks)), tuple((mark, text) for text, mark in notes.items())
+    return Grid(labels, tuple(titles), spanner, tuple(blocks), told, marks)
 
 
 def _upright(grid: Grid) -> Grid:
@@ -303,25 +311,15 @@ def _columns(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[list[Column], li
     ends = {end for column in known for end in column.interval or ()}
     values, constant = [], []
     for column in known:
-        if (
-            column.kind in ("estimate", "axis")
-            or column.name in ends
-            or column.shown == "csv"
-            or column.instead in frame
-            or frame[column.name].isna().all()
-        ):
+        name, shown = column.name, column.shown
+        same = frame[name].nunique(dropna=False) == 1
+        told = column.kind in ("estimate", "axis") or name in ends or column.instead in frame
+        if told or frame[name].isna().all() or shown == "csv" or (same and shown == "varying"):
             continue
-        same = frame[column.name].nunique(dropna=False) == 1
-        if (
-            same
-            and column.kind == "count"
-            and column.name in ("n_methods", "n_users", "n_examples")
-        ):
-            constant.append(column.name)
-        elif same and column.shown == "varying":
-            continue
-        elif same and column.kind == "text" and column.name != "verdict" and len(frame) > 1:
-            constant.append(column.name)
+        size = name in ("n_methods", "n_users", "n_examples")
+        word = column.kind == "text" and name != "verdict" and len(frame) > 1
+        if same and (size or word):
+            constant.append(name)
         else:
             values.append(column)
     values.sort(key=lambda column: _PLACES.get(column.name, len(_PLACES)))
@@ -333,14 +331,8 @@ def _cell(record: Mapping[Hashable, Any], column: Column, table: ResultTable, ow
     value = record[column.name]
     if column.kind == "text" or pd.isna(value):
         return Cell(value_text(value) or MISSING)
-    if column.kind == "p value":
-        return Cell(p_value(value))
-    if column.kind == "count":
-        return Cell(count(value))
-    if column.kind == "share":
-        return Cell(number(float(value), POINTS) or MISSING)
-    if column.kind == "own number":
-        return Cell(value_text(value))
+    if column.kind in _PRINTED:
+        return Cell(_PRINTED[column.kind](value))
     scale = COEFFICIENT if column.kind == "coefficient" else own
     if column.of and column.of != "estimate":
         scale = table.metric(str(record[column.of])).scale
