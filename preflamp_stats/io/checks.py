@@ -76,7 +76,7 @@ def structure_faults(ds: xr.Dataset) -> Iterator[Fault]:
     for own in ds.data_vars.values():
         dims = _ROLES.get(str(own.attrs.get("role")))
         if dims and own.name not in (*metrics, *per_method):
-            what = f"has role {own.attrs['role']!r} but is {own.dtype} over ({_listed(own.dims)})"
+            what = f"has role {own.attrs['role']!r} but is {own.dtype} over ({listed(own.dims)})"
             mend = f"store floats over {dims}, with model and seed where they apply"
             yield str(own.name), what, mend
     if "generation" in ds and "reference" not in ds and not metrics:
@@ -88,7 +88,8 @@ def structure_faults(ds: xr.Dataset) -> Iterator[Fault]:
         yield "", "holds nothing to analyse", mend
 
 
-def _listed(dims: Any) -> str:
+def listed(dims: Any) -> str:
+    """Names by comma."""
     return ", ".join(map(str, dims))
 
 
@@ -133,7 +134,7 @@ def _variable_faults(array: xr.DataArray, spec: VariableSpec) -> Iterator[Fault]
 def _label_faults(index: pd.Index[Any], dim: str) -> Iterator[Fault]:
     if isinstance(index, pd.MultiIndex):
         mend = f"store one label, such as '{'/'.join(map(str, index[0]))}', or reset_index({dim!r})"
-        yield dim, f"is a MultiIndex of {_listed(index.names)}", mend
+        yield dim, f"is a MultiIndex of {listed(index.names)}", mend
         return
     if index.hasnans or (index == "").any():
         yield dim, "has an empty label", f"name every {dim}"
@@ -151,7 +152,7 @@ def _family_faults(ds: xr.Dataset) -> Iterator[Fault]:
     families = np.ravel(ds["method_family"].values)
     labelled = "method" in ds and ds["method_family"].dims == ("method",)
     if without := ds["method"].values[is_missing(families)].tolist() if labelled else []:
-        what = f"is missing for {_listed(without)[:80]}"
+        what = f"is missing for {listed(without)[:80]}"
         yield "method_family", what, f"choose one of {known} for each method"
     for family in sorted({str(label) for label in families[~is_missing(families)]}):
         if family not in METHOD_FAMILIES:
@@ -167,7 +168,7 @@ def _pairwise_faults(ds: xr.Dataset) -> Iterator[Fault]:
     except (TypeError, ValueError):
         strangers = {str(ds["reward"].attrs["pairwise"])}
     if strangers:
-        what = f"has an attribute pairwise that names no method: {_listed(sorted(strangers))[:80]}"
+        what = f"has an attribute pairwise that names no method: {listed(sorted(strangers))[:80]}"
         yield "reward", what, "write the methods that judge pairs only as a JSON list"
 
 

@@ -101,18 +101,18 @@ def _check_declared(path: Path) -> None:
     problems = []
     with netCDF4.Dataset(path) as file:
         for group, name, variable in _variables(file):
-            declared = math.prod(map(int, variable.shape)) * _bytes(variable.dtype)
+            # Bytes of a value in memory; a text takes at least its pointer.
+            of_value = int(getattr(variable.dtype, "itemsize", 8))
+            declared, what = math.prod(map(int, variable.shape)) * of_value, ""
             if declared > most:
                 what = f"declares {declared:,} bytes, more than a file of {size:,} can hold"
-                mend = "write it again with write_results; do not trust it if it came from others"
-                problems.append(Problem(what, mend, str(path), group, name))
             elif (pieces := _pieces(variable)) > max(_FEW, size):
                 what = f"declares {pieces:,} pieces, more than a file of {size:,} bytes can hold"
-                mend = "write it again with write_results; do not trust it if it came from others"
-                problems.append(Problem(what, mend, str(path), group, name))
+            mend = "write it again with write_results; do not trust it if it came from others"
+            told = [(what, mend)] if what else []
             if len(set(variable.dimensions)) < len(variable.dimensions):
-                mend = "store it over different dims"
-                problems.append(Problem("is over one dim twice", mend, str(path), group, name))
+                told.append(("is over one dim twice", "store it over different dims"))
+            problems += [Problem(*each, str(path), group, name) for each in told]
     if problems:
         raise InputError(problems)
 
@@ -121,11 +121,6 @@ def _variables(group: Any) -> Iterator[tuple[str, str, Any]]:
     yield from ((group.path, name, each) for name, each in group.variables.items())
     for inner in group.groups.values():
         yield from _variables(inner)
-
-
-def _bytes(dtype: Any) -> int:
-    """Bytes of a value in memory; a text takes at least its pointer."""
-    return int(getattr(dtype, "itemsize", 8))
 
 
 def _pieces(variable: Any) -> int:
@@ -172,15 +167,12 @@ def decoded(
     try:
         found = _decode(ds)
         arrays = {
-            name: _guarded(each, file, group, str(name), marks[name])
+            name: _Guarded(each, marks[name], (file, group, str(name))).lazy()
             for name, each in found.variables.items()
             if name not in found.indexes
         }
-        if chunks is not None:
-            arrays = {
-                name: _chunked(each, chunks, f"{name}-{token}{group}")
-                for name, each in arrays.items()
-            }
+        for name, each in arrays.items() if chunks is not None else ():
+            arrays[name] = _chunked(each, chunks, f"{name}-{token}{group}")
     except Exception as error:
         raise unreadable(error, file, group, _culprit(ds)) from error
     return found.assign(arrays).set_coords(list(found.coords))
@@ -233,20 +225,16 @@ def _chunked(variable: xr.Variable, chunks: Chunks, name: str) -> xr.Variable:
     return variable.chunk(sizes, name=f"{name}-{sizes}")
 
 
-def _guarded(variable: xr.Variable, file: str, group: str, name: str, mark: str) -> xr.Variable:
-    data = indexing.LazilyIndexedArray(_Guarded(variable, file, group, name, mark))
-    return xr.Variable(variable.dims, data, variable.attrs, variable.encoding)
-
-
 class _Guarded(BackendArray):
     """A lazy variable whose faults in reading are problems of the file."""
 
-    def __init__(self, variable: xr.Variable, file: str, group: str, name: str, mark: str) -> None:
-        self.variable = variable
-        self.mark = mark
-        self.shape = variable.shape
-        self.dtype = np.dtype(variable.dtype)
-        self.where = (file, group, name)
+    def __init__(self, variable: xr.Variable, mark: str, where: tuple[str, str, str]) -> None:
+        self.variable, self.mark, self.where = variable, mark, where
+        self.shape, self.dtype = variable.shape, np.dtype(variable.dtype)
+
+    def lazy(self) -> xr.Variable:
+        of = self.variable
+        return xr.Variable(of.dims, indexing.LazilyIndexedArray(self), of.attrs, of.encoding)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError
+from preflamp_stats.io.checks import listed
 from preflamp_stats.io.schema import find_problems
 from preflamp_stats.io.variables import SCHEMA_VERSION
 
@@ -70,14 +71,12 @@ def merge(trees: Sequence[xr.DataTree], *, names: Sequence[str] | None = None) -
     names = names or [f"shard {number}" for number in range(1, len(trees) + 1)]
     if not trees:
         raise InputError("no shards to merge; name at least one file")
-    if problems := [
-        problem
-        for tree, name in zip(trees, names, strict=True)
-        for problem in find_problems(tree, file=name, values=False)
-    ]:
+    named = list(zip(trees, names, strict=True))
+    checked = (find_problems(tree, file=name, values=False) for tree, name in named)
+    if problems := list(itertools.chain.from_iterable(checked)):
         raise SchemaError(problems)
     groups: dict[str, list[_Shard]] = {}
-    for tree, name in zip(trees, names, strict=True):
+    for tree, name in named:
         for node in tree.subtree:
             if (ds := node.to_dataset()).variables:
                 groups.setdefault(node.path, []).append(_Shard(name, ds))
@@ -126,7 +125,7 @@ def _mismatches(shards: list[_Shard], path: str) -> Iterator[Problem]:
         for name in sorted(map(str, set(one.ds.variables) & set(other.ds.variables))):
             here, there = one.ds.variables[name], other.ds.variables[name]
             if set(here.dims) != set(there.dims):
-                what = f"is over ({_listed(here.dims)}), but over ({_listed(there.dims)}) in "
+                what = f"is over ({listed(here.dims)}), but over ({listed(there.dims)}) in "
                 yield Problem(what + one.name, "store both alike", other.name, path, name)
             for key in ("units", "role"):
                 if str(here.attrs.get(key)) != str(there.attrs.get(key)):
@@ -137,22 +136,18 @@ def _mismatches(shards: list[_Shard], path: str) -> Iterator[Problem]:
 def _padded(shards: list[_Shard]) -> list[_Shard]:
     """Bring traces to one length, with NaN past the end."""
     longest = max(shard.ds.sizes.get("token", 0) for shard in shards)
+    short = [longest - shard.ds.sizes.get("token", longest) for shard in shards]
     return [
-        _Shard(shard.name, shard.ds.pad(token=(0, longest - shard.ds.sizes["token"])))
-        if shard.ds.sizes.get("token", longest) < longest
-        else shard
-        for shard in shards
+        _Shard(each.name, each.ds.pad(token=(0, n)) if n else each.ds)
+        for each, n in zip(shards, short, strict=True)
     ]
 
 
 def _concat(shards: list[_Shard], dim: str, path: str) -> _Shard:
     if len(shards) == 1:
         return shards[0]
-    if problems := [
-        problem
-        for one, other in itertools.combinations(shards, 2)
-        for problem in _overlaps(one, other, dim, path)
-    ]:
+    pairs = itertools.combinations(shards, 2)
+    if problems := [each for pair in pairs for each in _overlaps(*pair, dim, path)]:
         raise InputError(problems)
     shards = _in_order(shards, dim)
     fixed = _fixed(shards, dim, path)
@@ -161,14 +156,14 @@ def _concat(shards: list[_Shard], dim: str, path: str) -> _Shard:
     varying = [ds.drop_vars(set(fixed) & set(ds.variables)) for ds in plain]
     names = {name for ds in varying for name in ds.variables}
     # A method without rewards, or without generations, is missing them; an example is not.
-    if dim != "method" and (
-        problems := [
-            Problem("is missing, but other shards have it", "add it", shard.name, path, str(name))
-            for shard, ds in zip(shards, varying, strict=True)
-            for name in sorted(names - set(ds.variables), key=str)
-        ]
-    ):
-        raise InputError(problems)
+    what = "is missing, but other shards have it"
+    absent = [
+        Problem(what, "add it", shard.name, path, str(name))
+        for shard, ds in zip(shards, varying, strict=True)
+        for name in sorted(names - set(ds.variables), key=str)
+    ]
+    if absent and dim != "method":
+        raise InputError(absent)
     texts = {name for ds in varying for name, v in ds.variables.items() if v.dtype.kind in "OUST"}
     joined = xr.concat(
         varying,
@@ -192,11 +187,9 @@ def _overlaps(one: _Shard, other: _Shard, dim: str, path: str) -> Iterator[Probl
     elif common := sorted(set(here) & set(other.labels(dim)), key=str):
         same = len(common) == len(here) == len(other.labels(dim))
         what = "all" if same else f"{len(common)}, such as {common[0]!r},"
-        yield Problem(
-            f"overlaps with {one.name}: {what} of its labels are there too",
-            "give each shard once" if same else "take them out of one shard",
-            other.name, path, dim,
-        )  # fmt: skip
+        what = f"overlaps with {one.name}: {what} of its labels are there too"
+        mend = "give each shard once" if same else "take them out of one shard"
+        yield Problem(what, mend, other.name, path, dim)
 
 
 def _in_order(shards: list[_Shard], dim: str) -> list[_Shard]:
@@ -204,12 +197,10 @@ def _in_order(shards: list[_Shard], dim: str) -> list[_Shard]:
     shards = sorted(shards, key=lambda shard: str(shard.labels(dim)[0]))
     first = shards[0].ds.indexes
     shared = [other for other in (*SHARD_DIMS, "candidate") if other != dim and other in first]
+    order = {other: first[other] for other in shared}
     return [
-        _Shard(
-            shard.name,
-            shard.ds.sel({other: first[other] for other in shared if other in shard.ds.indexes}),
-        )
-        for shard in shards
+        _Shard(each.name, each.ds.sel({d: order[d] for d in shared if d in each.ds.indexes}))
+        for each in shards
     ]
 
 
@@ -237,15 +228,9 @@ def _fixed(shards: list[_Shard], dim: str, path: str) -> dict[Hashable, xr.DataA
 def _gaps(shards: list[_Shard], path: str) -> Iterator[Problem]:
     for one, other in itertools.pairwise(shards):
         dims = [dim for dim in SHARD_DIMS if one.labels(dim) != other.labels(dim)]
-        yield Problem(
-            f"differs from {one.name} in {' and '.join(dims)} at once, so both leave gaps",
-            "add the shards that are missing; along all dims but one, labels must be the same",
-            other.name, path,
-        )  # fmt: skip
-
-
-def _listed(dims: Iterable[Hashable]) -> str:
-    return ", ".join(map(str, dims))
+        what = f"differs from {one.name} in {' and '.join(dims)} at once, so both leave gaps"
+        mend = "add the shards that are missing; along all dims but one, labels must be the same"
+        yield Problem(what, mend, other.name, path)
 
 
 def _common_attributes(trees: Sequence[xr.DataTree]) -> dict[str, object]:

@@ -23,7 +23,7 @@ Role = Literal[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class VariableSpec:
     """What one variable of the results file must be.
 
@@ -50,7 +50,7 @@ class VariableSpec:
 
     name: str
     dims: tuple[str, ...]
-    optional: tuple[str, ...] = ()
+    optional: tuple[str, ...]
     kind: Kind
     meaning: str
     role: Role
@@ -70,54 +70,45 @@ class VariableSpec:
         return ", ".join([*(f"[{dim}]" for dim in self.optional), *self.dims])
 
 
+def _spec(
+    name: str, kind: Kind, role: Role, layout: str, meaning: str, units: str = "", **ends: float
+) -> VariableSpec:
+    dims = tuple(dim for dim in layout.split() if dim[0] != "[")
+    optional = tuple(dim[1:-1] for dim in layout.split() if dim[0] == "[")
+    return VariableSpec(name, dims, optional, kind, meaning, role, units, **ends)
+
+
 # fmt: off
-_PAIR = ("example", "candidate")
-_WRITTEN = ("method", "example")
-_TABLE: tuple[VariableSpec, ...] = (
-    VariableSpec(name="user", dims=("example",), kind="str", role="unit",
-                 meaning="user who expressed the preference"),
-    VariableSpec(name="prompt", dims=("example",), kind="str", role="text",
-                 meaning="input to the model"),
-    VariableSpec(name="reference", dims=("example",), kind="str", role="text",
-                 meaning="the user's own ground-truth completion"),
-    VariableSpec(name="subset", dims=("example",), kind="str", role="label",
-                 meaning="part of the benchmark that the example belongs to"),
-    VariableSpec(name="candidate_text", dims=_PAIR, kind="str", role="text",
-                 meaning="candidate response"),
-    VariableSpec(name="reward", dims=("method", *_PAIR), optional=("model", "seed"), kind="float",
-                 role="score", meaning="reward of the whole response for the user"),
-    VariableSpec(name="logprob", dims=_PAIR, optional=("model",), kind="float", role="score",
-                 units="nats", high=0.0,
-                 meaning="log-probability of the response under the base model"),
-    VariableSpec(name="n_tokens", dims=_PAIR, optional=("model",), kind="int", role="size",
-                 units="tokens", low=1, meaning="response length"),
-    VariableSpec(name="token_logprob", dims=(*_PAIR, "token"), optional=("model",), kind="float",
-                 role="trace", units="nats", high=0.0,
-                 meaning="log-probability of each token given those before, under the base model"),
-    VariableSpec(name="reward_trace", dims=("method", *_PAIR, "token"), optional=("model", "seed"),
-                 kind="float", role="trace",
-                 meaning="reward of each prefix of the response for the user"),
-    VariableSpec(name="policy_score", dims=("method", *_PAIR), optional=("weight", "seed", "model"),
-                 kind="float", role="score",
-                 meaning="score of the response under the guided policy"),
-    VariableSpec(name="generation", dims=_WRITTEN, optional=("seed", "model"), kind="str",
-                 role="text",
-                 meaning="text that the guided or prompted model wrote"),
-    *(VariableSpec(name=name, dims=_WRITTEN, optional=("seed", "model"), kind="float",
-                   role="generation_metric", units="1", low=0.0, high=1.0,
-                   meaning=f"{title} F1 of the generation")
-      for name, title in (("rouge1", "ROUGE-1"), ("rouge2", "ROUGE-2"), ("rougeL", "ROUGE-L"))),
-    VariableSpec(name="candidate", dims=("candidate",), kind="str", role="label",
-                 meaning="role of the response in the pair"),
-    VariableSpec(name="method", dims=("method",), kind="str", role="label",
-                 meaning="personalisation method"),
-    VariableSpec(name="model", dims=("model",), kind="str", role="label", meaning="base model"),
-    VariableSpec(name="weight", dims=("weight",), kind="float", role="label", low=0.0,
-                 meaning="weight of the reward in the guided policy"),
-    VariableSpec(name="method_family", dims=("method",), kind="str", role="label",
-                 meaning="family of the personalisation method"),
-    VariableSpec(name="parameters", dims=("model",), kind="int", role="size", units="1", low=1,
-                 meaning="parameter count of the base model"),
+_TABLE = (
+    _spec("user", "str", "unit", "example", "user who expressed the preference"),
+    _spec("prompt", "str", "text", "example", "input to the model"),
+    _spec("reference", "str", "text", "example", "the user's own ground-truth completion"),
+    _spec("subset", "str", "label", "example", "part of the benchmark that the example belongs to"),
+    _spec("candidate_text", "str", "text", "example candidate", "candidate response"),
+    _spec("reward", "float", "score", "[model] [seed] method example candidate",
+          "reward of the whole response for the user"),
+    _spec("logprob", "float", "score", "[model] example candidate",
+          "log-probability of the response under the base model", "nats", high=0.0),
+    _spec("n_tokens", "int", "size", "[model] example candidate", "response length", "tokens",
+          low=1),
+    _spec("token_logprob", "float", "trace", "[model] example candidate token",
+          "log-probability of each token given those before, under the base model", "nats",
+          high=0.0),
+    _spec("reward_trace", "float", "trace", "[model] [seed] method example candidate token",
+          "reward of each prefix of the response for the user"),
+    _spec("policy_score", "float", "score", "[weight] [seed] [model] method example candidate",
+          "score of the response under the guided policy"),
+    _spec("generation", "str", "text", "[seed] [model] method example",
+          "text that the guided or prompted model wrote"),
+    *(_spec(f"rouge{n}", "float", "generation_metric", "[seed] [model] method example",
+            f"ROUGE-{n} F1 of the generation", "1", low=0.0, high=1.0) for n in "12L"),
+    _spec("candidate", "str", "label", "candidate", "role of the response in the pair"),
+    _spec("method", "str", "label", "method", "personalisation method"),
+    _spec("model", "str", "label", "model", "base model"),
+    _spec("weight", "float", "label", "weight", "weight of the reward in the guided policy", low=0),
+    _spec("method_family", "str", "label", "method", "family of the personalisation method"),
+    _spec("parameters", "int", "size", "model", "parameter count of the base model", "1",
+          low=1),
 )
 # fmt: on
 
