@@ -21,7 +21,7 @@ from preflamp_stats.tables import registry
 ROOT = Path(pls.__file__).parent
 MOST_CALLS, MOST_FILES = 8, 5
 """From the command line to the formula of Kendall's tau, the command group itself apart."""
-MOST_FILES_OF_AN_ACCURACY = 39
+MOST_FILES_OF_AN_ACCURACY = 37
 """Every file any function of which runs, checks and helpers included."""
 
 

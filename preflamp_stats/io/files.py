@@ -11,7 +11,7 @@ import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError
 from preflamp_stats.io.atomic import aside, flush
-from preflamp_stats.io.guards import Chunks, check_declared, decoded, unreadable
+from preflamp_stats.io.blocks import Chunks, check_declared, decoded, unreadable
 from preflamp_stats.io.schema import find_problems
 from preflamp_stats.io.variables import SCHEMA_VERSION, annotated
 from preflamp_stats.io.writer import check_written, storage_problems, write_file

@@ -14,14 +14,12 @@ import numpy.typing as npt
 import xarray as xr
 
 from preflamp_stats.errors import Problem
-from preflamp_stats.io.blocks import DEFAULT_BLOCK_BYTES, example_blocks
+from preflamp_stats.io.blocks import DEFAULT_BLOCK_BYTES, example_blocks, unreadable
 from preflamp_stats.io.checks import Fault, located
-from preflamp_stats.io.guards import unreadable
 from preflamp_stats.io.variables import SPECS, is_missing, is_text
 
 CHUNK_BYTES = 2**20
 """Bytes of a storage chunk before compression, at most, where more than one example fits."""
-
 
 MISSING_TEXT = "\x1a"
 """Stored where a text is missing, and named by the attribute ``missing_text``: "" is a text.

@@ -212,13 +212,13 @@ def test_a_results_file_that_declares_too_much(tmp_path: Path) -> None:
 
 _ROUND_IN_A_CIRCLE = """
 import sys
-from preflamp_stats.io import guards
+from preflamp_stats.io import blocks
 
 def for_ever(path):
     while True:
         pass
 
-guards._check_declared, guards._PATIENCE = for_ever, 0.1
+blocks._check_declared, blocks._PATIENCE = for_ever, 0.1
 {then}
 """
 
