@@ -16,6 +16,7 @@ Kind = Literal[
 ]  # fmt: skip
 """What a column holds: a ``metric`` is a key that names one, an ``axis`` is what a curve runs
 along, an ``own number`` has no unit that is known."""
+Shown = Literal["always", "varying", "csv"]
 
 
 @dataclass(frozen=True)
@@ -46,95 +47,62 @@ class Column:
     kind: Kind
     of: str = ""
     interval: tuple[str, str] | None = None
-    shown: Literal["always", "varying", "csv"] = "always"
+    shown: Shown = "always"
     instead: str = ""
 
 
-def _csv(*names: str) -> tuple[Column, ...]:
+def _all(kind: Kind, shown: Shown = "always", **labels: str) -> tuple[Column, ...]:
+    """Columns of one kind by their labels."""
+    return tuple(Column(name, label, kind, shown=shown) for name, label in labels.items())
+
+
+def _csv(names: str) -> tuple[Column, ...]:
     """Columns that a reader of the printed table can do without."""
-    return tuple(Column(name, name, "own number", shown="csv") for name in names)
+    return tuple(Column(name, name, "own number", shown="csv") for name in names.split())
 
 
-_ESTIMATE = ("low", "high")
+def _difference(of: str) -> Column:
+    ends = (f"{of}_low", f"{of}_high")
+    return Column(f"{of}_difference", of.capitalize(), "difference", of=of, interval=ends)
+
 
 COLUMNS = (
-    Column("dataset", "Dataset", "key"),
-    Column("model", "Model", "key"),
-    Column("method", "Method", "key"),
-    Column("method_family", "Family", "key"),
-    Column("seed", "Seed", "key"),
-    Column("scoring", "Scoring", "key"),
-    Column("weight", "Weight w", "key"),
-    Column("metric", "Metric", "metric"),
-    Column("upstream", "Upstream", "metric"),
-    Column("downstream", "Downstream", "metric"),
-    Column("method_a", "Method A", "key"),
-    Column("method_b", "Method B", "key"),
-    Column("bin", "Tokens, chosen − rejected", "axis"),
-    Column("share", "Share of the response read", "axis"),
-    Column("estimate", "Estimate", "estimate", interval=_ESTIMATE),
-    Column("chosen", "Chosen", "text"),
-    Column("best", "Best", "text"),
+    *_all("key", dataset="Dataset", model="Model", method="Method", method_family="Family"),
+    *_all("key", seed="Seed", scoring="Scoring", weight="Weight w"),
+    *_all("metric", metric="Metric", upstream="Upstream", downstream="Downstream"),
+    *_all("key", method_a="Method A", method_b="Method B"),
+    *_all("axis", bin="Tokens, chosen − rejected", share="Share of the response read"),
+    Column("estimate", "Estimate", "estimate", interval=("low", "high")),
+    *_all("text", chosen="Chosen", best="Best"),
     Column("random", "At random", "difference", of="estimate"),
-    Column(
-        "upstream_difference",
-        "Upstream",
-        "difference",
-        of="upstream",
-        interval=("upstream_low", "upstream_high"),
-    ),
+    _difference("upstream"),
     Column("upstream_p_adjusted", "p, differs", "p value"),
-    Column(
-        "downstream_difference",
-        "Downstream",
-        "difference",
-        of="downstream",
-        interval=("downstream_low", "downstream_high"),
-    ),
+    _difference("downstream"),
     Column("downstream_p_adjusted", "p, equivalent", "p value"),
     Column("p_equivalence", "P(beyond the margin)", "p value"),
-    Column("tau_corrected", "Corrected", "coefficient"),
-    Column("ceiling", "Ceiling", "coefficient"),
+    *_all("coefficient", tau_corrected="Corrected", ceiling="Ceiling"),
     Column("reliability_upstream", "Reliability, upstream", "coefficient"),
     Column("reliability_downstream", "Reliability, downstream", "coefficient"),
-    Column(
-        "population_tau",
-        "Population tau",
-        "coefficient",
-        interval=("population_low", "population_high"),
-    ),
+    Column("population_tau", "Population tau", "coefficient",
+           interval=("population_low", "population_high")),
     # The p of tau is of the population of methods, so it stands behind its interval.
     Column("p_value", "p", "p value", instead="p_adjusted"),
-    Column("users_needed", "Users needed", "count"),
-    Column("n_strata", "Strata", "count"),
-    Column("n_datasets", "Datasets", "count"),
+    *_all("count", users_needed="Users needed", n_strata="Strata", n_datasets="Datasets"),
     Column("n_pairs", "Pairs", "count"),
-    Column("reward", "Reward, %", "share"),
-    Column("pair", "Pair, %", "share"),
-    Column("generation", "Generation, %", "share"),
-    Column("generation_metric", "Metrics, %", "share"),
-    Column("reference", "Reference, %", "share"),
-    Column("ties", "Ties", "count"),
-    Column("identical", "Identical pairs", "count"),
+    *_all("share", reward="Reward, %", pair="Pair, %", generation="Generation, %"),
+    *_all("share", generation_metric="Metrics, %", reference="Reference, %"),
+    *_all("count", ties="Ties", identical="Identical pairs"),
     Column("best_guided", "Best guided", "text"),
     Column("p_adjusted", "Adj. p", "p value"),
-    Column("n_methods", "Methods", "count"),
-    Column("n_users", "Users", "count"),
-    Column("n_examples", "Examples", "count"),
+    *_all("count", n_methods="Methods", n_users="Users", n_examples="Examples"),
     # Captions say these of the whole table.
-    Column("estimator", "Estimator", "text", shown="varying"),
-    Column("interval", "Interval", "text", shown="varying"),
-    Column("resample", "Resampled", "text", shown="varying"),
-    Column("seeds", "Seeds", "text", shown="varying"),
-    Column("target", "Interval is for", "text", shown="varying"),
-    Column("variant", "Tau", "text", shown="varying"),
-    Column("dominates_from", "Ahead from", "text"),
-    Column("verdict", "Verdict", "text"),
-    *_csv("bin_low", "bin_high", "level", "note", "se", "df", "step", "parameters", "n_seeds"),
-    *_csv("naive", "naive_estimate", "relative", "gain", "gain_low", "gain_high"),
-    *_csv("p_coupled", "p_decoupled", "p_reversed", "user_share", "n_rows", "n_guided"),
-    *_csv("dominates", "long_name", "units", "higher_is_better"),
-)
+    *_all("text", "varying", estimator="Estimator", interval="Interval", resample="Resampled"),
+    *_all("text", "varying", seeds="Seeds", target="Interval is for", variant="Tau"),
+    *_all("text", dominates_from="Ahead from", verdict="Verdict"),
+    *_csv("bin_low bin_high level note se df step parameters n_seeds naive naive_estimate"),
+    *_csv("relative gain gain_low gain_high p_coupled p_decoupled p_reversed user_share n_rows"),
+    *_csv("n_guided dominates long_name units higher_is_better"),
+)  # fmt: skip
 """In the order of reading; a column of nobody's comes last."""
 
 _BY_NAME = {column.name: column for column in COLUMNS}
