@@ -8,14 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
-from preflamp_stats.cli.options import column_options, names
+from preflamp_stats.cli.options import column_options, names, results_option
 
 # Whether a file exists is checked by its reader, whose message says how to mend it.
 _PATH = click.Path(path_type=Path)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_out = click.option(
-    "-o", "--out", metavar="RESULTS", required=True, type=_PATH, help="Results file to write."
-)
 
 
 def _direction(which: str) -> Callable[[_Command], _Command]:
@@ -87,7 +84,7 @@ def describe_command(results: Path, as_json: bool) -> None:
 
 @click.command("convert")
 @click.argument("scores", nargs=-1, required=True, type=_PATH)
-@_out
+@results_option
 @column_options
 @_direction("lower")
 @_direction("higher")
@@ -109,7 +106,7 @@ def convert_command(scores: tuple[Path, ...], out: Path, **options: Any) -> None
 
 @click.command("merge")
 @click.argument("shards", nargs=-1, required=True, type=_PATH)
-@_out
+@results_option
 def merge_command(shards: tuple[Path, ...], out: Path) -> None:
     """Join SHARDS of one study, which differ in examples, seeds, methods or models.
 

@@ -15,16 +15,10 @@ from preflamp_stats.cli.console import say, stop
 from preflamp_stats.errors import InputError
 
 _COMMANDS = {
-    "analyze": ("analyze", "analyze_command"),
-    "demo": ("simulate", "demo_command"),
-    "describe": ("data", "describe_command"),
-    "validate": ("data", "validate_command"),
-    "convert": ("data", "convert_command"),
-    "merge": ("data", "merge_command"),
-    "simulate": ("simulate", "simulate_command"),
-    "power": ("power", "power_command"),
-}
-"""Module below ``preflamp_stats.cli`` and name of each command, in the order of the help."""
+    "analyze": "analyze", "demo": "simulate", "describe": "data", "validate": "data",
+    "convert": "data", "merge": "data", "simulate": "simulate", "power": "power",
+}  # fmt: skip
+"""Module below ``preflamp_stats.cli`` of each command, in the order of the help."""
 
 COMMANDS = "preflamp_stats.commands"
 """Group of entry points by which other packages, such as the backend, bring commands."""
@@ -39,10 +33,8 @@ class _Group(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _COMMANDS:
-            module, attribute = _COMMANDS[cmd_name]
-            command: click.Command = getattr(
-                importlib.import_module(f"preflamp_stats.cli.{module}"), attribute
-            )
+            module = importlib.import_module(f"preflamp_stats.cli.{_COMMANDS[cmd_name]}")
+            command: click.Command = getattr(module, f"{cmd_name}_command")
             return command
         installed = [each.load() for each in entry_points(group=COMMANDS, name=cmd_name)]
         return installed[0] if installed else super().get_command(ctx, cmd_name)
@@ -88,13 +80,9 @@ def _refuse_repeated(parent: click.Context, command: click.Command | None, args:
         ctx = click.Context(command, parent, command.name, resilient_parsing=True)
         values, rest, order = command.make_parser(ctx).parse_args(list(args))
         options = [one for one in order if isinstance(one, click.Option)]
-        for option in options:
-            if (
-                not (option.multiple or option.is_flag or option.count)
-                and options.count(option) > 1
-            ):
-                what = f"{option.opts[-1]} is given {options.count(option)} times; give it once"
-                raise click.UsageError(what, ctx)
+        for one in [one for one in options if not (one.multiple or one.is_flag or one.count)]:
+            if (times := options.count(one)) > 1:
+                raise click.UsageError(f"{one.opts[-1]} is given {times} times; give it once", ctx)
         if not isinstance(command, click.Group) or not rest or values.get("help"):
             return
         parent, command, args = ctx, command.get_command(ctx, rest[0]), rest[1:]

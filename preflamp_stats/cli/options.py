@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -11,6 +12,10 @@ from preflamp_stats.choices import Option, declared_options
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+results_option = click.option(
+    "-o", "--out", metavar="RESULTS", required=True, type=click.Path(path_type=Path),
+    help="Results file to write.",
+)  # fmt: skip
 _SPELT = {"formats": "--format", "include_seeds": "--include-seeds/--fixed-seeds"}
 
 
@@ -57,20 +62,11 @@ def names(
 
 def column_options(command: _Command) -> _Command:
     """Add ``--map`` and ``--ignore``."""
-    command = click.option(
-        "--map",
-        "mapping",
-        multiple=True,
-        callback=_pairs,
-        metavar="THEIRS=OURS",
-        help="Say what a column of a table is, such as judge_no=user; may be repeated.",
-    )(command)
-    return click.option(
-        "--ignore",
-        multiple=True,
-        metavar="COLUMN",
-        help="Leave a column of a table out; may be repeated.",
-    )(command)
+    told = "Say what a column of a table is, such as judge_no=user; may be repeated."
+    pairs: Any = {"multiple": True, "callback": _pairs, "metavar": "THEIRS=OURS", "help": told}
+    left = "Leave a column of a table out; may be repeated."
+    command = click.option("--map", "mapping", **pairs)(command)
+    return click.option("--ignore", multiple=True, metavar="COLUMN", help=left)(command)
 
 
 def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

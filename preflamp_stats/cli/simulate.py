@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from preflamp_stats.cli.options import add_options, names
+from preflamp_stats.cli.options import add_options, names, results_option
 from preflamp_stats.simulation.design import StudyDesign
 
 
@@ -37,14 +37,7 @@ _READ = {
 
 
 @click.command("simulate", context_settings={"show_default": True})
-@click.option(
-    "-o",
-    "--out",
-    metavar="RESULTS",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Results file to write.",
-)
+@results_option
 @click.option(
     "--datasets", default="", callback=names, metavar="NAME,…", help="Benchmark datasets."
 )
@@ -85,19 +78,10 @@ def demo_command(out: Path, seed: int) -> None:
     from preflamp_stats.simulation.study import simulate
 
     study = simulate(
-        datasets=["reviews", "titles"],
-        models=3,
-        n_methods=8,
-        n_icl=1,
-        n_users=120,
-        n_examples=15,
-        tokens=24,
-        icl_advantage=0.9,
-        icl_crossover=1e9,
-        correlation=0.6,
-        generation_correlation=0.1,
-        seed=seed,
-    )
+        datasets=["reviews", "titles"], models=3, n_methods=8, n_icl=1, n_users=120, n_examples=15,
+        tokens=24, icl_advantage=0.9, icl_crossover=1e9, correlation=0.6,
+        generation_correlation=0.1, seed=seed,
+    )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     results = out / "results.nc"
     write_results(study, results)

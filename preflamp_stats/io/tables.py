@@ -21,14 +21,9 @@ from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.parquet import most_unpacked, read_parquet
 
 SUFFIXES = {
-    ".csv": "CSV",
-    ".tsv": "CSV",
-    ".tab": "CSV",
-    ".jsonl": "JSONL",
-    ".ndjson": "JSONL",
-    ".json": "JSON",
-    ".parquet": "Parquet",
-}
+    ".csv": "CSV", ".tsv": "CSV", ".tab": "CSV", ".jsonl": "JSONL", ".ndjson": "JSONL",
+    ".json": "JSON", ".parquet": "Parquet",
+}  # fmt: skip
 """Formats by the ending of the file's name; all but Parquet may be packed, as in ``.csv.gz``."""
 
 _BATCH = 50_000
@@ -146,18 +141,10 @@ def _read_csv(path: Path, content: bytes) -> Table:
     header, lines = _line_numbers(path, content, separator, spaced)
     try:
         cells = pd.read_csv(
-            io.BytesIO(content),
-            sep=separator,
-            names=header,
-            header=0,
-            index_col=False,
-            dtype=str,
-            keep_default_na=False,
-            na_values=[""],
-            encoding="utf-8-sig",
-            skip_blank_lines=False,
+            io.BytesIO(content), sep=separator, names=header, header=0, index_col=False, dtype=str,
+            keep_default_na=False, na_values=[""], encoding="utf-8-sig", skip_blank_lines=False,
             skipinitialspace=spaced,
-        )
+        )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise _unquoted(path) from error
     if len(cells) != len(lines):
@@ -367,13 +354,9 @@ def _header(name: object) -> str:
 
 
 def _check_header(header: list[str], file: str) -> None:
-    problems = [
-        Problem("column stands twice", "keep one", file, variable=name)
-        for name, count in Counter(header).items()
-        if count > 1
-    ]
-    if problems:
-        raise InputError(problems)
+    if twice := [name for name, count in Counter(header).items() if count > 1]:
+        what, mend = "column stands twice", "keep one"
+        raise InputError([Problem(what, mend, file, variable=name) for name in twice])
 
 
 def as_text(value: object) -> str:

@@ -41,20 +41,11 @@ def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -
     if figures is None:
         figures = render_figures(analysis, ("palette",))
     environment = Environment(
-        loader=PackageLoader("preflamp_stats.outputs"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "data_uri": _data_uri,
-        "lay_out": lay_out,
-        "minus": _minus,
-        "prose": _prose,
-        "sentence": sentence,
-    }
+        loader=PackageLoader("preflamp_stats.outputs"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters |= {"data_uri": _data_uri, "lay_out": lay_out, "minus": _minus}
+    environment.filters |= {"prose": _prose, "sentence": sentence}
     script = environment.get_template("report.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return environment.get_template("report.html.j2").render(

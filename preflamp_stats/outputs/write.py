@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from preflamp_stats.outputs.csv_markdown import to_csv, to_markdown
 from preflamp_stats.outputs.figures import render_figures
 from preflamp_stats.outputs.latex import to_latex
 from preflamp_stats.outputs.report import to_html
-from preflamp_stats.results import Analysis
+from preflamp_stats.results import Analysis, ResultTable
 
 Progress = Callable[[str, int, int], None]
 
@@ -266,35 +266,27 @@ def to_json(analysis: Analysis, files: Sequence[str] = ()) -> str:
     """
     record = {
         RECORD_KEY: 1,
+        **{each.name: getattr(analysis, each.name) for each in fields(analysis)},
         "settings": analysis.settings.as_dict(),
-        "versions": dict(analysis.versions),
-        "inputs": [dict(entry) for entry in analysis.inputs],
         "summary": analysis.summary,
-        "questions": [asdict(question) for question in analysis.questions],
-        "notes": list(analysis.notes),
         "files": sorted(files),
         "table_order": list(analysis.tables),
-        "tables": {
-            name: {
-                "title": table.title,
-                "caption": table.caption,
-                "metrics": {key: asdict(metric) for key, metric in table.metrics.items()},
-                "estimate_of": table.estimate_of,
-                "ranked": table.ranked,
-                "reading": table.reading,
-                "findings": list(table.findings),
-                "columns": [str(column) for column in table.frame.columns],
-                "rows": table.frame.to_dict("records"),
-            }
-            for name, table in analysis.tables.items()
-        },
+        "tables": {name: _table(table) for name, table in analysis.tables.items()},
     }
     ready = _plain(record)
     return json.dumps(ready, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def _table(table: ResultTable) -> dict[str, Any]:
+    told = {each.name: getattr(table, each.name) for each in fields(table)}
+    del told["name"], told["frame"]
+    return told | {"columns": list(table.frame.columns), "rows": table.frame.to_dict("records")}
+
+
 def _plain(value: Any) -> Any:
     """Nested values in the types that JSON has."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -156,12 +156,7 @@ def bars(
 def entry(each: Look, *, line: bool = True, point: bool = True) -> Line2D:
     """Entry of a legend."""
     return Line2D(
-        [],
-        [],
-        label=each.label,
-        color=each.colour,
-        linestyle=each.line if line else "none",
-        marker=each.marker if point else "none",
-        markerfacecolor=each.face or each.colour,
+        [], [], label=each.label, color=each.colour, linestyle=each.line if line else "none",
+        marker=each.marker if point else "none", markerfacecolor=each.face or each.colour,
         markersize=each.size,
-    )
+    )  # fmt: skip
