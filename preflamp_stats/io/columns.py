@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from preflamp_stats.errors import Problem
+from preflamp_stats.io.row_arrays import LABEL_COLUMNS
 from preflamp_stats.io.tables import Table, as_text
 from preflamp_stats.io.variables import METHOD_FAMILIES, SPECS, VariableSpec
 
@@ -20,9 +21,6 @@ from preflamp_stats.io.variables import METHOD_FAMILIES, SPECS, VariableSpec
 def _plain(name: object) -> str:
     return re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_")
 
-
-LABEL_COLUMNS = ("dataset", "model", "method", "seed", "weight", "example", "candidate")
-"""Columns that say which value a row holds."""
 
 VALUE_COLUMNS = {
     name: spec

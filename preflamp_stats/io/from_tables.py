@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,8 @@ import pandas as pd
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError, printable
-from preflamp_stats.io.columns import (
-    ABSENT_NUMBERS,
-    LABEL_COLUMNS,
-    VALUE_COLUMNS,
-    is_number,
-    recognise,
-)
-from preflamp_stats.io.row_arrays import Rows, Texts, dataset_from_rows
+from preflamp_stats.io.columns import ABSENT_NUMBERS, VALUE_COLUMNS, is_number, recognise
+from preflamp_stats.io.row_arrays import LABEL_COLUMNS, Rows, Texts, dataset_from_rows
 from preflamp_stats.io.schema import find_problems
 from preflamp_stats.io.tables import Table, as_text, frame_table, read_table
 from preflamp_stats.io.variables import SCHEMA_VERSION, VariableSpec, annotated
@@ -100,7 +95,7 @@ def convert(
         say(f"which way is better is not told for {shown}: --lower-is-better, --higher-is-better")
     problems: list[Problem] = []
     nodes = {}
-    of = rows.labels["dataset"]
+    of = Texts.of(rows.cells["dataset"])
     if len(nameless := np.flatnonzero(of.codes < 0)) not in (0, len(of.codes)):
         what = f"is empty in {rows.place(nameless)}, while other rows have one"
         problems.append(Problem(what, "name the dataset there", variable="dataset"))
@@ -196,20 +191,18 @@ def _read(
         raise InputError(problems)
     cells = pd.concat([table.cells for table in tables])
     number = np.repeat(np.arange(len(tables)), [len(table.cells) for table in tables])
-    labels = {name: _labels(cells, name) for name in LABEL_COLUMNS}
-    values: dict[str, Texts | npt.NDArray[np.float64]] = {}
-    files = tuple(table.file for table in tables)
-    units = tuple(table.row for table in tables)
-    rows = Rows(labels, values, files, units, number, cells.index.to_numpy())
+    files, units = tuple(table.file for table in tables), tuple(table.row for table in tables)
+    rows = Rows(cells, files, units, number)
+    columns: dict[str, Any] = {name: _labels(cells, name) for name in LABEL_COLUMNS}
     for name, spec in specs.items():
         if name in cells and spec.kind == "str":
-            values[name] = _texts(cells[name], spec, labels["candidate"])
+            columns[name] = _texts(cells[name], spec, columns["candidate"])
         elif name in cells:
-            values[name], faults = _numbers(cells[name], name, rows)
+            columns[name], faults = _numbers(cells[name], name, rows)
             problems += faults
     if problems:
         raise InputError(problems)
-    return rows, specs
+    return replace(rows, cells=pd.DataFrame(columns, index=cells.index)), specs
 
 
 def _unsaid(table: Table) -> list[str]:
@@ -257,10 +250,10 @@ def _alike_once(problems: Sequence[Problem]) -> list[Problem]:
     return found
 
 
-def _labels(cells: pd.DataFrame, name: str) -> Texts:
+def _labels(cells: pd.DataFrame, name: str) -> pd.Series[Any]:
     if name not in cells:
-        return Texts(np.full(len(cells), -1), np.empty(0, dtype=object))
-    return Texts.of(_trimmed(cells[name], _number_label if name in ("seed", "weight") else str))
+        return pd.Series(np.nan, index=cells.index, dtype=object)
+    return _trimmed(cells[name], _number_label if name in ("seed", "weight") else str)
 
 
 def _trimmed(column: pd.Series[Any], spelt: Callable[[str], str] = str) -> pd.Series[Any]:
@@ -270,13 +263,13 @@ def _trimmed(column: pd.Series[Any], spelt: Callable[[str], str] = str) -> pd.Se
     return column.where(column != "")
 
 
-def _texts(column: pd.Series[Any], spec: VariableSpec, candidate: Texts) -> Texts:
+def _texts(column: pd.Series[Any], spec: VariableSpec, candidate: pd.Series[Any]) -> pd.Series[Any]:
     """Texts of a column. "" is one only in rows that are about what the column belongs to."""
     if spec.role != "text":
-        return Texts.of(_trimmed(column))
+        return _trimmed(column)
     texts = _as_texts(column)
-    about = (candidate.codes >= 0) == ("candidate" in spec.dims)
-    return Texts.of(texts.where((texts != "") | about))
+    about = candidate.notna().to_numpy() == ("candidate" in spec.dims)
+    return texts.where((texts != "") | about)
 
 
 def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from preflamp_stats.io.variables import VariableSpec
 
 _LARGEST = 2**53
 """Whole numbers up to here are floats too; larger ones stay floats, and are refused as such."""
+
+LABEL_COLUMNS = ("dataset", "model", "method", "seed", "weight", "example", "candidate")
+"""Columns that say which value a row holds."""
 
 _COMPARED = ("chosen", "rejected")
 _SHOWN = 4
@@ -42,52 +45,30 @@ class Texts:
         codes, names = pd.factorize(column)
         return cls(codes, np.asarray(names, dtype=object))
 
-    def at(self, mask: npt.NDArray[np.bool_]) -> Texts:
-        """Rows for which the mask is true, and only the texts that occur in them."""
-        codes, kept = pd.factorize(np.where(self.codes[mask] < 0, -1, self.codes[mask]))
-        absent = np.flatnonzero(kept == -1)
-        if len(absent):  # the place of "absent" among the kept codes is closed up
-            codes = np.where(codes == absent[0], -1, codes - (codes > absent[0]))
-            kept = np.delete(kept, absent)
-        return Texts(codes, self.names[kept])
-
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of tidy tables, column by column.
+    """Rows of tidy tables.
 
     Parameters
     ----------
-    labels : dict of str to Texts
-        Labels of the dims.
-    values : dict of str to Texts or ndarray of float, shape (rows,)
-        What the rows hold; NaN where absent.
+    cells : pandas.DataFrame
+        Columns of labels, all of them, and of values: text or numbers, NaN where absent. The index
+        is the place of each row in its table.
     files, units : tuple of str
         Tables that the rows come from, and what their rows are counted in.
-    file_numbers, row_numbers : ndarray of int, shape (rows,)
-        Table of each row, and its place there.
+    file_numbers : ndarray of int, shape (rows,)
+        Table of each row.
     """
 
-    labels: dict[str, Texts]
-    values: dict[str, Texts | npt.NDArray[np.float64]]
+    cells: pd.DataFrame
     files: tuple[str, ...]
     units: tuple[str, ...]
     file_numbers: npt.NDArray[np.intp]
-    row_numbers: npt.NDArray[np.intp]
 
     def at(self, mask: npt.NDArray[np.bool_]) -> Rows:
         """Rows for which the mask is true."""
-        return Rows(
-            {name: labels.at(mask) for name, labels in self.labels.items()},
-            {
-                name: values.at(mask) if isinstance(values, Texts) else values[mask]
-                for name, values in self.values.items()
-            },
-            self.files,
-            self.units,
-            self.file_numbers[mask],
-            self.row_numbers[mask],
-        )
+        return replace(self, cells=self.cells[mask], file_numbers=self.file_numbers[mask])
 
     def place(self, positions: Sequence[int] | npt.NDArray[np.intp]) -> str:
         """Name rows for a reader: ``a.csv line 3, line 7 and 12 more``."""
@@ -95,7 +76,7 @@ class Rows:
         for position in positions[:_SHOWN]:
             file = int(self.file_numbers[position])
             prefix = f"{self.files[file]} " if file != last else ""
-            parts.append(f"{prefix}{self.units[file]} {self.row_numbers[position]}")
+            parts.append(f"{prefix}{self.units[file]} {self.cells.index[position]}")
             last = file
         more = len(positions) - _SHOWN
         return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
@@ -121,14 +102,15 @@ def dataset_from_rows(
         Values without a label that they need, rows that disagree, candidates without partner. The
         dataset is then incomplete.
     """
-    axes = {dim: _ordered(labels, dim) for dim, labels in rows.labels.items() if dim != "dataset"}
-    problems = list(_example_problems(rows, axes, specs))
+    cells = rows.cells
+    axes = {dim: _ordered(Texts.of(cells[dim]), dim) for dim in LABEL_COLUMNS if dim != "dataset"}
+    held = [name for name in specs if name in cells]
+    problems = list(_example_problems(rows, axes, [n for n in held if "example" in specs[n].dims]))
     variables: dict[str, tuple[list[str], npt.NDArray[Any]]] = {}
-    for name, values in rows.values.items():
-        spec = specs[name]
-        present = np.flatnonzero(
-            values.codes >= 0 if isinstance(values, Texts) else ~np.isnan(values)
-        )
+    for name in held:
+        spec, column = specs[name], cells[name]
+        values = Texts.of(column) if spec.kind == "str" else column.to_numpy(dtype=np.float64)
+        present = np.flatnonzero(column.notna())
         if "example" in spec.dims:  # rows without one are reported once, not for each variable
             present = present[axes["example"].codes[present] >= 0]
         if not len(present):
@@ -163,15 +145,11 @@ def _ordered(labels: Texts, dim: str) -> Texts:
 
 
 def _example_problems(
-    rows: Rows, axes: Mapping[str, Texts], specs: Mapping[str, VariableSpec]
+    rows: Rows, axes: Mapping[str, Texts], of_examples: Sequence[str]
 ) -> Iterator[Problem]:
     example, candidate = axes["example"], axes["candidate"]
-    needy = [
-        values.codes >= 0 if isinstance(values, Texts) else ~np.isnan(values)
-        for name, values in rows.values.items()
-        if "example" in specs[name].dims
-    ]
-    nameless = np.flatnonzero(np.any(needy, axis=0) & (example.codes < 0))
+    needy = rows.cells[list(of_examples)].notna().any(axis=1).to_numpy()
+    nameless = np.flatnonzero(needy & (example.codes < 0))
     if len(nameless):
         what = f"is empty in {rows.place(nameless)}"
         yield Problem(what, "name the example of every row", variable="example")
