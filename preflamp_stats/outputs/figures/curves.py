@@ -103,16 +103,11 @@ def draw_in_context(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn | N
         panel.set_xticks(ticks["x"].to_list(), [short[str(base)] for base in ticks["base"]])
         panel.margins(x=0.08)
 
-    return _curves(
-        analysis,
-        "in_context",
-        # The models are what the curves run along: they make no panels.
-        frame.assign(x=x).rename(columns={"model": "base"}),
-        finish,
-        "Base model, by parameters" if sized else "Base model",
-        shared=False,
-        of="Lead over the best\nwith a reward model",
-    )
+    # The models are what the curves run along: they make no panels.
+    frame = frame.assign(x=x).rename(columns={"model": "base"})
+    words = "Base model, by parameters" if sized else "Base model"
+    lead = "Lead over the best\nwith a reward model"
+    return _curves(analysis, "in_context", frame, finish, words, shared=False, of=lead)
 
 
 def _curves(
@@ -146,16 +141,10 @@ def _curves(
     rows, left = layout.select(analysis, name, frame, _ROW)
     panels = [panel for row in rows for panel in row]
     looks, note = layout.coloured(analysis, panels)
-    figure = layout.grid(
-        rows,
-        _ROW,
-        x=words,
-        y=of or None,
-        entries=[style.entry(each) for each in looks.values() if not each.grey],
-        note=note,
-        sharex=shared,
-        sharey=len({panel.metric for panel in panels}) == 1,
-    )
+    entries = [style.entry(each) for each in looks.values() if not each.grey]
+    one = len({panel.metric for panel in panels}) == 1
+    how: Any = {"entries": entries, "note": note, "sharex": shared, "sharey": one}
+    figure = layout.grid(rows, _ROW, x=words, y=of or None, **how)
     for panel in panels:
         _bands(panel.axes, panel.rows, looks)
         panel.axes.axhline(0 if of else panel.chance, **style.REFERENCE)
@@ -174,13 +163,10 @@ def _bands(panel: Axes, rows: pd.DataFrame, looks: dict[str, style.Look]) -> Non
     curves = [values[number == each] for each in range(number.max() + 1)]
     methods = own["method"].to_numpy(str)[np.unique(number, return_index=True)[1]]
     shown = [looks[str(method)] for method in methods]
-    joined = LineCollection(
-        [curve[:, :2] for curve in curves],
-        colors=[look.colour for look in shown],
-        linestyles=[look.line for look in shown],
-        linewidths=[0.6 if look.grey else 1.1 for look in shown],
-        zorder=2,
-    )
+    colours, styles = [look.colour for look in shown], [look.line for look in shown]
+    thick = [0.6 if look.grey else 1.1 for look in shown]
+    how: Any = {"colors": colours, "linestyles": styles, "linewidths": thick, "zorder": 2}
+    joined = LineCollection([curve[:, :2] for curve in curves], **how)
     areas = []
     for curve, look in zip(curves, shown, strict=True):
         there = curve[~np.isnan(curve).any(axis=1) & (not look.grey)]

@@ -93,13 +93,9 @@ def draw_tau(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn:
     shown = lines[:_MOST_TAUS]
     at, rows = zip(*((k, row) for k, (_, row) in enumerate(shown) if row is not None), strict=True)
     panel = layout.Panel(TAU, "", frame.loc[list(rows)])
-    figure = layout.grid(
-        [[panel]],
-        _MARGIN + 0.145 * len(shown),
-        y="",
-        entries=_entries(panel.rows, _TAU),
-        wide=len(shown) > 20 or max(width(text) for text, _ in shown) > _WIDE,
-    )
+    wide = len(shown) > 20 or max(width(text) for text, _ in shown) > _WIDE
+    height, entries = _MARGIN + 0.145 * len(shown), _entries(panel.rows, _TAU)
+    figure = layout.grid([[panel]], height, y="", entries=entries, wide=wide)
     _draw_lines(panel, at, _TAU, [text for text, _ in shown])
     for (_, row), label in zip(shown, panel.axes.get_yticklabels(), strict=True):
         label.set_fontweight("bold" if row is None else "normal")
@@ -134,10 +130,8 @@ def draw_regret(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn:
         at = {row: k for k, place in enumerate(shown) for row in place.rows(panel.rows).index}
         _draw_lines(panel, panel.rows.index.map(at), _REGRET, labels)
         layout.few_ticks(panel.axes.xaxis)
-    left = {
-        "pair of metrics": [panel.title for panel in panels[_MOST_PAIRS:]],
-        "line": [place.title for place in places[_MOST_PLACES:]],
-    }
+    left = {"pair of metrics": [panel.title for panel in panels[_MOST_PAIRS:]]}
+    left["line"] = [place.title for place in places[_MOST_PLACES:]]
     return layout.Drawn(figure, layout.left_out("regret", left))
 
 

@@ -141,28 +141,21 @@ def select(
     if len(places) == 1:
         cells = _in_rows([(metric, places[0]) for metric in metrics[:_MOST_PANELS]], 3)
     else:
-        cells = [
-            [(metric, place) for place in row]
-            for metric in metrics[: max(1, _MOST_PANELS // len(places))]
-            for row in facet_rows(places)
-        ]
+        fit, across = metrics[: max(1, _MOST_PANELS // len(places))], facet_rows(places)
+        cells = [[(metric, place) for place in row] for metric in fit for row in across]
     cells = cells[: max(1, int(ROOM / row_height))]
     drawn = [metric for row in cells for metric, _ in row]
     there = {place for row in cells for _, place in row}
     by_metric = len(places) == 1 and len(drawn) > 1
     heading = headings([[place for _, place in row] for row in cells])
-    rows = [
-        [
-            Panel(
-                metric,
-                axis_label(metric) if by_metric else heading[place],
-                _of_metric(place.rows(frame), metric.name),
-                "" if by_metric else None,
-            )
-            for metric, place in row
-        ]
-        for row in cells
-    ]
+
+    def panel(metric: Metric, place: Facet) -> Panel:
+        own = place.rows(frame)
+        own = own[own["metric"] == metric.name] if "metric" in own else own
+        title = axis_label(metric) if by_metric else heading[place]
+        return Panel(metric, title, own, "" if by_metric else None)
+
+    rows = [[panel(*cell) for cell in row] for row in cells]
     left = {
         "metric": [metric.words for metric in metrics if metric not in drawn],
         "panel": [place.title for place in places if place not in there],
@@ -172,10 +165,8 @@ def select(
 
 def facet_rows(every: Sequence[Facet]) -> list[list[Facet]]:
     """Facets in rows of panels: a dataset a row, its models across; datasets across without any."""
-    groups = [
-        [facet for facet in every if facet.dataset == dataset]
-        for dataset in dict.fromkeys(facet.dataset for facet in every)
-    ]
+    datasets = dict.fromkeys(facet.dataset for facet in every)
+    groups = [[facet for facet in every if facet.dataset == name] for name in datasets]
     if max(map(len, groups), default=0) == 1:
         groups = [list(every)]
     return [row for group in groups for row in _in_rows(group, _MOST_ACROSS)]
@@ -270,12 +261,8 @@ def grid(
     figure = Figure(figsize=(inches, height), layout="constrained")
     axes: Any = figure.subplots(len(rows), across, squeeze=False, sharex=sharex, sharey=sharey)
     if below:
-        figure.legend(
-            handles=list(entries),
-            title=written or None,
-            ncols=-(-len(entries) // max(1, lines)),
-            loc="outside lower center",
-        )
+        how: Any = {"ncols": -(-len(entries) // max(1, lines)), "loc": "outside lower center"}
+        figure.legend(handles=list(entries), title=written or None, **how)
     for line, row in enumerate(rows):
         for column, panel in enumerate(row):
             panel.axes = axes[line, column]
@@ -320,10 +307,6 @@ def settle(figure: Figure) -> None:
     if engine is not None:
         engine.execute(figure)
     figure.set_layout_engine("none")
-
-
-def _of_metric(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    return rows[rows["metric"] == metric] if "metric" in rows else rows
 
 
 def _in_rows(every: Sequence[Any], across: int) -> list[list[Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from preflamp_stats.outputs.figures import layout, style
@@ -30,11 +32,8 @@ def draw(analysis: Analysis, generation: pd.DataFrame) -> layout.Drawn | None:
         heading = layout.headings(found)
         for row in found:
             metric = analysis.tables[upstream].metric(upstream)
-            panels = [
-                layout.Panel(metric, heading[each], _joined(each.rows(x), each.rows(y)))
-                for each in row
-            ]
-            rows.append([each for each in panels if each.rows["value"].notna().any()])
+            held = [(heading[each], _joined(each.rows(x), each.rows(y))) for each in row]
+            rows.append([layout.Panel(metric, *p) for p in held if p[1]["value"].notna().any()])
     rows = [row for row in rows if row]
     left, rows = sum(map(len, rows[_MOST_ROWS:])), rows[:_MOST_ROWS]
     if not rows:
@@ -45,17 +44,12 @@ def draw(analysis: Analysis, generation: pd.DataFrame) -> layout.Drawn | None:
     placed = {m for panel in panels for m in panel.rows.dropna(subset="value")["method"]}
     if set(looks) - placed:
         note = f"{note} Lines across: methods without an accuracy.".strip()
-    figure = layout.grid(
-        rows,
-        _ROW,
-        y=layout.axis_label(quality),
-        entries=[
-            style.entry(each, line=method not in placed, point=method in placed)
-            for method, each in looks.items()
-            if not each.grey
-        ],
-        note=note,
-    )
+    entries = [
+        style.entry(each, line=method not in placed, point=method in placed)
+        for method, each in looks.items()
+        if not each.grey
+    ]
+    figure = layout.grid(rows, _ROW, y=layout.axis_label(quality), entries=entries, note=note)
     for panel in panels:
         axes, grey = panel.axes, panel.rows["method"].map(lambda method: looks[method].grey)
         for shown in (panel.rows[grey], panel.rows[~grey]):
@@ -66,9 +60,8 @@ def draw(analysis: Analysis, generation: pd.DataFrame) -> layout.Drawn | None:
                 look = looks[own["method"]]
                 axes.axhline(own["value_y"], color=look.colour, linestyle=look.line, linewidth=0.9)
                 if not look.grey:
-                    axes.axhspan(
-                        own["below_y"], own["above_y"], color=look.colour, alpha=0.12, linewidth=0
-                    )
+                    how: Any = {"color": look.colour, "alpha": 0.12, "linewidth": 0}
+                    axes.axhspan(own["below_y"], own["above_y"], **how)
         style.bars(axes, there["value_y"], there["below"], there["above"], looked, "x")
         style.bars(axes, there["value"], there["below_y"], there["above_y"], looked, "y")
         layout.few_ticks(axes.yaxis)

@@ -130,17 +130,12 @@ def points(
     for marker in dict.fromkeys(each.marker for each in looks):
         here = [place for place, each in enumerate(looks) if each.marker == marker]
         own = [looks[place] for place in here]
-        panel.scatter(
-            x[here],
-            y[here],
-            # One size for all: a marker is then stored once, however many points there are.
-            s=(scale * own[0].size) ** 2,
-            marker=marker,
-            facecolors=[each.face or each.colour for each in own],
-            edgecolors=None if marker == "|" else [each.colour for each in own],
-            linewidths=0.9,
-            zorder=3,
-        ).set_in_layout(False)
+        faces = [each.face or each.colour for each in own]
+        edges = None if marker == "|" else [each.colour for each in own]
+        # One size for all: a marker is then stored once, however many points there are.
+        how: Any = {"s": (scale * own[0].size) ** 2, "marker": marker, "linewidths": 0.9}
+        dots = panel.scatter(x[here], y[here], facecolors=faces, edgecolors=edges, zorder=3, **how)
+        dots.set_in_layout(False)
 
 
 def bars(
