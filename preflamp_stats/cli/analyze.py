@@ -56,11 +56,12 @@ def run_analysis(
     from preflamp_stats.analysis.run import analyze
     from preflamp_stats.cli.console import console, stage_progress
     from preflamp_stats.errors import InputError
-    from preflamp_stats.io.select import is_table, open_any
+    from preflamp_stats.io.select import open_any
+    from preflamp_stats.io.tables import format_of
     from preflamp_stats.outputs.write import write_analysis
 
     with ExitStack() as stack:
-        tables = [path for path in paths if is_table(path)]
+        tables = [path for path in paths if format_of(path)]
         if not tables and any(columns.values()):
             raise InputError("--map and --ignore are about tables, and none is named")
         if len(tables) == len(paths):  # then its metrics are known, and their directions told

@@ -13,7 +13,7 @@ from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.files import open_results
 from preflamp_stats.io.from_tables import convert, from_frame, say_to_stderr
 from preflamp_stats.io.schema import datasets, validate
-from preflamp_stats.io.tables import SUFFIXES
+from preflamp_stats.io.tables import format_of
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoDataFrame
@@ -61,20 +61,6 @@ def one_dataset(data: Results) -> xr.Dataset:
     return one_dataset(from_frame(data))
 
 
-def is_table(path: str | os.PathLike[str]) -> bool:
-    """Whether the ending of a name is that of a table.
-
-    Examples
-    --------
-    >>> is_table("scores.csv.gz"), is_table("results.nc")
-    (True, False)
-    """
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    return bool(
-        {*suffixes[-1:], *(suffixes[-2:-1] if suffixes[-1:] == [".gz"] else ())} & {*SUFFIXES}
-    )
-
-
 def open_any(
     paths: Iterable[str | os.PathLike[str]],
     *,
@@ -105,7 +91,7 @@ def open_any(
         As :func:`preflamp_stats.open_results` and :func:`preflamp_stats.convert`.
     """
     names = list(map(str, paths))
-    tables = [path for path in names if is_table(path)]
+    tables = [path for path in names if format_of(Path(path))]
     trees: dict[str, xr.DataTree] = {}
     try:
         for path in names:

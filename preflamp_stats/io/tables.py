@@ -102,14 +102,25 @@ def _filled(table: Table) -> Table:
     return table
 
 
+def format_of(path: Path) -> str | None:
+    """Format by the ending of a name; None for that of no table.
+
+    Examples
+    --------
+    >>> format_of(Path("scores.csv.gz")), format_of(Path("results.nc"))
+    ('CSV', None)
+    """
+    inner, last = ["", "", *map(str.lower, path.suffixes)][-2:]
+    return SUFFIXES.get(inner if last == ".gz" else last)
+
+
 def _kind(path: Path) -> str:
-    file = str(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes] or [""]
-    packed = suffixes[-1] == ".gz" and len(suffixes) > 1
-    kind = SUFFIXES.get(suffixes[-2] if packed else suffixes[-1])
+    file, kind = str(path), format_of(path)
+    packed = path.suffix.lower() == ".gz"
     if kind is None or (packed and kind == "Parquet"):
         mend = f"name it by its format: {', '.join(SUFFIXES)}, .csv.gz"
-        raise InputError(Problem(f"ends in {''.join(suffixes[-1 - packed :])!r}", mend, file))
+        ending = "".join(path.suffixes[-1 - packed :]).lower()
+        raise InputError(Problem(f"ends in {ending!r}", mend, file))
     if not path.is_file():
         what = "is not a file" if path.exists() else "no such file"
         raise InputError(Problem(what, "check the path", file))
