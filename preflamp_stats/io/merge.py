@@ -10,8 +10,7 @@ import numpy as np
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError
-from preflamp_stats.io.checks import listed
-from preflamp_stats.io.schema import find_problems
+from preflamp_stats.io.schema import find_problems, listed
 from preflamp_stats.io.variables import SCHEMA_VERSION
 
 SHARD_DIMS = ("example", "seed", "method", "model", "weight")

@@ -15,7 +15,7 @@ import xarray as xr
 
 from preflamp_stats.errors import Problem
 from preflamp_stats.io.blocks import DEFAULT_BLOCK_BYTES, example_blocks, unreadable
-from preflamp_stats.io.checks import Fault, located
+from preflamp_stats.io.schema import Fault, located
 from preflamp_stats.io.variables import SPECS, is_missing, is_text
 
 CHUNK_BYTES = 2**20

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from preflamp_stats.errors import SchemaError
-from preflamp_stats.io import checks
+from preflamp_stats.io import schema
 from preflamp_stats.io.schema import datasets, find_problems, find_warnings, validate
 from preflamp_stats.io.variables import SPECS, generation_metrics, method_metrics
 
@@ -180,7 +180,7 @@ def test_values_are_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     HOLE(ds)
     put("rouge1", 2.0, example="e3")(ds)
     whole = messages(ds)
-    monkeypatch.setattr(checks, "example_blocks", lambda ds: (slice(i, i + 1) for i in range(3)))
+    monkeypatch.setattr(schema, "example_blocks", lambda ds: (slice(i, i + 1) for i in range(3)))
     assert messages(ds) == whole
     assert len(whole) == 2
     assert messages(ds, values=False) == []
