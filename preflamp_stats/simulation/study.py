@@ -227,7 +227,7 @@ def input_variables(study: Study) -> dict[str, xr.Variable]:
 
 def logprob_variables(study: Study) -> dict[str, xr.Variable]:
     """Log-probabilities of the base models."""
-    logprob = _pair(study.logprob_level, study.logprob_margin)
+    logprob = _pair(*study.logprobs)
     dims = ("model", "example", "candidate")
     found = {}
     longest = study.design.tokens
@@ -265,7 +265,7 @@ def reward_variables(study: Study) -> dict[str, xr.Variable]:
         own = study.own("own_policy", design.n_methods) + study.shared("shared_policy")
         latent = (study.reward_latent + own) / np.float32(np.sqrt(2))
         latent += planted.policy[:, :, None, None].astype(np.float32)
-        level = study.logprob_level[None, :, None].astype(np.float32)
+        level = study.logprobs[0][None, :, None].astype(np.float32)
         score = _pair(level, np.float32(LOGPROB_SD) * latent)
         found["policy_score"] = _guided(study, dims, score, modelled=True)
     return found
