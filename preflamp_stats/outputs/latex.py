@@ -139,9 +139,8 @@ def _float(grid: Grid, fit: Fit, caption: str, name: str) -> str:
         r"\toprule",
     ]
     if grid.spanner and n_columns > 1:
-        lines.append(
-            "& " * n_stub + rf"\multicolumn{{{n_columns}}}{{c}}{{{escape_latex(grid.spanner)}}} \\"
-        )
+        over = rf"\multicolumn{{{n_columns}}}{{c}}{{{escape_latex(grid.spanner)}}} \\"
+        lines.append("& " * n_stub + over)
         lines.append(rf"\cmidrule(l){{{n_stub + 1}-{n_stub + n_columns}}}")
     lines += [_line([_heading(column, fit) for column in columns]), r"\midrule"]
     for place, block in enumerate(grid.blocks):
@@ -156,12 +155,9 @@ def _float(grid: Grid, fit: Fit, caption: str, name: str) -> str:
         for row in block.rows:
             lines += _row(row, columns, fit)
     lines += [r"\bottomrule", r"\end{tabular}"]
-    below = [". ".join(grid.remarks) + "."] if grid.remarks else []
-    notes = [_breakable(text, _COLUMN_PT) for text in below]
-    notes += [
-        rf"\textsuperscript{{{mark}}} {_breakable(text, _COLUMN_PT)}"
-        for mark, text in grid.footnotes
-    ]
+    below = [("", ". ".join(grid.remarks) + ".")] if grid.remarks else []
+    below += [(rf"\textsuperscript{{{mark}}} ", text) for mark, text in grid.footnotes]
+    notes = [f"{mark}{_breakable(text, _COLUMN_PT)}" for mark, text in below]
     if notes:
         lines.append(rf"\par\smallskip{{\footnotesize\raggedright {' '.join(notes)}\par}}")
     lines += [
@@ -263,10 +259,8 @@ def _abreast(grid: Grid, fit: Fit) -> list[Grid]:
 
 
 def _with_columns(grid: Grid, start: int, stop: int) -> Grid:
-    blocks = [
-        replace(block, rows=tuple(Row(row.labels, row.cells[start:stop]) for row in block.rows))
-        for block in grid.blocks
-    ]
+    kept = [[Row(row.labels, row.cells[start:stop]) for row in block.rows] for block in grid.blocks]
+    blocks = (Block(block.heading, tuple(b)) for block, b in zip(grid.blocks, kept, strict=True))
     return replace(grid, columns=grid.columns[start:stop], blocks=tuple(blocks))
 
 

@@ -43,6 +43,7 @@ _PRINTED: dict[Kind, Callable[[Any], str]] = {
     "share": lambda value: number(float(value), POINTS) or MISSING,
     "own number": value_text,
 }
+Footnotes = tuple[tuple[str, str], ...]
 _PLACES = {column.name: place for place, column in enumerate(COLUMNS)}
 
 
@@ -109,7 +110,7 @@ class Grid:
     spanner: str
     blocks: tuple[Block, ...]
     remarks: tuple[str, ...] = ()
-    footnotes: tuple[tuple[str, str], ...] = ()
+    footnotes: Footnotes = ()
 
 
 def lay_out(table: ResultTable) -> Grid:
@@ -171,7 +172,7 @@ def best_rows(table: ResultTable) -> list[bool]:
 
 
 def _by_method(
-    table: ResultTable, frame: pd.DataFrame, cells: Sequence[Cell], notes: Mapping[str, str]
+    table: ResultTable, frame: pd.DataFrame, cells: Sequence[Cell], notes: Footnotes
 ) -> Grid | None:
     """Methods down, one other key across; None where that does not show the whole table."""
     if "method" not in frame or "estimate" not in frame or frame.empty:
@@ -212,30 +213,31 @@ def _by_method(
         heading = _heading(dict(zip(down, key, strict=True)), table)
         if not same_size and size:
             heading = f"{heading} ({size})" if heading else size
-        block = [
-            Row(labels[method], tuple(by_place.get(h, Cell(MISSING)) for h in headings))
-            for method, by_place in found.items()
-        ]
-        blocks.append(Block(heading, tuple(block)))
+        shown = (
+            (labels[m], [by.get(h, Cell(MISSING)) for h in headings]) for m, by in found.items()
+        )
+        blocks.append(Block(heading, tuple(Row(own, tuple(told)) for own, told in shown)))
     remarks = _fixed(table, frame, [key for key in keys if key not in varying])
     remarks += _brackets(frame, [] if bare else cells)
     if bare and any(cell.interval for cell in cells):
         remarks.append(f"Intervals are in {table.name}.csv")
     if same_size and "–" in sizes[0] and across and not axis:
         by_heading = [(h, sample_sizes(frame[frame[across] == h])) for h in headings]
-        told = [f"{_key_text(table, across, h)}: {size}" for h, size in by_heading]
-        remarks.append("; ".join(told))
+        sized = (f"{_key_text(table, across, h)}: {size}" for h, size in by_heading)
+        remarks.append("; ".join(sized))
     elif same_size:
         remarks.append(sizes[0])
     remarks.append(_unknown_directions(table))
     named = {metric.name: metric.heading for metric in table.row_metrics()}
     only = one_line(next(iter(named.values()))) if len(named) == 1 else "Estimate"
     titles = [_key_text(table, across, h) for h in headings] if across else [only]
-    return _grid(stub, titles, blocks, remarks, notes, declared(across).label if across else "")
+    heads = tuple(declared(key).label for key in stub)
+    spanner = declared(across).label if across else ""
+    return Grid(heads, tuple(titles), spanner, tuple(blocks), tuple(filter(None, remarks)), notes)
 
 
 def _by_row(
-    table: ResultTable, frame: pd.DataFrame, cells: Sequence[Cell], notes: Mapping[str, str]
+    table: ResultTable, frame: pd.DataFrame, cells: Sequence[Cell], notes: Footnotes
 ) -> Grid:
     """A row for each row: keys first, estimate with its interval, then every other column."""
     shown, left = _most_telling(frame, table.name)
@@ -275,22 +277,10 @@ def _by_row(
         left,
     ]
     titles += [_title(column, table) for column in columns]
-    told = [Block(text, tuple(rows)) for text, rows in blocks.items()]
-    grid = _grid(stub, titles, told, remarks, notes)
+    heads = tuple(declared(key).label for key in stub)
+    told = tuple(Block(text, tuple(rows)) for text, rows in blocks.items())
+    grid = Grid(heads, tuple(titles), "", told, tuple(filter(None, remarks)), notes)
     return _upright(grid) if upright else grid
-
-
-def _grid(
-    stub: Sequence[str],
-    titles: Sequence[str],
-    blocks: Sequence[Block],
-    remarks: Sequence[str],
-    notes: Mapping[str, str],
-    spanner: str = "",
-) -> Grid:
-    labels = tuple(declared(key).label for key in stub)
-    told, marks = tuple(filter(None, remarks)), tuple((mark, text) for text, mark in notes.items())
-    return Grid(labels, tuple(titles), spanner, tuple(blocks), told, marks)
 
 
 def _upright(grid: Grid) -> Grid:
@@ -353,16 +343,17 @@ def _estimates(table: ResultTable, marks: Sequence[str]) -> list[Cell]:
     ]
 
 
-def _footnotes(frame: pd.DataFrame) -> tuple[list[str], dict[str, str]]:
-    """Letter of every row's note (empty without one), and the letter of each text."""
+def _footnotes(frame: pd.DataFrame) -> tuple[list[str], Footnotes]:
+    """Letter of every row's note (empty without one), and each letter with its text."""
     if "note" not in frame:
-        return [""] * len(frame), {}
+        return [""] * len(frame), ()
     texts = ["" if pd.isna(note) else one_line(note) for note in frame["note"]]
     letters: dict[str, str] = {}
     for text in filter(None, texts):
         place = len(letters)
         letters.setdefault(text, "abcdefghijklmnopqrstuvwxyz"[place % 26] * (place // 26 + 1))
-    return [letters.get(text, "") for text in texts], letters
+    marks = tuple((letter, text) for text, letter in letters.items())
+    return [letters.get(text, "") for text in texts], marks
 
 
 def _most_telling(frame: pd.DataFrame, name: str) -> tuple[list[int], str]:
