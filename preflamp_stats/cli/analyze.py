@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from preflamp_stats.cli.options import add_options, column_options
+from preflamp_stats.cli.options import add_options, column_options, directory_option
+from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,12 +21,7 @@ if TYPE_CHECKING:
 
 @click.command("analyze", context_settings={"show_default": True})
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("preflamp-analysis"),
-    help="Directory to write.",
-)
+@directory_option("preflamp-analysis")
 @click.option("--json", "as_json", is_flag=True, help="Print analysis.json instead of the answers.")
 @column_options
 @add_options(Settings)
@@ -42,9 +38,8 @@ def analyze_command(
     RESULTS are results files (NetCDF-4), or tables of scores (CSV, TSV, JSON, JSONL, Parquet) as
     convert reads them; each benchmark dataset in them is analysed.
     """
-    run_analysis(
-        results, out, Settings(**settings), as_json=as_json, mapping=mapping, ignore=ignore
-    )
+    columns = {"mapping": mapping, "ignore": ignore}
+    run_analysis(results, out, Settings(**settings), as_json=as_json, **columns)
 
 
 def run_analysis(
@@ -55,7 +50,6 @@ def run_analysis(
 
     from preflamp_stats.analysis.run import analyze
     from preflamp_stats.cli.console import console, stage_progress
-    from preflamp_stats.errors import InputError
     from preflamp_stats.io.select import open_any
     from preflamp_stats.io.tables import format_of
     from preflamp_stats.outputs.write import write_analysis
@@ -81,7 +75,6 @@ def run_analysis(
 
 def _joined(trees: dict[str, xr.DataTree]) -> dict[str, xr.Dataset]:
     """Datasets of all files by name; two of one name are refused."""
-    from preflamp_stats.errors import InputError, Problem
     from preflamp_stats.io.schema import datasets
 
     found: dict[str, xr.Dataset] = {}

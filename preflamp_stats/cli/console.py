@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import click
+
 from preflamp_stats.errors import printable
 
 if TYPE_CHECKING:
@@ -29,8 +31,6 @@ def console() -> Console:
 
 def say(line: object, *, err: bool = False) -> None:
     """Print one line, whatever the labels in it: a file may hold what would steer a terminal."""
-    import click
-
     click.echo(printable(line), err=err)
 
 
@@ -75,8 +75,6 @@ def print_records(
 
 def print_json(found: Any) -> None:
     """Print JSON for a script: indented, in the order of the keys, texts as they are."""
-    import click
-
     text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
     # JSON escapes what is below the blank itself; terminals also obey some of what is above.
     click.echo(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))

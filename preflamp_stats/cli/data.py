@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from preflamp_stats.cli.options import column_options, names, results_option
+from preflamp_stats.errors import InputError
 
 # Whether a file exists is checked by its reader, whose message says how to mend it.
 _PATH = click.Path(path_type=Path)
@@ -31,7 +33,6 @@ def validate_command(results: Path, as_json: bool) -> None:
     what is allowed but may not be meant. With --json both are on standard output.
     """
     from preflamp_stats.cli.console import print_json, say
-    from preflamp_stats.errors import InputError
     from preflamp_stats.io.files import open_results
     from preflamp_stats.io.schema import datasets, validate
     from preflamp_stats.io.variables import SCHEMA_VERSION
@@ -43,7 +44,8 @@ def validate_command(results: Path, as_json: bool) -> None:
     except InputError as error:
         if not as_json:
             raise
-        problems = [_as_record(problem) for problem in error.problems]
+        # One that is only a text stands under "what".
+        problems = [{"what": p} if isinstance(p, str) else asdict(p) for p in error.problems]
         print_json({"file": str(results), "valid": False, "problems": problems})
         raise SystemExit(2) from None
     if as_json:
@@ -53,13 +55,6 @@ def validate_command(results: Path, as_json: bool) -> None:
     for warning in warnings:
         say(f"warning: {warning}", err=True)
     say(f"{results}: follows schema {SCHEMA_VERSION}; datasets: {', '.join(names)}")
-
-
-def _as_record(problem: Any) -> dict[str, str]:
-    """A problem as JSON; one that is only a text stands under ``what``."""
-    from dataclasses import asdict
-
-    return {"what": problem} if isinstance(problem, str) else asdict(problem)
 
 
 @click.command("describe")

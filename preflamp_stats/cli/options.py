@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from preflamp_stats.choices import Option, declared_options
+from preflamp_stats.errors import InputError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -16,6 +17,14 @@ results_option = click.option(
     "-o", "--out", metavar="RESULTS", required=True, type=click.Path(path_type=Path),
     help="Results file to write.",
 )  # fmt: skip
+
+
+def directory_option(default: str) -> Callable[[_Command], _Command]:
+    """Add ``--out``, a directory."""
+    kind, told = click.Path(file_okay=False, path_type=Path), "Directory to write."
+    return click.option("--out", type=kind, default=Path(default), help=told)
+
+
 _SPELT = {"formats": "--format", "include_seeds": "--include-seeds/--fixed-seeds"}
 
 
@@ -70,8 +79,6 @@ def column_options(command: _Command) -> _Command:
 
 
 def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    from preflamp_stats.errors import InputError
-
     pairs = [value.partition("=")[::2] for value in values]
     if bad := [theirs for theirs, ours in pairs if not theirs or not ours]:
         raise InputError(f"--map {bad[0]}: write it as THEIRS=OURS, such as judge_no=user")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from preflamp_stats.cli.options import add_options, names, results_option
+from preflamp_stats.cli.options import add_options, directory_option, names, results_option
 from preflamp_stats.simulation.design import StudyDesign
 
 
@@ -58,12 +58,7 @@ def simulate_command(out: Path, **options: object) -> None:
 
 
 @click.command("demo", context_settings={"show_default": True})
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("preflamp-demo"),
-    help="Directory to write.",
-)
+@directory_option("preflamp-demo")
 @click.option("--seed", default=0, help="Seed of the study and of the analysis.")
 def demo_command(out: Path, seed: int) -> None:
     """Simulate a study, write it as a results file, and analyse it.
