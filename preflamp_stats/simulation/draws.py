@@ -152,74 +152,55 @@ class Study:
             own += np.float32(design.seed_sd) * seeds
         return own
 
+    def token_logprobs(self, logprob: Floats) -> Floats32:
+        """Split each response's log-probability over its tokens, all negative.
 
-def split_logprob(
-    stream: np.random.SeedSequence, logprob: Floats, n_tokens: Integers, longest: int
-) -> Floats32:
-    """Split each response's log-probability over its tokens, all negative.
+        Parameters
+        ----------
+        logprob : array (model, example, candidate)
+            Negative, in nats.
 
-    Parameters
-    ----------
-    stream : numpy.random.SeedSequence
-        Source of the random numbers.
-    logprob : array (model, example, candidate)
-        Negative, in nats.
-    n_tokens : array (example, candidate)
-        Length of each response.
-    longest : int
-        Length of the last axis.
+        Returns
+        -------
+        array (model, example, candidate, token)
+            NaN past the end.
+        """
+        longest = self.design.tokens
+        shape = (*logprob.shape, longest)
+        shares = self.rng("token_logprob").standard_exponential(shape, dtype=np.float32)
+        shares[:, np.arange(longest) >= self.n_tokens[..., None]] = np.nan
+        shares /= np.nansum(shares, axis=-1, keepdims=True)
+        return (shares * logprob[..., None]).astype(np.float32)
 
-    Returns
-    -------
-    array (model, example, candidate, token)
-        NaN past the end.
-    """
-    rng = np.random.default_rng(stream)
-    shares = rng.standard_exponential((*logprob.shape, longest), dtype=np.float32)
-    shares[:, np.arange(longest) >= n_tokens[..., None]] = np.nan
-    shares /= np.nansum(shares, axis=-1, keepdims=True)
-    return (shares * logprob[..., None]).astype(np.float32)
+    def reward_traces(self, reward: Floats32, scale: float) -> Floats32:
+        """Rewards of every prefix: Brownian bridges from the pair's level to the final reward.
 
+        The difference of two prefixes that have read the share f of their responses is f times the
+        final difference plus a bridge of variance f(1−f): with symmetric margins of mean a and
+        variance 1 it ranks the pair right with probability Φ(a√f).
 
-def trace_reward(
-    stream: np.random.SeedSequence, reward: Floats32, n_tokens: Integers, longest: int, scale: float
-) -> Floats32:
-    """Rewards of every prefix: Brownian bridges from the pair's level to the final reward.
+        Parameters
+        ----------
+        reward : array (method, model, seed, example, candidate)
+            Reward of the whole response.
+        scale : float
+            Standard deviation of the final difference.
 
-    The difference of two prefixes that have read the share f of their responses is f times the
-    final difference plus a bridge of variance f(1−f): with symmetric margins of mean a and
-    variance 1 it ranks the pair right with probability Φ(a√f).
-
-    Parameters
-    ----------
-    stream : numpy.random.SeedSequence
-        Source of the random numbers.
-    reward : array (method, model, seed, example, candidate)
-        Reward of the whole response.
-    n_tokens : array (example, candidate)
-        Length of each response.
-    longest : int
-        Length of the last axis.
-    scale : float
-        Standard deviation of the final difference.
-
-    Returns
-    -------
-    array (method, model, seed, example, candidate, token)
-        NaN past the end; the last value before it equals `reward`.
-    """
-    rng = np.random.default_rng(stream)
-    position = np.arange(1, longest + 1)
-    length = n_tokens[..., None]
-    share = (position / length).astype(np.float32)
-    step = scale / np.sqrt(2 * length).astype(np.float32) * (position <= length)
-    walk = rng.standard_normal((*reward.shape, longest), dtype=np.float32)
-    walk *= step.astype(np.float32)
-    np.cumsum(walk, axis=-1, out=walk)
-    level = reward.mean(axis=-1, keepdims=True)
-    gain = (reward - level)[..., None] - walk[..., -1:]
-    walk += share * gain
-    walk += level[..., None]
-    trace = np.where(position == length, reward[..., None], walk)
-    trace[..., position > length] = np.nan
-    return trace
+        Returns
+        -------
+        array (method, model, seed, example, candidate, token)
+            NaN past the end; the last value before it equals `reward`.
+        """
+        shape, length = (*reward.shape, self.design.tokens), self.n_tokens[..., None]
+        position = np.arange(1, shape[-1] + 1)
+        share = (position / length).astype(np.float32)
+        step = scale / np.sqrt(2 * length).astype(np.float32) * (position <= length)
+        walk = self.rng("reward_trace").standard_normal(shape, dtype=np.float32)
+        walk *= step.astype(np.float32)
+        np.cumsum(walk, axis=-1, out=walk)
+        level = reward.mean(axis=-1, keepdims=True)
+        walk += share * ((reward - level)[..., None] - walk[..., -1:])
+        walk += level[..., None]
+        trace = np.where(position == length, reward[..., None], walk)
+        trace[..., position > length] = np.nan
+        return trace

@@ -15,7 +15,7 @@ from scipy.stats import kendalltau
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.variables import SCHEMA_VERSION, annotated
 from preflamp_stats.simulation.design import StudyDesign
-from preflamp_stats.simulation.draws import LOGPROB_SD, Study, split_logprob, trace_reward
+from preflamp_stats.simulation.draws import LOGPROB_SD, Study
 from preflamp_stats.simulation.truth import plant_asymmetry, scale_margin
 
 Floats = NDArray[np.float64]
@@ -230,9 +230,8 @@ def logprob_variables(study: Study) -> dict[str, xr.Variable]:
     logprob = _pair(*study.logprobs)
     dims = ("model", "example", "candidate")
     found = {}
-    longest = study.design.tokens
-    if longest:
-        tokens = split_logprob(study.streams["token_logprob"], logprob, study.n_tokens, longest)
+    if study.design.tokens:
+        tokens = study.token_logprobs(logprob)
         # Summed after rounding, so that the tokens add up to the whole.
         logprob = np.asarray(np.nansum(tokens, axis=-1, dtype=np.float64))
         found["token_logprob"] = xr.Variable((*dims, "token"), tokens)
@@ -258,8 +257,7 @@ def reward_variables(study: Study) -> dict[str, xr.Variable]:
     dims = ("method", "model", "seed", "example", "candidate")
     found = {"reward": _guided(study, dims, reward, modelled=False)}
     if design.tokens:
-        stream = study.streams["reward_trace"]
-        traces = trace_reward(stream, reward, study.n_tokens, design.tokens, scale)
+        traces = study.reward_traces(reward, scale)
         found["reward_trace"] = _guided(study, (*dims, "token"), traces, modelled=False)
     if stored:
         own = study.own("own_policy", design.n_methods) + study.shared("shared_policy")

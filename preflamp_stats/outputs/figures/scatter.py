@@ -33,7 +33,7 @@ def draw(analysis: Analysis, generation: pd.DataFrame) -> layout.Drawn | None:
         for row in found:
             metric = analysis.tables[upstream].metric(upstream)
             held = [(heading[each], _joined(each.rows(x), each.rows(y))) for each in row]
-            rows.append([layout.Panel(metric, *p) for p in held if p[1]["value"].notna().any()])
+            rows.append([layout.Panel(metric, title, r) for title, r in held if r["value"].count()])
     rows = [row for row in rows if row]
     left, rows = sum(map(len, rows[_MOST_ROWS:])), rows[:_MOST_ROWS]
     if not rows:
