@@ -302,9 +302,11 @@ def _columns(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[list[Column], li
     values, constant = [], []
     for column in known:
         name, shown = column.name, column.shown
-        same = frame[name].nunique(dropna=False) == 1
         told = column.kind in ("estimate", "axis") or name in ends or column.instead in frame
-        if told or frame[name].isna().all() or shown == "csv" or (same and shown == "varying"):
+        if told or shown == "csv" or frame[name].isna().all():
+            continue
+        same = frame[name].nunique(dropna=False) == 1
+        if same and shown == "varying":
             continue
         size = name in ("n_methods", "n_users", "n_examples")
         word = column.kind == "text" and name != "verdict" and len(frame) > 1
