@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "analysis.run": ["Analysis", "analyze", "report"],
     "errors": ["InputError", "Problem", "SchemaError"],
+    "inference.best_of_k": ["best_of_k"],
     "inference.bootstrap": ["bootstrap"],
     "inference.contrasts": ["compare_methods"],
     "inference.decoupling": ["decoupling_test"],

@@ -19,6 +19,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from preflamp_stats.errors import InputError, Problem
 
 __all__ = [
+    "STORED",
+    "Agreement",
     "Average",
     "Format",
     "Interval",
@@ -36,13 +38,16 @@ __all__ = [
     "option_problems",
 ]
 
+Agreement = Literal["tau", "soft-pairwise", "pairwise-tie"]
 Average = Literal["micro", "macro"]
 Format = Literal["csv", "md", "tex", "html"]
 Interval = Literal["model", "guaranteed", "percentile"]
 Resample = Literal["users", "examples", "methods", "both"]
 Values = Literal["credit", "share", "free"]
 """Values of a metric: multiples of a half in [0, 1], any number in [0, 1], or any number."""
-Scoring = Literal["sequence", "accumulated", "renormalised", "stored"]
+Scoring = Literal["sequence", "accumulated", "renormalised", "renormalised_with_target", "stored"]
+STORED: tuple[Scoring, ...] = ("renormalised", "renormalised_with_target", "stored")
+"""Scores that are read from the file."""
 Ties = Literal["half", "strict", "drop"]
 TokenizerName = Literal["rouge-score", "unicode"]
 Variant = Literal["a", "b", "c", "weighted"]

@@ -68,13 +68,17 @@ def _difference(of: str) -> Column:
 
 COLUMNS = (
     *_all("key", dataset="Dataset", model="Model", method="Method", method_family="Family"),
-    *_all("key", seed="Seed", scoring="Scoring", weight="Weight w"),
+    *_all("key", seed="Seed", scoring="Scoring", weight="Weight w", k="k"),
     *_all("metric", metric="Metric", upstream="Upstream", downstream="Downstream"),
     *_all("key", method_a="Method A", method_b="Method B"),
     *_all("axis", bin="Tokens, chosen − rejected", share="Share of the response read"),
     Column("estimate", "Estimate", "estimate", interval=("low", "high")),
     *_all("text", chosen="Chosen", best="Best"),
     Column("random", "At random", "difference", of="estimate"),
+    Column("oracle", "Oracle", "difference", of="estimate", interval=("oracle_low", "oracle_high")),
+    Column("gap", "Gap to oracle", "difference", of="estimate", interval=("gap_low", "gap_high")),
+    *_all("count", peak="Peak at k", peak_low="From k", peak_high="to k", largest="Largest k"),
+    Column("threshold", "Tied within", "own number"),
     _difference("upstream"),
     Column("upstream_p_adjusted", "p, differs", "p value"),
     _difference("downstream"),
@@ -98,6 +102,7 @@ COLUMNS = (
     # Captions say these of the whole table.
     *_all("text", "varying", estimator="Estimator", interval="Interval", resample="Resampled"),
     *_all("text", "varying", seeds="Seeds", target="Interval is for", variant="Tau"),
+    Column("agreement", "Agreement", "text", shown="varying"),
     *_all("text", dominates_from="Ahead from", verdict="Verdict"),
     *_csv("bin_low bin_high level note se df step parameters n_seeds naive naive_estimate"),
     *_csv("relative gain gain_low gain_high p_coupled p_decoupled p_reversed user_share n_rows"),

@@ -9,7 +9,17 @@ from typing import Any, Literal
 
 from preflamp_stats.choices import Values
 
-__all__ = ["COEFFICIENT", "OWN_UNITS", "POINTS", "TAU", "Direction", "Metric", "Scale", "number"]
+__all__ = [
+    "COEFFICIENT",
+    "OWN_UNITS",
+    "PAIRS",
+    "POINTS",
+    "TAU",
+    "Direction",
+    "Metric",
+    "Scale",
+    "number",
+]
 
 Direction = Literal["higher", "lower", "unknown"]
 """Which values of a metric are better; "unknown" where nobody has said."""
@@ -52,7 +62,8 @@ class Metric:
     ----------
     name : str
         Name in tables and on the command line.
-    kind : {"discrimination", "generation", "method", "curve", "agreement"}
+    kind : {"discrimination", "generation", "method", "curve", "agreement",
+        "pairs"}
         A share of pairs, a quality of a generated text, a number known only per method, shares
         of pairs along an axis, or how alike two metrics rank the methods.
     needs : tuple of str
@@ -145,6 +156,10 @@ class Metric:
 
 TAU = Metric("Kendall's tau", "agreement", (), "free", "Kendall's tau", COEFFICIENT, "unknown")
 """Agreement of two rankings; neither more nor less of it is better."""
+
+PAIRS = Metric(
+    "agreement on pairs", "pairs", (), "share", "agreement on pairs", COEFFICIENT, "unknown"
+)
 
 
 def number(value: float, scale: Scale) -> str:

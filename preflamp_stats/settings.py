@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import Any
 
-from preflamp_stats.choices import Format, Interval, Resample, Variant, number_option
+from preflamp_stats.choices import Agreement, Format, Interval, Resample, Variant, number_option
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.metrics.options import MetricOptions
 
@@ -38,6 +38,9 @@ class Settings(MetricOptions):
         hold for the trained models at hand.
     variant : {"a", "b", "c", "weighted"}
         Kendall's tau.
+    agreement : {"tau", "soft-pairwise", "pairwise-tie"}
+        A measure of agreement of rankings beside tau, in a table of its own: "soft-pairwise" minds
+        how sure each metric is of each pair of methods, "pairwise-tie" counts ties of both.
     interval : {"model", "guaranteed", "percentile"}, optional
         Interval of tau; by default the calibrated one.
     margin : float
@@ -77,6 +80,7 @@ class Settings(MetricOptions):
     resample: Resample = "users"
     include_seeds: bool = True
     variant: Variant = "b"
+    agreement: Agreement = "tau"
     interval: Interval | None = None
     margin: float = number_option(
         0.01, lambda m: 0 < m < math.inf, "take a positive number in the metric's units"

@@ -18,10 +18,16 @@ from preflamp_stats.results import Analysis
 from preflamp_stats.tables.registry import TABLES
 
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
-    "macro": {"average": "macro", "ties": "strict", "weight": 0.5, "level": 0.9},
+    "macro": {
+        "average": "macro", "ties": "strict", "weight": 0.5, "level": 0.9,
+        "agreement": "pairwise-tie",
+    },
     "seeds": {"seed": 5, "resample": "both", "interval": "percentile"},
-    "fixed seeds": {"include_seeds": False, "resample": "examples", "variant": "a"},
-}
+    "fixed seeds": {
+        "include_seeds": False, "resample": "examples", "variant": "a",
+        "agreement": "soft-pairwise",
+    },
+}  # fmt: skip
 """Settings by a name; a name with "seeds" has a file with training seeds."""
 
 METRICS = ("rm_accuracy", "policy_accuracy", "rouge1", "rouge2", "rougeL", "edits", "leaderboard")
@@ -40,6 +46,8 @@ def _dataset(seeds: bool) -> xr.Dataset:
         noise, dims=(*ds["reward"].dims, "token")
     )
     ds["edits"] = (30 * (1 - ds["rouge2"])).assign_attrs(role="generation_metric", units="words")
+    ds["sample_reward"] = ("method", "example", "sample"), rng.normal(size=(5, 68, 4))
+    ds["judge"] = ("example", "sample"), rng.random((68, 4)), {"direction": "higher"}
     if seeds:
         varying = [str(n) for n, v in ds.items() if {"method", "example"} <= set(v.dims)]
         parts = {7: ds[varying], 2: ds[varying].roll(example=5)}
@@ -86,6 +94,16 @@ def _public(
     margins = {"margin": settings.margin, "discrimination_margin": settings.discrimination_margin}
     if name == "tau":
         return pls.tau_test(ds, *pair, **how, **of_tau, interval=settings.interval)
+    if name == "agreement":
+        how |= {"interval": settings.interval, "agreement": settings.agreement}
+        return pls.tau_test(ds, *pair, **how)
+    if name in ("best_of_k", "over_optimisation"):
+        found = pls.best_of_k(ds, row["metric"], **how)
+        if name == "best_of_k":
+            return found
+        gain = {"gain": "estimate", "gain_low": "low", "gain_high": "high"}
+        found = found.sel(k=found["largest"]).drop_vars(["estimate", "low", "high"])
+        return found.drop_vars("k").rename(gain)
     if name == "pooled_tau":
         return pls.pooled_tau({"results": ds}, *pair, **how, **of_tau)
     if name == "slope":
@@ -107,7 +125,7 @@ def _public(
 
 def _place(found: xr.Dataset, row: Mapping[str, Any]) -> xr.Dataset:
     """The part of a result that a row is about."""
-    for dim in ("model", "method", "weight", "share", "bin_low"):
+    for dim in ("model", "method", "weight", "share", "bin_low", "k"):
         if dim in found.dims:
             found = found.sel({dim: row[dim]})
     if "pair" in found.dims:
@@ -128,6 +146,8 @@ def test_every_row_is_what_the_public_function_gives(
     ds, settings, analysis = made
     results: dict[tuple[str, ...], xr.Dataset] = {}
     compared = set()
+    if name == "agreement" and settings.agreement == "tau":
+        return
     for row in analysis.tables[name].frame.to_dict("records"):
         asked = tuple(str(row.get(key, "")) for key in ("upstream", "downstream", "metric"))
         if asked not in results:

@@ -19,6 +19,7 @@ from preflamp_stats.inference.resampled import ResampledStudy, read_study
 from preflamp_stats.io.from_tables import convert, say_to_stderr
 from preflamp_stats.io.schema import datasets
 from preflamp_stats.io.select import open_any
+from preflamp_stats.io.variables import sampled_metrics
 from preflamp_stats.metric import Metric
 from preflamp_stats.metrics.values import available_metrics, metric_words
 from preflamp_stats.settings import Settings
@@ -164,7 +165,8 @@ def _check_metrics(found: Mapping[str, xr.Dataset], settings: Settings) -> None:
     if not found:
         raise InputError(Problem("holds no dataset", "write at least one group with variables"))
     available = (available_metrics(ds, settings) for ds in found.values())
-    names = sorted({metric.name for metrics in available for metric in metrics})
+    measured = {metric.name for metrics in available for metric in metrics}
+    names = sorted(measured.union(*map(sampled_metrics, found.values())))
     if not names:
         mend = "add reward, or generation and reference, or a generation metric"
         raise InputError(Problem("holds neither rewards nor generations", mend))

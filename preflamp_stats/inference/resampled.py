@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from preflamp_stats.choices import STORED
 from preflamp_stats.inference.method_metrics import MethodMetric, as_method_metric, draw_metrics
 from preflamp_stats.inference.sums import ExampleValues, collect_sums
 from preflamp_stats.inference.units import Units, resampling_units
@@ -63,6 +64,8 @@ class ResampledStudy:
         Metrics and curves by name, without draws.
     length_edges : ndarray
         Edges of the bins of ``length_difference``, tokens; empty without it.
+    answers : dict
+        What several tables ask for, kept by whoever computes it first.
     """
 
     name: str
@@ -71,6 +74,7 @@ class ResampledStudy:
     units: Units
     summed: Mapping[str, MethodMetric]
     length_edges: NDArray[np.float64]
+    answers: dict[Any, xr.Dataset] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def drawn(self) -> Mapping[str, MethodMetric]:
@@ -177,7 +181,7 @@ def _curves(
 
 def _credit_by_weight(block: xr.Dataset, settings: Settings) -> xr.DataArray:
     weights = DEFAULT_WEIGHTS
-    if settings.scoring in ("stored", "renormalised"):
+    if settings.scoring in STORED:
         weights = tuple(float(w) for w in block["policy_score"]["weight"].values)
     return weight_credit(
         block,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from preflamp_stats.choices import Interval, Resample, Variant
+from preflamp_stats.choices import Agreement, Interval, Resample, Variant
+from preflamp_stats.inference.agreement import agreement_between
 from preflamp_stats.inference.alignment import align_metrics, over_models
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.tau_evidence import model_evidence
@@ -32,6 +33,7 @@ def tau_test(
     seed: int = 0,
     level: float = 0.95,
     variant: Variant = "b",
+    agreement: Agreement = "tau",
     interval: Interval | None = None,
     options: MetricOptions | None = None,
     include_seeds: bool = True,
@@ -53,6 +55,9 @@ def tau_test(
         As for :func:`bootstrap`.
     variant : {"a", "b", "c", "weighted"}
         Kendall's tau.
+    agreement : {"tau", "soft-pairwise", "pairwise-tie"}
+        Another measure of agreement in place of tau; the result is then that of
+        :func:`~preflamp_stats.inference.agreement.agreement_between`.
     interval : {"model", "guaranteed", "percentile"}, optional
         Kind of interval; by default the calibrated one, "model". "guaranteed" needs no model of how
         methods are spread and is wide; "percentile" is the usual bootstrap, which misses a strong
@@ -91,10 +96,12 @@ def tau_test(
         seed=seed,
         level=level,
         variant=variant,
+        agreement=agreement,
         interval=interval,
         include_seeds=include_seeds,
     )
-    return tau_between(study, upstream, downstream)
+    between = tau_between if agreement == "tau" else agreement_between
+    return between(study, upstream, downstream)
 
 
 def tau_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.Dataset:

@@ -75,6 +75,7 @@ _FAMILIES = {_plain(name): name for name in METHOD_FAMILIES} | {
     "bon": "best-of-n",
 }
 _SCORES = ("reward", "logprob", "policy_score")
+_OF_PAIRS = ("logprob", "policy_score", "n_tokens", "candidate_text", "rouge1", "rouge2", "rougeL")
 _KNOWN = (*LABEL_COLUMNS, *VALUE_COLUMNS)
 _MEANS = {_plain(name): name for name in _KNOWN} | {
     theirs: ours for ours, names in _SYNONYMS.items() for theirs in names.split()
@@ -146,6 +147,7 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
     synonyms = _synonyms(cells, halves, table.file, problems)
     said += [f"{theirs} read as {ours}" for theirs, ours in synonyms.items()]
     cells = _with_known_words(cells.rename(columns=synonyms), said)
+    cells, sampled = _samples(cells, said, left_out, table.file, problems)
     for name, what in unreadable.items():
         if name in _KNOWN:
             mend = "write text or a number"
@@ -160,6 +162,8 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
         cells = _as_rows(cells, halves, said) if halves else _scored_columns(cells, said)
     _check_sides(cells, table, problems)
     metrics = _own_columns(cells, {*given.values()}, halves, table, left_out, problems)
+    if sampled:
+        metrics = {name: _of_samples(spec) for name, spec in metrics.items()}
     specs = [
         metrics.get(name) or VALUE_COLUMNS[name] for name in {*cells} & {*VALUE_COLUMNS, *metrics}
     ]
@@ -208,6 +212,39 @@ def _synonyms(
             mend = f"say which: --map {names[0]}={ours} or --map {names[1]}={ours}"
             problems.append(Problem(what, mend, file))
     return {names[0]: ours for ours, names in found.items()}
+
+
+def _samples(
+    cells: pd.DataFrame, said: list[str], left_out: list[str], file: str, problems: list[Problem]
+) -> tuple[pd.DataFrame, bool]:
+    """Whether rows are samples of an example; then their reward is that of a sample."""
+    labels = [name for name in LABEL_COLUMNS if name in cells and name != "sample"]
+    if "sample" not in cells:
+        return cells, False
+    if "example" not in cells or not cells.duplicated(labels).any():
+        left_out.append("sample (no two rows are samples of one example)")
+        return cells.drop(columns="sample"), False
+    if "candidate" in cells or cells["sample"].isna().any():
+        what = "stands beside candidate" if "candidate" in cells else "is empty in some rows"
+        mend = "give rows of samples a table of their own, with sample in every row"
+        problems.append(Problem(what, mend, file, variable="sample"))
+        return cells, True
+    for name in [n for n in ("generation", *_OF_PAIRS) if n in cells]:
+        left_out.append(f"{name} (it is not kept for every sample)")
+        cells = cells.drop(columns=name)
+    rewards = [n for n in cells if _OF_CANDIDATES.get(_plain(n), n) == "reward"]
+    if len(rewards) == 1:
+        said.append(f"{rewards[0]} read as the reward of each sample")
+        cells = cells.rename(columns={rewards[0]: "sample_reward"})
+    elif "sample_reward" not in cells:
+        what = f"{' and '.join(map(str, rewards))} may each be" if rewards else "no column is"
+        mend = "say which: --map NAME=sample_reward"
+        problems.append(Problem(f"{what} the reward of a sample", mend, file))
+    return cells, True
+
+
+def _of_samples(spec: VariableSpec) -> VariableSpec:
+    return replace(spec, dims=("example", "sample"), optional=("method", "seed", "model"))
 
 
 def _split(name: str) -> tuple[str, str] | None:
@@ -424,7 +461,7 @@ def _own_columns(
 ) -> dict[str, VariableSpec]:
     """Columns of other names: metrics of the file's own, or nothing that is analysed."""
     file, row = table.file, table.row
-    absent = [name for name in _KNOWN if name not in cells]
+    absent = [name for name in _KNOWN if name not in cells and "sample" not in name]
     of_candidate = cells["candidate"].notna() if "candidate" in cells else None
     metrics: dict[str, VariableSpec] = {}
     for name in [str(name) for name in cells if name not in _KNOWN and name not in halves]:

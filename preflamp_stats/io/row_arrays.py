@@ -17,7 +17,7 @@ from preflamp_stats.io.variables import VariableSpec
 _LARGEST = 2**53
 """Whole numbers up to here are floats too; larger ones stay floats, and are refused as such."""
 
-LABEL_COLUMNS = ("dataset", "model", "method", "seed", "weight", "example", "candidate")
+LABEL_COLUMNS = ("dataset", "model", "method", "seed", "weight", "example", "candidate", "sample")
 """Columns that say which value a row holds."""
 
 _COMPARED = ("chosen", "rejected")

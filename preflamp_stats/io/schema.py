@@ -22,6 +22,7 @@ from preflamp_stats.io.variables import (
     is_missing,
     method_metrics,
     pairwise_methods,
+    sampled_metrics,
 )
 
 Fault: TypeAlias = tuple[str, str, str]
@@ -299,6 +300,9 @@ def structure_warnings(ds: xr.Dataset) -> Iterator[Fault]:
     if "user" not in ds.variables and "example" in ds.dims:
         what = "is absent, so each example is taken as its own unit"
         yield "user", what, "add user(example) if examples share users"
+    if "sample_reward" in ds and not sampled_metrics(ds):
+        what = "has no quality beside it, so nothing is told of the best of k"
+        yield "sample_reward", what, "add a metric over example and sample"
     used = {*SPECS, *map(str, ds.dims), *generation_metrics(ds), *method_metrics(ds)}
     absent = [known for known in SPECS if known not in ds.variables]
     for name in sorted(set(map(str, ds.variables)) - used):

@@ -87,6 +87,8 @@ _TABLE = (
     _spec("candidate_text", "str", "text", "example candidate", "candidate response"),
     _spec("reward", "float", "score", "[model] [seed] method example candidate",
           "reward of the whole response for the user"),
+    _spec("sample_reward", "float", "score", "[model] [seed] method example sample",
+          "reward of each of several generations for the user"),
     _spec("logprob", "float", "score", "[model] example candidate",
           "log-probability of the response under the base model", "nats", high=0.0),
     _spec("n_tokens", "int", "size", "[model] example candidate", "response length", "tokens",
@@ -148,8 +150,33 @@ def method_metrics(ds: xr.Dataset) -> list[str]:
     ]
 
 
+def sampled_metrics(ds: xr.Dataset) -> list[str]:
+    """Names of the qualities of each of several samples or candidates that a reward can choose by.
+
+    A number over ``example`` and ``sample`` beside ``sample_reward`` is one unless its attribute
+    ``role`` says otherwise; one over ``example`` and ``candidate`` beside ``reward`` where that
+    says ``candidate_metric``.
+    """
+    kinds = (
+        ("sample", "generation_metric", "sample_reward"),
+        ("candidate", "candidate_metric", "reward"),
+    )
+    return [
+        str(name)
+        for name, variable in ds.data_vars.items()
+        for dim, role, reward in kinds
+        if name not in SPECS
+        and reward in ds
+        and _is_measured(str(name), variable)
+        and {"example", dim} <= set(variable.dims) <= {"model", "method", "seed", "example", dim}
+        and str(variable.attrs.get("role", "generation_metric")) == role
+    ]
+
+
 def _is_measured(name: str, variable: xr.DataArray) -> bool:
     """Whether a variable holds numbers; counts and truth values named after another are notes."""
+    if name == "sample_reward":
+        return False
     if variable.dtype.kind in "iub":
         return "role" in variable.attrs or not name.startswith(tuple(f"{each}_" for each in SPECS))
     return variable.dtype.kind == "f"

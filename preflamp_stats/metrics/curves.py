@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats.choices import Average, Scoring, Ties
+from preflamp_stats.choices import STORED, Average, Scoring, Ties
 from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.kernels.scoring import credit_by_weight
 from preflamp_stats.kernels.traces import prefix_rewards
@@ -82,7 +82,7 @@ def weight_credit(
     ties: Ties = "half",
 ) -> xr.DataArray:
     """Credit of each pair by the guided policy, dims (weight, ..., example)."""
-    if scoring in ("stored", "renormalised"):
+    if scoring in STORED:
         score = policy_score(
             ds, weight=list(weights), scoring=scoring, length_normalise=length_normalise
         )

@@ -25,7 +25,7 @@ class MetricOptions:
     ----------
     weight : float
         Weight w of the reward in the guided policy; 0 is the base model, ``inf`` the reward alone.
-    scoring : {"sequence", "accumulated", "renormalised", "stored"}
+    scoring : {"sequence", "accumulated", "renormalised", "renormalised_with_target", "stored"}
         Score of the guided policy that policy accuracy compares.
     length_normalise : bool
         Divide the policy's score by the number of tokens.

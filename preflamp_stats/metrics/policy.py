@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from preflamp_stats.choices import Scoring
+from preflamp_stats.choices import STORED, Scoring
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.io.variables import pairwise_methods
@@ -32,6 +33,8 @@ def policy_score(
     ``sequence`` (default)    log π(y given x) + w·r(x, y)
     ``accumulated``           Σ_t [log π(y_t) + w·r(x, y_≤t)], the sum of ARGS token scores
     ``renormalised``          Σ_t log p̃(y_t), computed by the backend and stored in the file
+    ``renormalised_…``        ``renormalised_with_target``: what was stored under that name before,
+                              over the top-k tokens and y_t; no likelihood
     ``stored``                the file's ``policy_score``, however it was made
     ========================  ==============================================================
 
@@ -43,7 +46,7 @@ def policy_score(
     weight : float or sequence of float
         Weight w of the reward, ≥ 0. At 0 the score is the base model's log-probability, at ``inf``
         the reward; several weights give a dim ``weight``.
-    scoring : {"sequence", "accumulated", "renormalised", "stored"}
+    scoring : {"sequence", "accumulated", "renormalised", "renormalised_with_target", "stored"}
         Which score.
     length_normalise : bool
         Divide by ``n_tokens``.
@@ -71,7 +74,7 @@ def policy_score(
     weights = np.asarray(weight, dtype=np.float64)
     if np.isnan(weights).any() or (weights < 0).any():
         raise InputError(Problem(f"is {weight}", "take 0 or more", variable="weight"))
-    if scoring in ("stored", "renormalised"):
+    if scoring in STORED:
         score = _stored_score(ds, weights, scoring)
         if length_normalise:
             score = score / require(ds, "n_tokens", "to normalise by length")
@@ -135,7 +138,7 @@ def score_parts(
         raise InputError(
             Problem(
                 f"is {scoring!r}",
-                "choose one of sequence, accumulated, renormalised, stored",
+                f"choose one of {', '.join(get_args(Scoring))}",
                 variable="scoring",
             )
         )
@@ -186,13 +189,16 @@ def _check_single_weight(score: xr.DataArray, weights: NDArray[np.float64]) -> N
 
 def _stored_score(ds: xr.Dataset, weights: NDArray[np.float64], scoring: Scoring) -> xr.DataArray:
     score = require(ds, "policy_score", f"for scoring {scoring!r}")
-    stored_as = score.attrs.get("scoring", "")
-    if scoring == "renormalised" and stored_as != "renormalised":
+    stored_as = str(score.attrs.get("scoring", ""))
+    if stored_as == "renormalised" and "support" not in score.attrs:
+        stored_as = "renormalised_with_target"  # the name's meaning before the support was fixed
+    if scoring not in ("stored", stored_as):
+        mend = f"ask for scoring {stored_as!r}" if stored_as in STORED else "ask for 'stored'"
         raise InputError(
             Problem(
-                f"was made with scoring {stored_as or 'unknown'!r}, not 'renormalised'",
-                "score with the backend, which writes the renormalised score and says so in the "
-                "variable's attribute scoring, or ask for scoring 'stored'",
+                f"was made with scoring {stored_as or 'unknown'!r}, not {scoring!r}",
+                f"{mend}, or score with the backend, which says in the attributes scoring and "
+                "support of the variable what it writes",
                 variable="policy_score",
             )
         )

@@ -23,6 +23,7 @@ __all__ = [
     "metric_info",
     "metric_words",
     "policy_variables",
+    "sampled_metric_info",
 ]
 
 DISCRIMINATION = ("rm_accuracy", "policy_accuracy")
@@ -121,6 +122,11 @@ def metric_info(ds: xr.Dataset, name: str, options: MetricOptions | None = None)
     raise InputError(Problem("cannot be computed from this dataset", mend, variable=name))
 
 
+def sampled_metric_info(ds: xr.Dataset, name: str, options: MetricOptions) -> Metric:
+    """Describe a quality that is known of each of several samples."""
+    return _directed(Metric.of_file(name, "generation", ds[name].attrs), options)
+
+
 def example_values(ds: xr.Dataset, metric: Metric, options: MetricOptions) -> xr.DataArray:
     """Value of a metric for each example: a credit in {0, ½, 1} or a quality.
 
@@ -148,7 +154,8 @@ def example_values(ds: xr.Dataset, metric: Metric, options: MetricOptions) -> xr
             length_normalise=options.length_normalise,
         )
         return score_credit(score, ties=options.ties).reset_coords(drop=True)
-    return generation_quality(ds, metric.name, tokenizer=options.tokenizer).astype(np.float64)
+    quality = generation_quality(ds, metric.name, tokenizer=options.tokenizer).astype(np.float64)
+    return quality.mean("sample") if "sample" in quality.dims else quality  # of any of the samples
 
 
 def policy_variables(options: MetricOptions) -> tuple[str, ...]:

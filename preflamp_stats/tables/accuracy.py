@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from preflamp_stats.choices import STORED
 from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.results import ResultTable, table_frame
 from preflamp_stats.tables import words
@@ -30,7 +31,7 @@ def _policy_rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
 
 def _weight(evidence: ResampledStudy) -> float:
     """Reward weight of the policy score; unknown where the file stores a score without one."""
-    if evidence.settings.scoring in ("stored", "renormalised"):
+    if evidence.settings.scoring in STORED:
         score = evidence.ds["policy_score"]
         if "weight" not in score.dims:
             return float(score.attrs.get("weight", "nan"))

@@ -10,7 +10,9 @@ import numpy as np
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.resampled import ResampledStudy
-from preflamp_stats.metric import TAU, Metric
+from preflamp_stats.io.variables import sampled_metrics
+from preflamp_stats.metric import PAIRS, TAU, Metric
+from preflamp_stats.metrics.values import sampled_metric_info
 
 __all__ = ["shared_metrics"]
 
@@ -36,7 +38,10 @@ def shared_metrics(evidence: Sequence[ResampledStudy]) -> dict[str, Metric]:
     InputError
         If two datasets give a metric different units or opposite directions.
     """
-    found = {TAU.name: TAU}
+    found = {each.name: each for each in (TAU, PAIRS)}
+    for study in evidence:  # qualities of samples that all methods share are of no method
+        of_samples = (n for n in sampled_metrics(study.ds) if n not in study.metrics)
+        found |= {n: sampled_metric_info(study.ds, n, study.settings) for n in of_samples}
     names = dict.fromkeys(name for each in evidence for name in {**each.metrics, **each.curves})
     for name in names:
         having = {

@@ -15,6 +15,8 @@ from preflamp_stats.results import Question, ResultTable
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
 from preflamp_stats.tables.accuracy import POLICY_ACCURACY, RM_ACCURACY
+from preflamp_stats.tables.agreement import AGREEMENT
+from preflamp_stats.tables.best_of_k import BEST_OF_K, OVER_OPTIMISATION
 from preflamp_stats.tables.contrasts import CONTRASTS
 from preflamp_stats.tables.coverage import COVERAGE
 from preflamp_stats.tables.curves import LENGTH_DIFFERENCE, PREFIX_ACCURACY, WEIGHT_CURVE
@@ -33,6 +35,7 @@ TABLES: tuple[Table, ...] = (
     COVERAGE,
     TAU_BY_MODEL,
     POOLED_TAU,
+    AGREEMENT,
     SLOPE,
     EXAMPLE_LEVEL,
     POLICY_ACCURACY,
@@ -45,6 +48,8 @@ TABLES: tuple[Table, ...] = (
     CONTRASTS,
     IN_CONTEXT,
     REGRET,
+    BEST_OF_K,
+    OVER_OPTIMISATION,
     METHOD_METRICS,
 )
 QUESTIONS: Mapping[str, Callable[[Mapping[str, ResultTable]], str]] = {

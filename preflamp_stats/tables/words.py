@@ -53,7 +53,8 @@ def fill(template: str, settings: Settings, frame: pd.DataFrame) -> str:
     scoring = {
         "sequence": f"log-probability plus weight {weight} times the reward of the response",
         "accumulated": f"token log-probabilities plus weight {weight} times every prefix's reward",
-        "renormalised": f"its renormalised likelihood at weight {weight}",
+        "renormalised": f"its likelihood under the guided policy at weight {weight}",
+        "renormalised_with_target": f"likelihood over top tokens and its own, at weight {weight}",
         "stored": "the score stored in the file",
     }[settings.scoring]
     mean = (

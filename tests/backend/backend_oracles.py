@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 
@@ -41,8 +43,30 @@ def head_trace(heads, method, user, prompt, response, suffix=()):
 
 
 @torch.inference_mode()
+def guided_probabilities(model, prompt, written, reward, weight, top_k):
+    """Of every next token: guided over the top ones, together as likely as π says, π beyond."""
+    logits = model.head(last_hidden(model.backbone, [*prompt, *written])[-1]).float().double()
+    probabilities = logits.softmax(-1)
+    top = probabilities.topk(top_k).indices.tolist()
+    guided = {v: probabilities[v].item() * math.exp(weight * reward([*written, v])) for v in top}
+    mass, total = sum(probabilities[v].item() for v in top), sum(guided.values())
+    for v in top:
+        probabilities[v] = mass * guided[v] / total
+    return probabilities, top
+
+
 def renormalised(model, prompt, response, reward, weight, top_k):
     """Σ_t log p̃(y_t), every alternative scored as a sequence of its own."""
+    total = 0.0
+    for t, token in enumerate(response):
+        found, _ = guided_probabilities(model, prompt, response[:t], reward, weight, top_k)
+        total += math.log(found[token].item())
+    return total
+
+
+@torch.inference_mode()
+def renormalised_with_target(model, prompt, response, reward, weight, top_k):
+    """The same over the top tokens and y_t, which is no likelihood."""
     total = 0.0
     for t, token in enumerate(response):
         prefix = [*prompt, *response[:t]]

@@ -5,7 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from backend_oracles import head_trace, renormalised, token_logprobs
+from backend_oracles import (
+    guided_probabilities,
+    head_trace,
+    renormalised,
+    renormalised_with_target,
+    token_logprobs,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from preflamp_backend.models.model import AutoregressiveReward
@@ -65,11 +71,14 @@ def test_alone_equals_in_batch(model, batch):
             np.testing.assert_allclose(rewards.policy, rewards_alone.policy, atol=1e-4)
 
 
+@pytest.mark.parametrize("oracle", [renormalised, renormalised_with_target])
 @pytest.mark.parametrize("suffix", [(), (7, 9)])
-def test_renormalised_score_equals_its_definition(model, suffix):
+def test_renormalised_score_equals_its_definition(model, suffix, oracle):
     heads = make_heads(model)
     prompt, response = (5, 6, 7), (8, 20, 9, 8)
-    options = ScoreOptions(weights=(0.0, 0.7, 2.0), top_k=4)
+    [greedy] = np.argmax(_next(model, prompt)[None], axis=-1)  # a token of the top ones too
+    response = (int(greedy), *response)
+    options = ScoreOptions(weights=(0.0, 0.7, 2.0), top_k=4, scoring=oracle.__name__)
     [[(_, found)]] = score(
         model,
         [Encoding(prompt, (response,))],
@@ -84,8 +93,37 @@ def test_renormalised_score_equals_its_definition(model, suffix):
             return head_trace(heads, method, "b", prompt, prefix, suffix)[-1]
 
         for w, weight in enumerate(options.weights):
-            expected = renormalised(model, prompt, response, reward, weight, 4)
+            expected = oracle(model, prompt, response, reward, weight, 4)
             assert found.policy[w, m] == pytest.approx(expected, abs=1e-4)
+
+
+def _next(model, prompt):
+    """Log-probabilities of every next token, each scored as a response of its own."""
+    every = Encoding(tuple(prompt), tuple((v,) for v in range(400)))
+    return np.array([base.token_logprob[0] for base, _ in score(model, [every])[0]])
+
+
+def test_the_renormalised_score_is_a_likelihood_that_guided_decoding_shares(qwen):
+    """It sums to 1 over the vocabulary, and over the top tokens it is what decoding samples."""
+    heads = make_heads(qwen, methods=1)
+    prompt, weight, k = (5, 6, 7), 1.5, 6
+    every = Encoding(prompt, tuple((v,) for v in range(400)))
+    options = ScoreOptions(weights=(0.0, weight), top_k=k)
+    [found] = score(qwen, [every], heads=heads, users=["a"], options=options)
+    plain, guided = np.array([rewards.policy[:, 0] for _, rewards in found]).T
+    total = np.exp(_next(qwen, prompt)).sum()  # of the base model's vocabulary, 1 if all are asked
+    assert np.exp(guided).sum() == pytest.approx(total, abs=1e-5)
+    np.testing.assert_allclose(plain, _next(qwen, prompt), atol=1e-5)  # w = 0 is the base model
+
+    def reward(prefix):
+        return head_trace(heads, "head0", "a", prompt, prefix)[-1]
+
+    expected, top = guided_probabilities(qwen, prompt, (), reward, weight, k)
+    np.testing.assert_allclose(np.exp(guided), expected.cpu().numpy()[:400], atol=1e-5)
+    # ARGS samples softmax(log π + w·r) over the top tokens.
+    scores = plain[top] + weight * np.array([reward([v]) for v in top])
+    sampled = np.exp(scores - np.logaddexp.reduce(scores))
+    np.testing.assert_allclose(np.exp(guided[top]) / np.exp(guided[top]).sum(), sampled, atol=1e-5)
 
 
 def test_long_responses_with_many_alternatives_are_hung_in_pieces(qwen):

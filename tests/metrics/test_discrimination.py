@@ -172,9 +172,10 @@ def test_dask_gives_the_same_and_stays_lazy(make_study):
 
 def test_stored_scores_are_taken_as_they_are(make_study):
     ds = make_study()
-    made = policy_score(ds, weight=[0.5, 2.0]).assign_attrs(scoring="renormalised")
-    stored = ds[["user"]].assign(policy_score=made)
-    for scoring in ("stored", "renormalised"):
+    made = policy_score(ds, weight=[0.5, 2.0])
+    for scoring in ("stored", "renormalised", "renormalised_with_target"):
+        told = {"support": "fixed"} if scoring == "renormalised" else {}
+        stored = ds[["user"]].assign(policy_score=made.assign_attrs(scoring=scoring, **told))
         found = policy_accuracy(stored, weight=2.0, scoring=scoring)
         xr.testing.assert_equal(found, policy_accuracy(ds, weight=2.0))
         assert found.attrs["scoring"] == scoring
@@ -246,6 +247,8 @@ def test_bad_input_is_named(make_study, spoil, options, message):
         ({}, "stored", 3.0, "is not stored for weight 3; take one of 0.5, 2"),
         ({}, "renormalised", 2.0, "was made with scoring 'unknown', not 'renormalised'"),
         ({"scoring": "sequence"}, "renormalised", 2.0, "was made with scoring 'sequence'"),
+        # A file from before the support was fixed: its score keeps its meaning, under another name.
+        ({"scoring": "renormalised"}, "renormalised", 2.0, "ask for scoring 'renormalised_with_t"),
     ],
 )
 def test_stored_scores_that_do_not_fit_are_refused(make_study, attrs, scoring, weight, message):
@@ -253,6 +256,14 @@ def test_stored_scores_that_do_not_fit_are_refused(make_study, attrs, scoring, w
     made.attrs = attrs
     with pytest.raises(InputError, match=message):
         policy_accuracy(xr.Dataset({"policy_score": made}), weight=weight, scoring=scoring)
+
+
+def test_a_score_from_before_the_support_was_fixed_is_read_as_what_it_was(make_study):
+    made = policy_score(make_study(), weight=2.0).assign_attrs(scoring="renormalised")
+    old = xr.Dataset({"policy_score": made})
+    found = policy_score(old, weight=2.0, scoring="renormalised_with_target")
+    xr.testing.assert_equal(found, made)
+    assert found.attrs["scoring"] == "renormalised_with_target"
 
 
 def test_unknown_tie_rule_is_refused_by_name(make_study):

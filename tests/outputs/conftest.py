@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -40,6 +41,12 @@ def analysis() -> Analysis:
         seed=3,
     )
     found = [renamed(ds, model=MODELS, method=METHODS) for ds in pls.datasets(tree).values()]
+    rng = np.random.default_rng(3)
+    size = found[0].sizes["example"]
+    found[0] = found[0].assign(
+        sample_reward=(("method", "example", "sample"), rng.normal(size=(6, size, 5))),
+        judge=(("example", "sample"), rng.random((size, 5)), {"direction": "higher"}),
+    )
     return pls.analyze(dict(zip(DATASETS, found, strict=True)), SETTINGS)
 
 

@@ -57,9 +57,11 @@ def add_baselines(
 
     def policy_logprob(kind: str, weight: float) -> float:
         tilt = weight if kind == "likelihood" else 0.0
-        mine = logprob + tilt * logprob
-        theirs = np.where(own, -np.inf, likely + tilt * likely)
-        every = np.concatenate([mine[:, None], theirs], 1)
+        mine, every = (1 + tilt) * logprob, (1 + tilt) * likely
+        if options.scoring == "renormalised":
+            scale = np.logaddexp.reduce(likely, axis=1) - np.logaddexp.reduce(every, axis=1)
+            return float(np.where(own.any(axis=1), mine + scale, logprob).sum())
+        every = np.concatenate([mine[:, None], np.where(own, -np.inf, every)], 1)
         return float((mine - np.logaddexp.reduce(every, axis=1)).sum())
 
     traces = {"length": np.arange(1.0, len(logprob) + 1), "likelihood": logprob.cumsum()}

@@ -38,14 +38,19 @@ def base_arrays(
     shape = (1, len(rows), len(names))
     logprob, n_tokens = np.full(shape, np.nan), np.full(shape, np.nan)
     token_logprob = np.full((*shape, longest), np.nan, np.float32)
-    for i, (row, found) in enumerate(zip(rows, bases, strict=True)):
-        for name, base in zip(row.candidates, found, strict=True):
+    beyond = np.full(shape, np.nan)
+    for i, (row, found, encoding) in enumerate(zip(rows, bases, encodings, strict=True)):
+        for name, base, ids in zip(row.candidates, found, encoding.continuations, strict=True):
             at = (0, i, names.index(name))
+            if base.top_ids.size:
+                beyond[at] = 1 - (base.top_ids == np.array(ids)[:, None]).any(1).mean()
             logprob[at], n_tokens[at] = base.logprob, len(base.token_logprob)
             token_logprob[at][: len(base.token_logprob)] = base.token_logprob
     dims = ("model", "example", "candidate")
+    tail = {"policy_beyond_top": diagnostic(dims, beyond)} if np.isfinite(beyond).any() else {}
     return xr.Dataset(
         {
+            **tail,
             "logprob": (dims, logprob),
             "n_tokens": (dims, n_tokens),
             "token_logprob": ((*dims, "token"), token_logprob),
@@ -64,12 +69,14 @@ def reward_arrays(
     *,
     weights: Sequence[float],
     trace: bool,
+    scoring: str = "renormalised",
     columns: NDArray[np.int64] | None = None,
     seeds: Sequence[int] = (),
 ) -> xr.Dataset:
     """Arrange rewards over method, model, example and candidate, and over seeds where there are.
 
-    ``weights`` are those of the policy scores that were computed; empty where there are none.
+    ``weights`` are those of the policy scores that were computed, by ``scoring``; empty where there
+    are none.
     ``columns``, (methods, seeds), says which of the scored heads serves a method under a seed; left
     out, there is one head a method.
     """
@@ -91,7 +98,10 @@ def reward_arrays(
     if trace:
         ds["reward_trace"] = ((*dims, "token"), traces)
     if weights:
-        ds["policy_score"] = (("weight", *dims), scores, {"scoring": "renormalised"})
+        # Files from before the support was fixed do not name it: this is how they are told apart.
+        support = {"support": "all tokens; the reward changes the top k"}
+        made = {"scoring": scoring} | (support if scoring == "renormalised" else {})
+        ds["policy_score"] = (("weight", *dims), scores, made)
         ds = ds.assign_coords(weight=list(weights))
     return ds.assign_coords(seed=list(seeds)) if seeds else ds.isel(seed=0)
 

@@ -164,6 +164,7 @@ def score_base(
             names,
             weights=study.scoring.weights,
             trace=study.scoring.trace,
+            scoring=study.scoring.scoring,
             columns=np.array(places),
             seeds=seeds if len(seeds) > 1 else (),
         )
@@ -201,7 +202,8 @@ def score_reward(
     )
     weights = study.scoring.weights if base is not None else ()
     trace = study.scoring.trace and shared
-    ds = reward_arrays(rows, rewards, [method.name], names, weights=weights, trace=trace)
+    options = {"weights": weights, "trace": trace, "scoring": study.scoring.scoring}
+    ds = reward_arrays(rows, rewards, [method.name], names, **options)
     cut = [[[each.overlong for each in theirs]]]
     ds["reward_overlong"] = diagnostic(("method", "model", "example"), cut)
     return ds

@@ -2,7 +2,7 @@
 
 One forward a batch of prompts serves all their candidates, the trace of every prefix, and every
 reward head on the same backbone. Only what a definition demands is run besides: an end-of-turn
-suffix after each prefix, and the alternatives that the renormalised policy score compares.
+suffix after each prefix, and the alternatives that the guided policy's score compares.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -41,9 +42,13 @@ class ScoreOptions(Options):
     Parameters
     ----------
     weights : tuple of float
-        Weights w of the renormalised policy score; empty leaves it out.
+        Weights w of the policy score; empty leaves it out.
     top_k : int
-        Tokens beside y_t over which it normalises.
+        Tokens whose probability the reward changes.
+    scoring : {"renormalised", "renormalised_with_target"}
+        Likelihood under the guided policy: over its top tokens π·exp(w·r), scaled to the
+        probability that π gives to them together, and π itself beyond. Or, as before, π·exp(w·r)
+        over the top tokens and y_t: the support then depends on the token, and it is no likelihood.
     trace : bool
         Keep the reward of every prefix.
     batch_tokens : int
@@ -52,6 +57,7 @@ class ScoreOptions(Options):
 
     weights: tuple[float, ...] = option((), _are_weights, "take finite weights from 0")
     top_k: int = at_least(1, 10)
+    scoring: Literal["renormalised", "renormalised_with_target"] = "renormalised"
     trace: bool = True
     batch_tokens: int = at_least(1, 8192)
 
@@ -96,7 +102,7 @@ class RewardScores:
     trace : (methods, n), float32
         Reward of each prefix; n is 0 where no trace was asked for.
     policy : (weights, methods), float64
-        Σ_t log p̃(y_t), p̃ ∝ π·exp(w·r) over the top-k tokens and y_t.
+        Σ_t log p̃(y_t), as the option ``scoring`` says.
     """
 
     reward: NDArray[np.float32]
@@ -172,7 +178,7 @@ def head_scores(
         chains = torch.cat([top_ids[..., None], tail.expand(*top_ids.shape, -1)], -1)
         everywhere = torch.arange(len(packed.row), device=packed.ids.device)
         leaves = forward.chains(everywhere, chains, packed.predictor, heads)
-        policy = _policy_logprobs(packed.targets, base, trace, leaves, options.weights)
+        policy = _policy_logprobs(packed.targets, base, trace, leaves, options)
     return _per_response(heads.methods, forward, trace, policy, options)
 
 
@@ -189,15 +195,15 @@ def autoregressive_scores(
     if base is not None and options.weights:
         # The reward of the prefix is the same for every alternative and cancels.
         targets = forward.packed.targets
-        policy = _policy_logprobs(targets, base, own[:, None], leaves[..., None], options.weights)
+        policy = _policy_logprobs(targets, base, own[:, None], leaves[..., None], options)
     trace = torch.cat([part.double().cumsum(0) for part in own.split(forward.lengths)]).float()
     return _per_response(reward.methods, forward, trace[:, None], policy, options)
 
 
 def _policy_logprobs(
-    targets: Tensor, base: FlatScores, own: Tensor, leaves: Tensor, weights: Sequence[float]
+    targets: Tensor, base: FlatScores, own: Tensor, leaves: Tensor, options: ScoreOptions
 ) -> Tensor:
-    """Log p̃(y_t), (tokens, weights, methods), p̃ over the top tokens and y_t.
+    """Log p̃(y_t), (tokens, weights, methods).
 
     Parameters
     ----------
@@ -207,18 +213,25 @@ def _policy_logprobs(
         Reward with y_t as the next token.
     leaves : Tensor, (tokens, k, methods)
         Reward with each top token as the next.
-    weights : sequence of float
+    options : ScoreOptions
     """
     logprob, top_ids, top_logprob = (
-        each.double() if each.is_floating_point() else each for each in base
+        each.double()[..., None] if each.is_floating_point() else each[..., None] for each in base
     )
-    others = top_logprob.masked_fill(top_ids == targets[:, None], -math.inf)
+    chosen = top_ids == targets[:, None, None]
     own, leaves = own.double(), leaves.double()
     scores = []
-    for weight in weights:
-        mine = logprob[:, None] + weight * own
-        theirs = others[..., None] + weight * leaves
-        scores.append(mine - torch.cat([mine[:, None], theirs], 1).logsumexp(1))
+    for weight in options.weights:
+        every = top_logprob + weight * leaves
+        if options.scoring == "renormalised":
+            # What π gives to the top tokens together is shared out among them anew.
+            scale = top_logprob.logsumexp(1) - every.logsumexp(1)
+            mine = every.masked_fill(~chosen, -math.inf).logsumexp(1) + scale
+            scores.append(torch.where(chosen.any(1), mine, logprob))
+        else:
+            mine = logprob + weight * own
+            rivals = every.masked_fill(chosen, -math.inf)
+            scores.append(mine - torch.cat([mine[:, None], rivals], 1).logsumexp(1))
     return torch.stack(scores, 1)
 
 

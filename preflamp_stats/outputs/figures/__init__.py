@@ -77,6 +77,10 @@ FIGURES: dict[str, FigureSpec] = {
         "Dot plot of what is lost downstream by the method that a metric chooses, with intervals, "
         "beside what a method picked at random loses.",
     ),
+    "best_of_k": FigureSpec(
+        "Quality of the best of k", "best_of_k", curves.draw_best_of_k,
+        "Curves of the quality of the sample with the highest reward among k, over k, with bands.",
+    ),
     "rm_accuracy": _by_method("rm_accuracy", "RM accuracy"),
     "policy_accuracy": _by_method("policy_accuracy", "Policy accuracy"),
     "generation": _by_method("generation", "Generation quality"),

@@ -82,6 +82,26 @@ def _bin_label(low: float, high: float) -> str:
     return f"{low:.4g} to {high:.4g}".replace("-", "−")
 
 
+def draw_best_of_k(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn | None:
+    """Draw quality over k, of the best by each reward and, as a line of its own, of the oracle."""
+    if frame["k"].nunique() < 2:
+        return None
+    metric = analysis.tables["best_of_k"].metric
+
+    def finish(panel: Axes, rows: pd.DataFrame) -> None:
+        panel.set_xscale("log", base=2)
+        largest = int(rows["k"].max())
+        panel.set_xticks(powers := [2**e for e in range(largest.bit_length())], map(str, powers))
+        panel.minorticks_off()
+        keys = [key for key in ("dataset", "model", "method") if key in rows]
+        for _, curve in rows.groupby(keys, dropna=False):
+            factor = metric(curve["metric"].iloc[0]).scale.factor
+            panel.plot(curve["k"], curve["oracle"] * factor, color="0.6", lw=0.6, ls=":", zorder=1)
+
+    words = "k samples (dotted: the best by quality itself)"
+    return _curves(analysis, "best_of_k", frame.assign(x=frame["k"]), finish, words)
+
+
 def draw_in_context(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn | None:
     """Draw the lead over the best method with a reward model along the size of the base model.
 

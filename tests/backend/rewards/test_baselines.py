@@ -22,12 +22,17 @@ TARGETS = (3, 9)
 
 
 def test_policy_score_is_the_tilted_policy_of_the_top_tokens_and_the_own():
-    options = ScoreOptions(weights=(0.0, 1.0))
+    options = ScoreOptions(weights=(0.0, 1.0), scoring="renormalised_with_target")
     found = add_baselines(["length", "likelihood"], BASE, TARGETS, options).policy
     # The own token is one of the top two at first and beside them then.
     plain = np.log(0.5 / (0.5 + 0.25)) + np.log(0.1 / (0.1 + 0.6 + 0.2))
     squared = np.log(0.25 / (0.25 + 0.0625)) + np.log(0.01 / (0.01 + 0.36 + 0.04))
     np.testing.assert_allclose(found, [[plain, plain], [plain, squared]], rtol=1e-6)
+    # A likelihood: the top two share what they have together, the own token beside them keeps its.
+    found = add_baselines(["length", "likelihood"], BASE, TARGETS, ScoreOptions(weights=(0.0, 1.0)))
+    squared = np.log(0.75 * 0.25 / (0.25 + 0.0625)) + np.log(0.1)
+    plain = np.log(0.5) + np.log(0.1)
+    np.testing.assert_allclose(found.policy, [[plain, plain], [plain, squared]], rtol=1e-6)
 
 
 def test_columns_stand_behind_those_of_reward_models():
