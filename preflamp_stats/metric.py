@@ -9,17 +9,7 @@ from typing import Any, Literal
 
 from preflamp_stats.choices import Values
 
-__all__ = [
-    "COEFFICIENT",
-    "OWN_UNITS",
-    "PAIRS",
-    "POINTS",
-    "TAU",
-    "Direction",
-    "Metric",
-    "Scale",
-    "number",
-]
+__all__ = ["COEFFICIENT", "OWN_UNITS", "PAIRS", "POINTS", "TAU", "Metric", "Scale", "number"]
 
 Direction = Literal["higher", "lower", "unknown"]
 """Which values of a metric are better; "unknown" where nobody has said."""
@@ -62,10 +52,9 @@ class Metric:
     ----------
     name : str
         Name in tables and on the command line.
-    kind : {"discrimination", "generation", "method", "curve", "agreement",
-        "pairs"}
+    kind : {"discrimination", "generation", "method", "curve", "agreement", "pairs"}
         A share of pairs, a quality of a generated text, a number known only per method, shares
-        of pairs along an axis, or how alike two metrics rank the methods.
+        of pairs along an axis, or how alike two metrics rank the methods, by tau or by pairs.
     needs : tuple of str
         Variables of the file that it is computed from.
     values : {"credit", "share", "free"}
@@ -157,9 +146,8 @@ class Metric:
 TAU = Metric("Kendall's tau", "agreement", (), "free", "Kendall's tau", COEFFICIENT, "unknown")
 """Agreement of two rankings; neither more nor less of it is better."""
 
-PAIRS = Metric(
-    "agreement on pairs", "pairs", (), "share", "agreement on pairs", COEFFICIENT, "unknown"
-)
+PAIRS = replace(TAU, name="agreement on pairs", kind="pairs", words="agreement on pairs")
+"""Share of the pairs of methods on which two rankings agree."""
 
 
 def number(value: float, scale: Scale) -> str:

@@ -62,8 +62,9 @@ def _finding(table: ResultTable, settings: Settings) -> Iterator[str]:
                 text += f"{words.counted(int(judged), 'method')}"
                 best = falls.nsmallest(1, "peak")
                 for row in best.to_dict("records"):
-                    text += f", for {row['method']} after {row['peak_low']:g} to "
-                    text += f"{row['peak_high']:g} samples"
+                    first, last = int(row["peak_low"]), int(row["peak_high"])
+                    least = f"{first} to " * (first < last)
+                    text += f", for {row['method']} after {least}{words.counted(last, 'sample')}"
                 yield words.capital(f"{text}.", dataset)
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from preflamp_stats.io.structure_checks import structure_warnings
 
 import preflamp_stats as pls
 from preflamp_stats.errors import InputError
 from preflamp_stats.inference.best_of_k import may_be_highest, some_ks
+from preflamp_stats.io.schema import structure_warnings
 
 
 def sampled(seed=1, *, users=12, examples=4, n=6, missing=0.0, ties=False):
@@ -181,12 +181,12 @@ def test_an_analysis_tells_it():
     peaks = analysis.tables["over_optimisation"]
     assert peaks.frame["peak"].tolist() == [6, 1]
     assert peaks.findings == (
-        "Judge falls before the largest k for 1 of 2 methods, for guesses after 1 to 1 samples.",
+        "Judge falls before the largest k for 1 of 2 methods, for guesses after 1 sample.",
     )
     lonely = ds.drop_vars("judge").assign(
         reward=(("method", "example", "candidate"), np.ones((2, 120, 2)))
     )
-    assert "no quality beside it" in str([p.what for p in structure_warnings(lonely)])
+    assert "no quality beside it" in str(list(structure_warnings(lonely)))
 
 
 def test_a_metric_of_samples_counts_as_that_of_any_of_them():
