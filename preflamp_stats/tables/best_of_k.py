@@ -91,4 +91,7 @@ OVER_OPTIMISATION = Table(
     reading="A small p says that quality falls again before the largest k. The test looks at this "
     "range of k alone.",
     finding=_finding,
+    answer=lambda tables: (
+        " ".join(tables["over_optimisation"].findings) if "over_optimisation" in tables else ""
+    ),
 )

@@ -51,7 +51,7 @@ def _answer(tables: Mapping[str, ResultTable]) -> str:
     if "decoupling" in tables or table_frame(tables, "generation").empty:
         return ""
     known = tables["coverage"].frame if "coverage" in tables else pd.DataFrame()
-    lacking = "" if "reward" in known else "No rewards in this file. "
+    lacking = "" if "reward" in known or "best_of_k" in tables else "No rewards in this file. "
     shown = next(iter(tables["generation"].findings), "")
     return f"{lacking}{shown}".rstrip()
 
