@@ -117,10 +117,7 @@ def visible_text(figure: Figure) -> list[Text]:
 def test_no_legend_covers_a_panel_and_no_text_is_cut_off(study: Analysis, name: str) -> None:
     drawn = FIGURES[name].draw(study)
     if drawn is None:
-if drawn is None:
-            assert name in ("icl_by_model_size", "best_of_k")
-            assert name in ("icl_by_model_size", "best_of_k")
-        return
+        assert name in ("icl_by_model_size", "best_of_k")
         return
     figure = drawn.figure
     figure.canvas.draw()
