@@ -16,7 +16,7 @@ import preflamp_stats as pls
 import xarray as xr
 from cases import Asked, Case, Row, row, world_case
 from generator import DOWNSTREAM, UPSTREAM, World
-from plasmode import BEST_OF_PAIRS, HANNA_PAIRS, known_population, plasmode_cases
+from plasmode import BEST_OF_PAIRS, HANNA_PAIRS, JUDGED_PAIRS, known_population, plasmode_cases
 
 _WORLDS = {
     "true tau 1, M=24 U=200 spread .15": World(n_methods=24, correlation=1.0),
@@ -90,7 +90,11 @@ def designs(data: Path | None) -> Iterator[Case]:
         hanna = known_population("hanna", data)
         yield from plasmode_cases("hanna", hanna, (10, 15, 25, 50), HANNA_PAIRS, means=False)
         best_of = known_population("rewardbench", data)
-        yield from plasmode_cases("rewardbench", best_of, (10, 22), BEST_OF_PAIRS, means=False)
+        yield from plasmode_cases("rewardbench", best_of, (10, 50), BEST_OF_PAIRS, means=False)
+        # Judgements are missing for some candidates. Few users would be ranked on other prompts
+        # than all are; here are only those prompts that all methods have.
+        judged = best_of.isel(example=best_of["gold_preference"].notnull().all("method").values)
+        yield from plasmode_cases("rewardbench", judged, (10, 22), JUDGED_PAIRS, means=False)
 
 
 def _pooled_case(correlation: float, n: int) -> Case:
@@ -116,13 +120,14 @@ def _pooled_case(correlation: float, n: int) -> Case:
 
 def _alike_case(n_users: int, alike: float) -> Case:
     """Two methods that write alike for nearly all users, and differ by the margin on average."""
-    margin, n_examples = 0.01, 20
+    gap = min(0.01 / (1 - alike), 0.5)
+    margin, n_examples = gap * (1 - alike), 20
 
     def study(_: np.random.Generator, rng: np.random.Generator, asked: Asked) -> list[Row]:
         right = rng.random((2, n_users * n_examples)) < np.array([[0.9], [0.6]])
-        gap = np.where(rng.random(n_users) < alike, 0.0, margin / (1 - alike))
-        quality = rng.uniform(0.1, 0.9, n_users)
-        rouge = np.repeat([(quality - gap / 2).clip(0, 1), quality - gap / 2 + gap], n_examples, 1)
+        quality = rng.uniform(0.3, 0.7, n_users)
+        apart = np.where(rng.random(n_users) < alike, 0.0, gap / 2)
+        rouge = np.repeat([quality - apart, quality + apart], n_examples, axis=1)
         reward = np.stack([right - 0.5, 0.5 - right], axis=-1)
         users = np.repeat([f"u{place:04d}" for place in range(n_users)], n_examples)
         ds = xr.Dataset(
@@ -134,15 +139,12 @@ def _alike_case(n_users: int, alike: float) -> Case:
             coords={"method": ["a", "b"], "candidate": ["chosen", "rejected"]},
         )
         found = pls.decoupling_test(ds, margin=margin, n_resamples=asked.n_resamples).squeeze()
-        limits = {
-            "estimate": found["rouge1_difference"],
-            "low": found["rouge1_low"],
-            "high": found["rouge1_high"],
-        }
+        names = {"estimate": "difference", "low": "low", "high": "high"}
+        limits = {name: found[f"downstream_{one}"] for name, one in names.items()}
         p = float(found["p_decoupled"])
-        return [row("rouge1 difference", -margin, limits, p=p, verdict=found["verdict"].item())]
+        return [row("ROUGE-1 difference", -margin, limits, p=p, verdict=found["verdict"].item())]
 
-    features = {"n_users": n_users, "alike": alike, "null": True}
+    features = {"n_users": n_users, "alike": alike, "margin": margin, "null": True}
     return Case(f"decoupling, alike {alike}, U={n_users}", study, features)
 
 

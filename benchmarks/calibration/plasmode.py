@@ -41,11 +41,8 @@ HANNA_PAIRS = (
     ("bartscore_sh", "surprise"),
     ("moverscore", "engagement"),
 )
-BEST_OF_PAIRS = (
-    ("gold_preference", "picked_length"),
-    ("rewardbench_average", "gold_preference"),
-    ("rewardbench_average", "picked_length"),
-)
+BEST_OF_PAIRS = (("rewardbench_average", "picked_length"), ("win_rate", "picked_length"))
+JUDGED_PAIRS = (("rewardbench_average", "gold_preference"), ("gold_preference", "picked_length"))
 
 
 @dataclass(frozen=True)
@@ -154,16 +151,13 @@ class _MeansOf:
             each = zip(np.ravel(truth["estimate"]), *values, strict=True)
             names = ("estimate", "low", "high")
             all_rows = [row(kind, float(t), dict(zip(names, v, strict=True))) for t, *v in each]
-            # One row a study: how many of its intervals cover, and whether all do.
-            covered = [one["covered"] for one in all_rows]
+            covered = [one["covered"] for one in all_rows if not np.isnan(one["covered"])]
+            # Limits of differences hold for all pairs at once, those of means one by one.
+            share = (np.min if kind == "gap" else np.mean)(covered) if covered else np.nan
             width = float(np.nanmean(values[2] - values[1]))
+            what = {"mean": "means", "gap": "all differences"}[kind]
             rows.append(
-                {
-                    "what": f"{kind} of {self.metric}",
-                    "covered": float(np.nanmean(covered)),
-                    "all_covered": float(np.nanmin(covered)),
-                    "width": width,
-                }
+                {"what": f"{what} of {self.metric}", "covered": float(share), "width": width}
             )
         return rows
 
@@ -193,8 +187,4 @@ def known_population(name: str, folder: Path) -> xr.Dataset:
     sys.modules[spec.name] = loaded
     spec.loader.exec_module(loaded)
     ds: xr.Dataset = getattr(loaded, read)(folder / below)
-    if name == "hanna":
-        return ds
-    # Judgements are missing for some candidates, so that methods have different prompts. The tau of
-    # few users would be of other prompts than that of all: here only prompts that all methods have.
-    return ds.isel(example=ds["gold_preference"].notnull().all("method").values)
+    return ds

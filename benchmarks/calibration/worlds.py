@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -33,6 +32,7 @@ from cases import Asked, Case, Row, world_case  # noqa: E402
 from designs import designs  # noqa: E402
 from generator import draw_world  # noqa: E402
 from plasmode import plasmode_cases, read_populations  # noqa: E402
+from worlds_report import compare, report  # noqa: E402
 
 _CHUNK = 10
 
@@ -169,10 +169,10 @@ def add_commands(commands: Any) -> None:
         command.add_argument("--resamples", type=int, default=500)
         command.add_argument("--interval", help="kind of interval; the default one")
         command.add_argument("--workers", type=int, default=1)
-        command.set_defaults(call=_run_command)
 
 
-def _run_command(options: argparse.Namespace) -> None:
+def run_command(options: argparse.Namespace) -> None:
+    """Do what ``worlds`` or ``plasmode`` asks."""
     if options.command == "plasmode":
         users = [int(n) for n in options.users.split(",")]
         pairs = [pair for pair in options.pairs.split(",") if pair]
@@ -191,6 +191,11 @@ def _run_command(options: argparse.Namespace) -> None:
     )
 
 
+def print_report(first: Sequence[Row], second: Sequence[Row] | None = None) -> None:
+    """Sum one run up, or set two beside each other."""
+    print(compare(first, second) if second else report(first))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse and call."""
     parser = argparse.ArgumentParser(
@@ -198,19 +203,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True).add_parser
     add_commands(commands)
-    reporting = commands("report")
-    reporting.add_argument("results", type=Path, nargs="+")
-    reporting.set_defaults(call=_report_command)
+    commands("report").add_argument("results", type=Path, nargs="+")
     options = parser.parse_args(arguments)
-    options.call(options)
-
-
-def _report_command(options: argparse.Namespace) -> None:
-    from worlds_report import compare, report
-
-    files = [read(path) for path in options.results]
-    print(report(files[0]) if len(files) == 1 else compare(*files))
+    if options.command == "report":
+        print_report(*(read(path) for path in options.results))
+    else:
+        run_command(options)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
