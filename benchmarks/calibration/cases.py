@@ -87,7 +87,7 @@ def tau_row(
 ) -> Row:
     """Estimate tau in a study."""
     kind = {"interval": asked.interval} if asked.interval else {}
-    found = pls.tau_test(ds, *pair, n_resamples=asked.n_resamples, **kind)
+    found = pls.tau_test(ds, *pair, n_resamples=asked.n_resamples, **kind).squeeze()
     names = [name for name in ("population_low", "population_high", "tau_corrected") if name in found]
     more |= {name: float(found[name]) for name in names}
     p = float(found["p_value"])
