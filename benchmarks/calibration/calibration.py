@@ -4,7 +4,8 @@
 in parallel and appends the outcome of each finished chunk to FILE; a stopped run goes on where it
 was. ``--studies 2 --only tau`` is a quick look; ``--where n_methods=6 correlation=0 --studies
 5000`` looks closely at some cells. ``python benchmarks/calibration/calibration.py report FILE``
-writes the tables and plots of docs/calibration.md.
+writes the tables and plots of docs/calibration.md. ``worlds`` and ``plasmode`` are those of worlds.py,
+and ``report`` of their rows prints what came of them.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+import worlds  # noqa: E402
 from cells.grid import GROUPS  # noqa: E402
 
 CHUNK = 25
@@ -160,16 +162,27 @@ def main() -> None:
     simulating.add_argument("--where", **wanted, help="only cells of this design")
     simulating.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     reporting = commands("report")
-    reporting.add_argument("results", type=Path)
+    reporting.add_argument("results", type=Path, nargs="+", help="of worlds: two are compared")
     reporting.add_argument("--docs", type=Path, default=Path("docs"))
+    worlds.add_commands(commands)
     options = parser.parse_args()
-    if options.command == "run":
+    if options.command in ("worlds", "plasmode"):
+        worlds.run_command(options)
+    elif options.command == "run":
         chosen = {name: getattr(options, name) for name in ("only", "studies", "workers", "cells")}
         run(options.out, **chosen, where=dict(options.where))
     else:
-        from cells.report import write_report
+        _report(options.results, options.docs)
 
-        write_report(read(options.results), options.docs)
+
+def _report(results: list[Path], docs: Path) -> None:
+    files = [read(path) for path in results]
+    if files[0] and "world" in files[0][0]:
+        worlds.print_report(*files)
+        return
+    from cells.report import write_report
+
+    write_report(files[0], docs)
 
 
 if __name__ == "__main__":
