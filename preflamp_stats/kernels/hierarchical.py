@@ -36,7 +36,7 @@ Indices = NDArray[np.intp]
 
 _SPREAD_OF_MU = 1.25
 """Standard deviation of μ. As wide as that of a stratum alone, 2.5, it would be a bet on strong
-associations: with eight noisy strata, moderate ones were then covered in 80 % of studies."""
+associations, which moderate ones in many noisy strata lose."""
 _AT_ONE = 0.1
 """Probability that all strata agree perfectly, and that they do so in reverse."""
 _SPREAD_BETWEEN = 0.5
