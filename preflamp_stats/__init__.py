@@ -26,6 +26,7 @@ _HOMES = {
     "inference.metric_design": ["MetricDesign"],
     "inference.regret": ["selection_regret"],
     "inference.slope": ["slope_test"],
+    "inference.surrogacy": ["surrogacy"],
     "inference.tau": ["tau_test"],
     "io.describe": ["coverage", "describe"],
     "io.files": ["open_results", "write_results"],

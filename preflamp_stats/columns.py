@@ -70,7 +70,7 @@ COLUMNS = (
     *_all("key", dataset="Dataset", model="Model", method="Method", method_family="Family"),
     *_all("key", seed="Seed", scoring="Scoring", weight="Weight w", k="k"),
     *_all("metric", metric="Metric", upstream="Upstream", downstream="Downstream"),
-    *_all("key", method_a="Method A", method_b="Method B"),
+    *_all("key", method_a="Method A", method_b="Method B", new="New is the"),
     *_all("axis", bin="Tokens, chosen − rejected", share="Share of the response read"),
     Column("estimate", "Estimate", "estimate", interval=("low", "high")),
     *_all("text", chosen="Chosen", best="Best"),
@@ -91,6 +91,10 @@ COLUMNS = (
            interval=("population_low", "population_high")),
     # The p of tau is of the population of methods, so it stands behind its interval.
     Column("p_value", "p", "p value", instead="p_adjusted"),
+    Column("threshold", "Threshold", "difference", of="upstream"),
+    Column("r2_trial", "R², trial", "coefficient", interval=("r2_trial_low", "r2_trial_high")),
+    Column("r2_individual", "R², individual", "coefficient",
+           interval=("r2_individual_low", "r2_individual_high")),
     *_all("count", users_needed="Users needed", n_strata="Strata", n_datasets="Datasets"),
     Column("n_pairs", "Pairs", "count"),
     *_all("share", reward="Reward, %", pair="Pair, %", generation="Generation, %"),
@@ -106,7 +110,7 @@ COLUMNS = (
     *_all("text", dominates_from="Ahead from", verdict="Verdict"),
     *_csv("bin_low bin_high level note se df step parameters n_seeds naive naive_estimate"),
     *_csv("relative gain gain_low gain_high p_coupled p_decoupled p_reversed user_share n_rows"),
-    *_csv("n_guided dominates long_name units higher_is_better"),
+    *_csv("n_guided dominates long_name units higher_is_better new_note"),
 )  # fmt: skip
 """In the order of reading; a column of nobody's comes last."""
 

@@ -106,6 +106,8 @@ def _public(
         return found.drop_vars("k").rename(gain)
     if name == "pooled_tau":
         return pls.pooled_tau({"results": ds}, *pair, **how, **of_tau)
+    if name == "surrogacy":
+        return pls.surrogacy({"results": ds}, *pair, **how)
     if name == "slope":
         return pls.slope_test(ds, *pair, **how, margin=settings.margin)
     if name == "decoupling":
@@ -125,7 +127,7 @@ def _public(
 
 def _place(found: xr.Dataset, row: Mapping[str, Any]) -> xr.Dataset:
     """The part of a result that a row is about."""
-    for dim in ("model", "method", "weight", "share", "bin_low", "k"):
+    for dim in ("model", "method", "weight", "share", "bin_low", "k", "new"):
         if dim in found.dims:
             found = found.sel({dim: row[dim]})
     if "pair" in found.dims:

@@ -24,7 +24,7 @@ from preflamp_stats.metrics.options import MetricOptions
 from preflamp_stats.metrics.values import example_values, metric_info
 from preflamp_stats.settings import Settings
 
-__all__ = ["Estimator", "example_association"]
+__all__ = ["Estimator", "example_association", "example_products"]
 
 Array = NDArray[np.float64]
 Estimator = Literal["mixed", "gee", "within"]
@@ -119,6 +119,21 @@ def example_association(
     return joined.assign_attrs(
         upstream=upstream, downstream=downstream, level=level, unit=units.kind
     )
+
+
+def example_products(
+    ds: xr.Dataset, upstream: str, downstream: str, units: Units, options: MetricOptions
+) -> list[UserProducts]:
+    """Sums over examples by unit and method (and training seed), one of every model.
+
+    Raises
+    ------
+    InputError
+        If a metric has no values by example.
+    """
+    infos = [_by_example(ds, name, options) for name in (upstream, downstream)]
+    read = _read(ds, infos, units, options, "within")
+    return [values.products for _, values in read if values.products is not None]
 
 
 def _by_example(ds: xr.Dataset, name: str, options: MetricOptions) -> Metric:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from preflamp_stats.choices import Resample, Variant
 from preflamp_stats.errors import InputError, Problem
@@ -17,6 +21,8 @@ from preflamp_stats.inference.method_metrics import MethodMetric, draw_metrics
 from preflamp_stats.inference.resampled import ResampledStudy, read_study
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
 from preflamp_stats.io import schema
+from preflamp_stats.kernels.hierarchical import Population, strata_likelihood
+from preflamp_stats.kernels.latent_normal import LatentDraws
 from preflamp_stats.kernels.posterior_limits import central_limits
 from preflamp_stats.metrics.options import MetricOptions
 from preflamp_stats.metrics.values import metric_info
@@ -24,11 +30,17 @@ from preflamp_stats.settings import Settings
 
 __all__ = [
     "POOLED_INTERVALS",
+    "GatheredStrata",
     "PooledLimits",
+    "PooledStrata",
     "StackedEvidence",
+    "Stratum",
+    "gather_strata",
     "limits_from_draws",
+    "pool_strata",
     "pooled_between",
     "pooled_tau",
+    "read_studies",
 ]
 
 Array = NDArray[np.float64]
@@ -46,19 +58,25 @@ class StackedEvidence:
         Pairs of methods in each, as shares of all.
     level : float
         Confidence level.
-    people : sequence of str
-        Users of each stratum; the same for datasets that share some.
+    shared : ndarray, shape (stratum, stratum), optional
+        Correlation of the strata's sampling errors; none where absent.
     """
 
     strata: Sequence[TauEvidence]
     weights: Array
     level: float
-    people: Sequence[str] = ()
+    shared: Array | None = None
 
     @property
     def tau(self) -> float:
         """Weighted mean of the strata's taus."""
         return float(self.weights @ [stratum.tau for stratum in self.strata])
+
+    @cached_property
+    def pooled(self) -> PooledStrata:
+        """Draws of the true values of every stratum, each informed by the others."""
+        shared = np.eye(len(self.strata)) if self.shared is None else self.shared
+        return pool_strata(self.strata, shared)[0]
 
 
 PooledLimits = Callable[[StackedEvidence], tuple[float, float]]
@@ -102,23 +120,83 @@ def limits_from_draws(draw: Callable[[TauEvidence], Array]) -> PooledLimits:
 def model(stacked: StackedEvidence) -> tuple[float, float]:
     """Limits from draws of the true taus of every stratum, their noise taken out.
 
-    Datasets with users of their own are drawn independently. The models of a dataset, and datasets
-    with the same users, share those, and often rewards: how their true taus depend on each other is
-    not known, so that they are taken to rise and fall together, which makes the interval wide
-    enough whatever the truth.
+    The strata's spreads and correlations are draws from a population, so that what many noisy
+    strata say together is not lost (:mod:`preflamp_stats.kernels.hierarchical`). Strata whose
+    sampling errors are correlated, as of models that share users and rewards, count together for
+    as much less, and their true taus are drawn with the same correlation.
     """
-    pooled = np.zeros(0)
-    for users in dict.fromkeys(stacked.people):
-        here = [i for i, name in enumerate(stacked.people) if name == users]
-        together = np.zeros(0)
-        for i in here:
-            draws = np.sort(stacked.strata[i].latent_tau)
-            together = stacked.weights[i] * draws + (together if together.size else 0.0)
-        shuffled = stacked.strata[here[0]].generator(4).permutation(together)
-        pooled = shuffled + (pooled if pooled.size else 0.0)
+    if len(stacked.strata) == 1:
+        return stacked.strata[0].tau_limits(stacked.strata[0].latent_tau)
+    draws = stacked.pooled.tau @ stacked.weights
     fewest = min(stratum.effective_users for stratum in stacked.strata)
     least_density = min(stratum.least_density for stratum in stacked.strata)
-    return central_limits(pooled, stacked.level, n_users=fewest, least_density=least_density)
+    return central_limits(draws, stacked.level, n_users=fewest, least_density=least_density)
+
+
+@dataclass(frozen=True)
+class PooledStrata:
+    """True values of every stratum's methods, drawn given the estimates of all strata.
+
+    Parameters
+    ----------
+    latent : sequence of LatentDraws
+        Of each stratum as if it stood alone, in the order of its taus.
+    taus : ndarray, shape (stratum, draw)
+        Tau of the true values in each of them.
+    population : Population
+        Of strata.
+    picks : ndarray of int, shape (draw, stratum)
+        Which of its own draws each stratum takes.
+    """
+
+    latent: Sequence[LatentDraws]
+    taus: Array
+    population: Population
+    picks: NDArray[np.intp]
+
+    @property
+    def tau(self) -> Array:
+        """Tau of every stratum, shape (draw, stratum)."""
+        return np.take_along_axis(self.taus.T, self.picks, axis=0)
+
+
+_POPULATIONS, _PICKS = 200, 15
+
+
+def pool_strata(strata: Sequence[TauEvidence], *shared: Array) -> list[PooledStrata]:
+    """Draw the true values of all strata, each informed by the others.
+
+    Parameters
+    ----------
+    strata : sequence of TauEvidence
+    *shared : ndarray, shape (stratum, stratum)
+        Correlation of their sampling errors. A stratum's evidence on the population counts for
+        what they leave of it, 1 over their sum.
+
+    Returns
+    -------
+    list of PooledStrata
+        For each of ``shared``.
+    """
+    orders = [np.argsort(stratum.latent_tau, kind="stable") for stratum in strata]
+    latent = [each.latent.take(order) for each, order in zip(strata, orders, strict=True)]
+    taus = np.stack([each.latent_tau[at] for each, at in zip(strata, orders, strict=True)])
+    likelihood = strata_likelihood([(each.estimates, each.covariance) for each in strata])
+    found = []
+    for correlation in shared:
+        rng = strata[0].generator(4)
+        values, vectors = np.linalg.eigh(correlation)
+        root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+        normal = rng.standard_normal((_POPULATIONS, _PICKS, len(strata))) @ root
+        uniforms = ndtr(normal / np.sqrt((root**2).sum(axis=0)))
+        weights = 1 / correlation.sum(axis=1)
+        population = likelihood.populations(weights, rng=rng, n_draws=_POPULATIONS)
+        picks = [
+            population.pick(draws.rho, uniforms[..., place]).ravel()
+            for place, draws in enumerate(latent)
+        ]
+        found.append(PooledStrata(latent, taus, population, np.stack(picks, axis=1)))
+    return found
 
 
 POOLED_INTERVALS: dict[str, PooledLimits] = {
@@ -198,22 +276,36 @@ def pooled_tau(
         variant=variant,
         include_seeds=include_seeds,
     )
+    studies = read_studies(datasets, [upstream, downstream], settings)
+    return pooled_between(studies, upstream, downstream, interval=interval)
+
+
+def read_studies(
+    datasets: Mapping[str, xr.Dataset] | xr.DataTree, metrics: Sequence[str], settings: Settings
+) -> list[ResampledStudy]:
+    """Read the datasets that have all metrics.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     studies: list[ResampledStudy] = []
     problems: list[Problem | str] = []
     groups = schema.datasets(datasets) if isinstance(datasets, xr.DataTree) else datasets
     for name, ds in groups.items():
         try:
-            for metric in (upstream, downstream):
+            for metric in metrics:
                 metric_info(ds, metric, settings)
         except InputError as error:
             problems += error.problems
             continue
-        studies.append(read_study(ds, settings, [upstream, downstream], name=name))
+        studies.append(read_study(ds, settings, metrics, name=name))
     if not studies:
         raise InputError(
             problems or Problem("there is no dataset", "name at least one", variable="datasets")
         )
-    return pooled_between(studies, upstream, downstream, interval=interval)
+    return studies
 
 
 def pooled_between(
@@ -241,44 +333,19 @@ def pooled_between(
     if limits is None:
         known = ", ".join(POOLED_INTERVALS)
         raise InputError(Problem(f"is {interval!r}", f"choose one of {known}", variable="interval"))
-    asked = replace(studies[0].settings, resample="users")
-    pairs = {each.name: (each.drawn[upstream], each.drawn[downstream]) for each in studies}
-    people = _people(pairs)
-    if interval != "model":  # which draws nothing anew
-        pairs = _drawn_jointly(pairs, people, asked)
-    strata = []
-    n_examples = 0
-    n_users: dict[str, int] = {}
-    told: set[str] = set()
-    for name in sorted(pairs):
-        aligned = align_metrics(dict(zip("xy", pairs[name], strict=True)))
-        here = [
-            (
-                name,
-                _label(aligned, at),
-                model_evidence(aligned.isel(at), *pairs[name], asked, name),
-            )
-            for at in each_model(aligned)
-        ]
-        here = [stratum for stratum in here if not np.isnan(stratum[2].tau)]
-        told |= {note for note in aligned["note"].values.ravel().tolist() if note and here}
-        # By label, so that neither sums nor draws depend on the order of the models in the file.
-        strata += sorted(here, key=lambda stratum: stratum[1])
-        if here:
-            n_examples += int(aligned["n_examples"].max())
-            n_users[name] = int(aligned["n_users"].max())
-    sizes = {"n_examples": n_examples, "n_users": _count_people(pairs, people, n_users)}
+    found = gather_strata(studies, upstream, downstream)
+    strata, asked = found.strata, found.settings
+    sizes = {"n_examples": found.n_examples, "n_users": found.n_users}
     if not strata:
         missing = dict.fromkeys(("estimate", "low", "high"), np.nan)
         counts = dict.fromkeys(("n_strata", "n_datasets", "n_pairs", *sizes), 0)
         return xr.Dataset({**missing, **counts, "note": "tau is defined in no stratum"})
-    n_methods = np.array([int(e.compared.sum()) for *_, e in strata])
+    n_methods = np.array([len(each.methods) for each in strata])
     n_pairs = n_methods * (n_methods - 1) // 2
     weights = n_pairs / n_pairs.sum()
-    stacked = StackedEvidence(
-        [e for *_, e in strata], weights, asked.level, [people[name] for name, *_ in strata]
-    )
-    obstacles = sorted({e.obstacle for *_, e in strata} - {""})
+    evidence = [each.evidence for each in strata]
+    stacked = StackedEvidence(evidence, weights, asked.level, found.shared_error)
+    obstacles = sorted({e.obstacle for e in evidence} - {""})
     low = high = np.nan
     if not obstacles:
         low, high = limits(stacked)
@@ -289,16 +356,16 @@ def pooled_between(
             "low": low,
             "high": high,
             "n_strata": len(strata),
-            "n_datasets": len({name for name, *_ in strata}),
+            "n_datasets": len({each.dataset for each in strata}),
             "n_pairs": int(n_pairs.sum()),
             **sizes,
-            "note": joined_notes(*obstacles, *sorted(told)),
-            "tau": ("stratum", [e.tau for *_, e in strata]),
+            "note": joined_notes(*obstacles, *found.notes),
+            "tau": ("stratum", [e.tau for e in evidence]),
             "weight": ("stratum", weights),
         },
         coords={
-            "dataset": ("stratum", [name for name, *_ in strata]),
-            "model": ("stratum", [model for _, model, _ in strata]),
+            "dataset": ("stratum", [each.dataset for each in strata]),
+            "model": ("stratum", [each.model for each in strata]),
         },
         attrs={
             "level": asked.level,
@@ -306,6 +373,126 @@ def pooled_between(
             "interval": interval if isinstance(interval, str) else "custom",
         },
     )
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """One model of one dataset.
+
+    Parameters
+    ----------
+    dataset, model : str
+        Labels; the model's is empty where the file has none.
+    people : str
+        Name of its users, the same for datasets that share some.
+    methods : list
+        Labels of the methods that have both metrics.
+    evidence : TauEvidence
+    """
+
+    dataset: str
+    model: str
+    people: str
+    methods: list[Any]
+    evidence: TauEvidence
+
+
+@dataclass(frozen=True)
+class GatheredStrata:
+    """Every stratum in which tau is defined, in canonical order, and what stands behind them.
+
+    Parameters
+    ----------
+    strata : sequence of Stratum
+    settings : Settings
+        With which their evidence was made.
+    n_examples, n_users : int
+        Over all datasets, each person once.
+    notes : sequence of str
+        On which examples methods are ranked.
+    """
+
+    strata: Sequence[Stratum]
+    settings: Settings
+    n_examples: int
+    n_users: int
+    notes: Sequence[str]
+
+    @cached_property
+    def shared_error(self) -> Array:
+        """Correlation of the sampling errors of every two strata, shape (stratum, stratum).
+
+        Over the resamples, of the contrasts between the methods that both have, and that of the
+        metric in which it is larger: models that share rewards share the errors of the upstream
+        metric, and a product of two errors is then as far from independent as one.
+        """
+        found = np.eye(len(self.strata))
+        for (i, a), (j, b) in combinations(enumerate(self.strata), 2):
+            common = [method for method in a.methods if method in set(b.methods)]
+            if a.people == b.people and len(common) > 1:
+                found[i, j] = found[j, i] = _error_correlation(a, b, common)
+        return found
+
+
+def _error_correlation(a: Stratum, b: Stratum, methods: list[Any]) -> float:
+    found = []
+    for metric in ("x_draws", "y_draws"):
+        errors = []
+        for one in (a, b):
+            # Of the methods that are compared, in their order.
+            draws = getattr(one.evidence, metric)[:, one.evidence.compared]
+            draws = draws[:, [one.methods.index(method) for method in methods]]
+            draws = draws - draws.mean(axis=1, keepdims=True)
+            errors.append(draws - np.nanmean(draws, axis=0))
+        size = np.sqrt(np.nansum(errors[0] ** 2) * np.nansum(errors[1] ** 2))
+        found.append(np.nansum(errors[0] * errors[1]) / size if size else 0.0)
+    return float(np.clip(max(found), 0.0, 1.0))
+
+
+def gather_strata(
+    studies: Sequence[ResampledStudy], upstream: str, downstream: str, *, oriented: bool = True
+) -> GatheredStrata:
+    """Collect the evidence on two metrics from every model of every dataset.
+
+    Parameters
+    ----------
+    studies : sequence of ResampledStudy
+        At least one, all with the same settings.
+    upstream, downstream : str
+    oriented : bool
+        As for :func:`~preflamp_stats.inference.tau_evidence.model_evidence`.
+
+    Returns
+    -------
+    GatheredStrata
+    """
+    asked = replace(studies[0].settings, resample="users")
+    pairs = {each.name: (each.drawn[upstream], each.drawn[downstream]) for each in studies}
+    people = _people(pairs)
+    pairs = _drawn_jointly(pairs, people, asked)
+    strata: list[Stratum] = []
+    n_examples = 0
+    n_users: dict[str, int] = {}
+    told: set[str] = set()
+    for name in sorted(pairs):
+        aligned = align_metrics(dict(zip("xy", pairs[name], strict=True)))
+        labels = aligned["method"].values
+        here = []
+        for at in each_model(aligned):
+            evidence = model_evidence(
+                aligned.isel(at), *pairs[name], asked, name, oriented=oriented
+            )
+            if not np.isnan(evidence.tau):
+                methods = labels[evidence.compared].tolist()
+                here.append(Stratum(name, _label(aligned, at), people[name], methods, evidence))
+        told |= {note for note in aligned["note"].values.ravel().tolist() if note and here}
+        # By label, so that neither sums nor draws depend on the order of the models in the file.
+        strata += sorted(here, key=lambda stratum: stratum.model)
+        if here:
+            n_examples += int(aligned["n_examples"].max())
+            n_users[name] = int(aligned["n_users"].max())
+    total = _count_people(pairs, people, n_users)
+    return GatheredStrata(strata, asked, n_examples, total, sorted(told))
 
 
 def _user_names(pair: tuple[MethodMetric, MethodMetric]) -> set[str]:

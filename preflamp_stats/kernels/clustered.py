@@ -25,8 +25,8 @@ class UserProducts:
 
     Parameters
     ----------
-    n, x, y, xx, xy : ndarray, shape (user, column)
-        Number of rows, and sums of x, y, x² and xy over them.
+    n, x, y, xx, xy, yy : ndarray, shape (user, column)
+        Number of rows, and sums of x, y, x², xy and y² over them.
     """
 
     n: Array
@@ -34,12 +34,13 @@ class UserProducts:
     y: Array
     xx: Array
     xy: Array
+    yy: Array
 
     def __add__(self, other: UserProducts) -> UserProducts:
         return UserProducts(*(getattr(self, f) + getattr(other, f) for f in _FIELDS))
 
 
-_FIELDS = ("n", "x", "y", "xx", "xy")
+_FIELDS = ("n", "x", "y", "xx", "xy", "yy")
 
 
 def user_products(x: Array, y: Array, codes: NDArray[np.intp], n_users: int) -> UserProducts:
@@ -64,7 +65,7 @@ def user_products(x: Array, y: Array, codes: NDArray[np.intp], n_users: int) -> 
     """
     there = ~(np.isnan(x) | np.isnan(y))
     x, y = np.where(there, x, 0.0), np.where(there, y, 0.0)
-    products = (there, x, y, x * x, x * y)
+    products = (there, x, y, x * x, x * y, y * y)
     return UserProducts(*(sum_by_user(p.astype(np.float64), codes, n_users) for p in products))
 
 

@@ -8,7 +8,7 @@ the spread and correlation of the methods' true values are drawn given the estim
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import product
 
 import numpy as np
@@ -54,6 +54,10 @@ class LatentDraws:
     rho: Array
     sigma_x: Array
     sigma_y: Array
+
+    def take(self, index: NDArray[np.intp]) -> LatentDraws:
+        """Draws at an index."""
+        return LatentDraws(*(getattr(self, field.name)[index] for field in fields(self)))
 
     @property
     def population_tau(self) -> Array:

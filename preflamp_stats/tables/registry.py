@@ -26,6 +26,7 @@ from preflamp_stats.tables.generation import GENERATION, METHOD_METRICS
 from preflamp_stats.tables.in_context import IN_CONTEXT
 from preflamp_stats.tables.regret import REGRET
 from preflamp_stats.tables.slope import SLOPE
+from preflamp_stats.tables.surrogacy import SURROGACY
 from preflamp_stats.tables.table import Table
 from preflamp_stats.tables.tau import POOLED_TAU, TAU_BY_MODEL, predict_title
 
@@ -33,6 +34,7 @@ __all__ = ["QUESTIONS", "TABLES", "make_questions", "make_table"]
 
 TABLES: tuple[Table, ...] = (
     COVERAGE,
+    SURROGACY,
     TAU_BY_MODEL,
     POOLED_TAU,
     AGREEMENT,
@@ -54,6 +56,7 @@ TABLES: tuple[Table, ...] = (
 )
 QUESTIONS: Mapping[str, Callable[[Mapping[str, ResultTable]], str]] = {
     "holds": lambda found: "What is there to go by?",
+    "elsewhere": lambda found: "Will it hold elsewhere?",
     "predict": predict_title,
     "discriminate": lambda found: (
         f"Does the {'policy' if {'policy_accuracy', 'weight_curve'} & set(found) else 'reward'} "

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from numpy.random import default_rng
@@ -101,22 +99,8 @@ def test_thin_tails_of_tau_are_left_out_of_the_default_interval(noisy):
 
 
 def test_one_stratum_pooled_has_the_interval_of_tau(noisy):
-    stacked = StackedEvidence([noisy], np.ones(1), 0.95, ["a"])
+    stacked = StackedEvidence([noisy], np.ones(1), 0.95)
     assert POOLED_INTERVALS["model"](stacked) == INTERVALS["model"](noisy)
-
-
-def test_the_stratum_of_most_methods_sets_the_price_of_width():
-    tau = np.repeat([-0.4, 0.0, 0.4], [60, 900, 40])
-    strata = [
-        SimpleNamespace(
-            latent_tau=tau, effective_users=np.inf, least_density=price, generator=default_rng
-        )
-        for price in (0.02, 0.3)
-    ]
-    stacked = StackedEvidence(strata, np.array([0.5, 0.5]), 0.95, ["a", "a"])  # type: ignore[arg-type]
-    assert POOLED_INTERVALS["model"](stacked) == (-0.4, 0)
-    stacked.strata[0].least_density = 0.3  # type: ignore[misc]
-    assert POOLED_INTERVALS["model"](stacked) == (0, 0)
 
 
 def test_users_are_planned_for_the_interval_that_is_printed(noisy, monkeypatch):

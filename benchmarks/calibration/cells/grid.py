@@ -9,7 +9,8 @@ from typing import Any
 
 from cells import tests_of_association as association
 from cells import tests_of_methods as methods
-from cells.tau_intervals import TauCell, peer_study, pooled_study, slope_study, tau_study
+from cells.pooled import PooledCell, pooled_study, surrogacy_study
+from cells.tau_intervals import TauCell, peer_study, slope_study, tau_study
 
 Cells = Sequence[tuple[Any, Mapping[str, Any]]]
 
@@ -62,6 +63,27 @@ _FEW = [
     for spread in (0.03, 0.15)
 ]
 
+_POOLED = [
+    *(
+        PooledCell(n_datasets, 8, 50, rho, 0.03)
+        for n_datasets, rho in product((2, 4, 8, 16), (0.0, 0.5, 0.95, 1.0))
+    ),
+    *(
+        PooledCell(n_datasets, 8, 50, rho, 0.15, between=0.3)
+        for n_datasets, rho in product((2, 8), (0.0, 0.5, 0.95))
+    ),
+    *(PooledCell(4, 8, 50, rho, 0.03, recurring=True) for rho in (0.0, 0.5, 0.95, 1.0)),
+]
+_SURROGACY = [
+    *(
+        PooledCell(n_datasets, n_methods, 50, rho, 0.15)
+        for n_datasets, n_methods, rho in product((2, 4, 8), (4, 8, 12), (0.0, 0.5, 0.95, 1.0))
+    ),
+    *(PooledCell(4, 8, 50, rho, 0.03) for rho in (0.0, 0.5, 0.95, 1.0)),
+    *(PooledCell(4, 8, 50, rho, 0.15, between=0.3) for rho in (0.0, 0.5, 0.95)),
+    *(PooledCell(4, 8, 50, rho, 0.15, recurring=True) for rho in (0.0, 0.5, 0.95)),
+]
+
 _METHODS = [
     methods.Cell(n_users, n_methods, **users)
     for n_users, n_methods in product((20, 50, 200), (2, 6, 12))
@@ -93,7 +115,8 @@ GROUPS: dict[str, Group] = {
         2,
     ),
     "slope": Group(slope_study, _plain(_FEW), 200, 14),
-    "pooled tau": Group(pooled_study, _plain(_FEW), 200, 15),
+    "pooled tau": Group(pooled_study, _plain(_POOLED), 100, 15),
+    "surrogacy": Group(surrogacy_study, _plain(_SURROGACY), 100, 17),
     "difference": Group(methods.difference_study, _plain(_METHODS), 2000, 3),
     "difference power": Group(
         methods.difference_study, [(cell, {"effect": 0.04}) for cell in _SIZES], 400, 4

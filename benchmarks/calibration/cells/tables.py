@@ -108,8 +108,13 @@ TESTS = (
     Shares(
         "pooled tau", "Pooled tau", "coverage", ("pooled model covers",),
         ("pooled percentile covers",),
-        "two datasets with two models each. Models of a dataset are taken to rise and fall "
-        "together, which they do not here.",
+        "2 to 16 datasets of different people.",
+    ),
+    Shares(
+        "surrogacy", "Prediction of what was left out", "coverage",
+        ("new dataset covers", "new method covers", "new method, own dataset covers",
+         "R² trial covers"), (),
+        "two true downstream accuracies differ by so much, given their true upstream difference.",
     ),
     Shares(
         "example level", "Association at the level of examples", "size",

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtr
 
-from preflamp_stats.inference.pooled import POOLED_INTERVALS, StackedEvidence
 from preflamp_stats.inference.sampling_error import SamplingError
 from preflamp_stats.inference.slope import slope_draws
 from preflamp_stats.inference.tau_evidence import TauEvidence
@@ -82,10 +81,10 @@ def true_probits(rng: np.random.Generator, cell: TauCell) -> Array:
 
 
 def draw_examples(
-    rng: np.random.Generator, cell: TauCell
+    rng: np.random.Generator, cell: TauCell, probits: Array | None = None
 ) -> tuple[Array, Correct, NDArray[np.intp]]:
     """True probits, which responses are right, shape (example, 2 × method), and their users."""
-    probits = true_probits(rng, cell)
+    probits = true_probits(rng, cell) if probits is None else probits
     if cell.users == "unequal":
         numbers = np.maximum(1, rng.lognormal(np.log(_EXAMPLES) - 1.125, 1.5, cell.n_users)).astype(
             int
@@ -134,10 +133,10 @@ def tau_study(rng: np.random.Generator, cell: TauCell) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, limits in INTERVALS.items():
         low, high = limits(evidence)
-        found |= _outcome(name, low, high, truth)
+        found |= outcome(name, low, high, truth)
     population = 2 / np.pi * np.arcsin(cell.correlation)
     low, high = evidence.limits(evidence.latent.population_tau)
-    found |= _outcome("population", low, high, population)
+    found |= outcome("population", low, high, population)
     upstream, downstream = reliability(evidence.estimates, evidence.covariance)
     return found | {
         "observed bias": evidence.tau - truth,
@@ -156,25 +155,11 @@ def slope_study(rng: np.random.Generator, cell: TauCell) -> dict[str, float]:
     centred = evidence.x_draws - evidence.x_draws.mean(axis=1, keepdims=True)
     naive = (centred * evidence.y_draws).sum(axis=1) / (centred**2).sum(axis=1)
     return {
-        **_outcome("slope", *evidence.limits(draws), truth),
-        **_outcome("naive slope", *np.quantile(naive, [0.025, 0.975]), truth),
+        **outcome("slope", *evidence.limits(draws), truth),
+        **outcome("naive slope", *np.quantile(naive, [0.025, 0.975]), truth),
         "slope bias": float(np.median(draws)) - truth,
         "naive bias": float(np.polyfit(evidence.x, evidence.y, 1)[0]) - truth,
     }
-
-
-def pooled_study(rng: np.random.Generator, cell: TauCell) -> dict[str, float]:
-    """Coverage of the pooled tau of two datasets with two models each."""
-    strata, truths = [], []
-    for _ in range(4):
-        probits, correct, users = draw_examples(rng, cell)
-        strata.append(evidence_of(rng, correct, users, cell.n_users))
-        truths.append(float(kendall_tau(*ndtr(probits))))
-    stacked = StackedEvidence(strata, np.full(4, 0.25), LEVEL, ["a", "a", "b", "b"])
-    found: dict[str, float] = {}
-    for name, limits in POOLED_INTERVALS.items():
-        found |= _outcome(f"pooled {name}", *limits(stacked), float(np.mean(truths)))
-    return found
 
 
 def peer_study(rng: np.random.Generator, cell: TauCell) -> dict[str, float]:
@@ -186,7 +171,7 @@ def peer_study(rng: np.random.Generator, cell: TauCell) -> dict[str, float]:
     truth = float(kendall_tau(*ndtr(probits)))
     found: dict[str, float] = {}
     for name in ("model", "percentile"):
-        found |= _outcome(name, *INTERVALS[name](evidence), truth)
+        found |= outcome(name, *INTERVALS[name](evidence), truth)
     assert evidence.error is not None
     sums, counts = evidence.error.sums, evidence.error.counts
 
@@ -206,11 +191,11 @@ def peer_study(rng: np.random.Generator, cell: TauCell) -> dict[str, float]:
             method=method,
             rng=rng,
         ).confidence_interval
-        found |= _outcome(f"scipy {method}", limits.low, limits.high, truth)
+        found |= outcome(f"scipy {method}", limits.low, limits.high, truth)
     np.random.seed(int(rng.integers(2**31)))  # noqa: NPY002 -- nlpstats draws from the global state
     x, y = np.split(correct.T.astype(np.float64), 2)
     limits = nlpstats_bootstrap(x, y, "system", "kendall", "inputs", n_resamples=200)
-    return found | _outcome("nlpstats", limits.lower, limits.upper, truth)
+    return found | outcome("nlpstats", limits.lower, limits.upper, truth)
 
 
 def _correlated(drawn: Array, correlation: float) -> Array:
@@ -218,6 +203,6 @@ def _correlated(drawn: Array, correlation: float) -> Array:
     return np.stack([first, correlation * first + np.sqrt(1 - correlation**2) * second])
 
 
-def _outcome(name: str, low: float, high: float, truth: float) -> dict[str, float]:
+def outcome(name: str, low: float, high: float, truth: float) -> dict[str, float]:
     covered = low - 1e-9 <= truth <= high + 1e-9
     return {f"{name} covers": float(covered), f"{name} width": float(high - low)}
