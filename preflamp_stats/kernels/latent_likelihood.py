@@ -28,10 +28,11 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-LARGEST_ATANH_RHO = 3.5
-"""Where the continuous part of the prior of ρ ends, |ρ| < 0.9982."""
+LARGEST_ATANH_RHO = 2.85
+"""Where the continuous part of the prior of ρ ends, |ρ| < 0.994: a higher limit would let noisy
+estimates overshoot a moderate correlation."""
 _SPREAD_ATANH_RHO = 2.5
-"""Standard deviation of atanh ρ before it is cut there: 0.4 times as dense at the ends as at 0."""
+"""Standard deviation of atanh ρ before it is cut there: half as dense at the ends as at 0."""
 _AT_EACH_END = 0.05
 """Prior probability of ρ = 1, and of ρ = −1. A density alone gives perfect agreement no
 probability, so that an interval leaves it out however well it fits."""

@@ -99,7 +99,7 @@ def test_prior_of_the_correlation_has_an_atom_at_each_end_and_a_cut_normal_betwe
     between = np.abs(points.rho) < 1
     assert (log_weight[between] == 0).all()
     steps = np.arctanh(points.rho[between])
-    cut = stats.truncnorm(-3.5 / 2.5, 3.5 / 2.5, scale=2.5)
+    cut = stats.truncnorm(-2.85 / 2.5, 2.85 / 2.5, scale=2.5)
     assert stats.kstest(steps, cut.cdf).statistic < 0.01
     assert np.isfinite(log_weight).all()
 
