@@ -9,7 +9,6 @@ the spread and correlation of the methods' true values are drawn given the estim
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,21 +18,22 @@ from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.kernels.covariance import method_blocks
 from preflamp_stats.kernels.latent_conditional import draw_true_values
 from preflamp_stats.kernels.latent_likelihood import (
-    GroupedModel,
+    FreeMeansModel,
     Hyperparameters,
-    contrast_covariance,
-    exact_log_likelihood,
+    exact_factors,
     factored_log_likelihood,
     prior_points,
 )
-from preflamp_stats.kernels.method_groups import best_splits
+from preflamp_stats.kernels.method_groups import best_bend, best_splits, family_means
 
 __all__ = ["LatentDraws", "latent_draws"]
 
 Array = NDArray[np.float64]
 
 _POINTS_AN_EXACT_ONE = 32
+_METHODS_OF_FULL_SHARE = 24
 _LEAST_EVIDENCE = 2.0
+_LEAST_WEIGHT = 0.02
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def latent_draws(
     covariance: ArrayLike,
     *,
     rng: np.random.Generator,
+    families: ArrayLike | None = None,
     n_draws: int = 2048,
     n_points: int = 8192,
 ) -> LatentDraws:
@@ -79,10 +80,13 @@ def latent_draws(
         Sampling covariance; what is common to all methods of a metric is projected out.
     rng : numpy.random.Generator
         Source of the draws.
+    families : array_like of label, shape (method,), optional
+        Methods of one family may have means of their own.
     n_draws : int
         Number of draws.
     n_points : int
-        Points that fill the prior; one in 32 of them is weighted by the exact likelihood.
+        Points that fill the prior; one in 32 of them (one in 4 M/3 where there are more than 24 methods) is weighted
+        by the exact likelihood.
 
     Returns
     -------
@@ -104,8 +108,10 @@ def latent_draws(
     noise-free estimates exactly where they are.
 
     Where methods fall into two groups in a metric, one normal distribution would see far too
-    reliable differences within each group. A model with a free mean for each group is therefore
-    mixed in, weighed by the evidence for the split.
+    reliable differences within each group; where they come in families, it takes what is between
+    families for what is within; where one metric bends in the other, it takes the bend for
+    independent differences. Models with free means of groups and families, and with a free
+    quadratic term, are therefore mixed in, each weighed by the evidence for it.
 
     References
     ----------
@@ -126,11 +132,13 @@ def latent_draws(
     scaled = (observed - observed.mean(axis=1, keepdims=True)) / scale[:, None]
     by_column = np.repeat(scale, observed.shape[1])
     scaled_noise = noise / np.outer(by_column, by_column)
+    labels = None if families is None else np.unique(families, return_inverse=True)[1]
+    structures = _structures(scaled, scaled_noise, labels)
+    weights = np.array([weight for _, weight in structures])
+    ends = np.round(n_draws * np.cumsum(weights) / weights.sum()).astype(int)
     parts = [
-        _draw_grouped(
-            GroupedModel(scaled, scaled_noise, groups), max(weight, 1 / 4) * n_points, n, rng
-        )
-        for groups, weight, n in _structures(scaled, scaled_noise, n_draws)
+        _draw(FreeMeansModel(scaled, scaled_noise, design), int(max(weight, 1 / 4) * n_points), n, rng)
+        for (design, weight), n in zip(structures, np.diff(ends, prepend=0), strict=True)
     ]
     theta, rho, sigma_x, sigma_y = (np.concatenate(part) for part in zip(*parts, strict=True))
     # The estimates plus a correction, so that no rounding moves noise-free values.
@@ -178,45 +186,49 @@ def _scales(observed: Array, noise: Array) -> Array:
 
 
 def _structures(
-    estimates: Array, noise: Array, n_draws: int
-) -> list[tuple[NDArray[np.intp], float, int]]:
-    """Groupings of the methods with their weight and share of the draws."""
+    estimates: Array, noise: Array, families: NDArray[np.intp] | None
+) -> list[tuple[Array, float]]:
+    """Designs of the methods' means, shape (method, column), and how likely each is."""
+    n_methods = estimates.shape[1]
     own = np.einsum("maa->am", method_blocks(noise))
-    options = []
-    for evidence, groups in zip(*best_splits(estimates, own), strict=True):
-        # Weaker evidence is common among methods of one group, and would only widen intervals.
-        weight = float(special.expit(evidence)) if evidence > _LEAST_EVIDENCE else 0.0
-        options.append([(np.zeros_like(groups), 1 - weight), (groups, weight)])
-    # Methods that share their group in both metrics share a mean, in both metrics.
-    weighted = [
-        (np.unique(2 * x + y, return_inverse=True)[1], wx * wy)
-        for (x, wx), (y, wy) in product(*options)
+    splits = zip(*best_splits(estimates, own), strict=True)
+    columns = [(np.eye(2)[groups], evidence) for evidence, groups in splits]
+    columns.append(best_bend(estimates))
+    # Weaker evidence is common where nothing is there, and would only widen intervals.
+    columns = [column for column in columns if column[1] > _LEAST_EVIDENCE]
+    if families is not None:
+        columns.append(family_means(estimates, families))
+    designs = [(np.ones((n_methods, 1)), 1.0)]
+    for column, evidence in columns:
+        weight = float(special.expit(evidence))
+        designs = [(design, (1 - weight) * so_far) for design, so_far in designs] + [
+            (np.hstack([design, column]), weight * so_far) for design, so_far in designs
+        ]
+    likely = [
+        (design, weight)
+        for design, weight in designs
+        if weight > _LEAST_WEIGHT and np.linalg.matrix_rank(design) < max(2, n_methods - 2)
     ]
-    ends = np.round(np.cumsum([weight for _, weight in weighted]) * n_draws).astype(int)
-    shares = np.diff(ends, prepend=0)
-    return [
-        (groups, weight, int(n))
-        for (groups, weight), n in zip(weighted, shares, strict=True)
-        if n > 0
-    ]
+    return likely or designs[:1]
 
 
-def _draw_grouped(
-    model: GroupedModel, n_points: float, n_draws: int, rng: np.random.Generator
+def _draw(
+    model: FreeMeansModel, n_points: int, n_draws: int, rng: np.random.Generator
 ) -> tuple[Array, Array, Array, Array]:
     """Draws of θ, shape (draw, 2, method), and of the population's ρ, σx and σy."""
-    points, log_prior = prior_points(model, int(n_points))
+    points, log_prior = prior_points(model, n_points)
     approximate = factored_log_likelihood(model, points)
-    n_exact = int(n_points / _POINTS_AN_EXACT_ONE)
+    # The more methods, the fewer points there are to tell apart, and the dearer is each.
+    share = min(1.0, _METHODS_OF_FULL_SHARE / model.estimates.shape[1])
+    n_exact = max(16, int(share * n_points / _POINTS_AN_EXACT_ONE))
     # Neighbours in ρ stand together, so that evenly spaced picks spread over it.
     order = np.argsort(points.rho, kind="stable")
     kept = order[_systematic((log_prior + approximate)[order], n_exact, 0.5)]
     points = points.take(kept)
-    covariance = contrast_covariance(model, points)
-    log_weight = exact_log_likelihood(model, covariance) - approximate[kept]
-    picked = _systematic(log_weight, n_draws, rng.random())
+    exact, factors = exact_factors(model, points)
+    picked = _systematic(exact - approximate[kept], n_draws, rng.random())
     points = points.take(picked)
-    theta = draw_true_values(model, covariance, points, picked, rng)
+    theta = draw_true_values(model, factors, points, picked, rng)
     return theta, *_population(model, theta, points)
 
 
@@ -229,15 +241,12 @@ def _systematic(log_weight: Array, n: int, offset: float) -> NDArray[np.intp]:
 
 
 def _population(
-    model: GroupedModel, theta: Array, points: Hyperparameters
+    model: FreeMeansModel, theta: Array, points: Hyperparameters
 ) -> tuple[Array, Array, Array]:
-    """Correlation and spreads over all methods: within groups, plus between their means."""
-    between = []
-    to_group_means = (model.indicators / model.indicators.sum(axis=0)) @ model.indicators.T
-    for metric in range(2):
-        means = theta[:, metric] @ to_group_means
-        between.append(means - means.mean(axis=1, keepdims=True))
-    x, y = between
+    """Correlation and spreads over all methods: around their means, plus between those."""
+    to_means = np.eye(theta.shape[2]) - model.basis.T @ model.basis
+    means = theta @ to_means
+    x, y = np.moveaxis(means - means.mean(axis=2, keepdims=True), 1, 0)
     variance_x = points.sigma_x**2 + (x**2).mean(axis=1)
     variance_y = points.sigma_y**2 + (y**2).mean(axis=1)
     shared = points.rho * points.sigma_x * points.sigma_y + (x * y).mean(axis=1)

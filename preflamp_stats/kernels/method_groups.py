@@ -1,15 +1,17 @@
-"""Do the methods' values of a metric fall into two groups?"""
+"""Structure among the methods: two groups in a metric, families, a bent relation."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["best_splits"]
+__all__ = ["best_bend", "best_splits", "family_means"]
 
 Array = NDArray[np.float64]
 
 _FEWEST_METHODS = 6
+_FEWEST_WITHIN = 3
+_ON_A_LINE = 1e-12
 _ITERATIONS = 15
 
 
@@ -69,6 +71,87 @@ def best_splits(values: Array, noise: Array) -> tuple[Array, NDArray[np.intp]]:
     evidence[varied] = np.where(parted, two[rows, best] - one - np.log(n_methods), -np.inf)
     groups[varied[~parted]] = 0
     return evidence, groups
+
+
+def family_means(values: Array, families: NDArray[np.intp]) -> tuple[Array, float]:
+    """Members of each family, and the evidence that families differ.
+
+    Compares normal distributions of the estimates around one mean with those around a mean for
+    each family, of both metrics together (Wilks' likelihood ratio).
+
+    Parameters
+    ----------
+    values : ndarray, shape (2, method)
+        Estimates.
+    families : ndarray of int, shape (method,)
+        Family of each method, from 0 without gaps.
+
+    Returns
+    -------
+    members : ndarray, shape (method, family)
+    evidence : float
+        Log of the Bayes factor by BIC; −inf with one family, fewer than three methods more than
+        families, or estimates on a line.
+
+    Examples
+    --------
+    >>> x = np.array([0.0, 0.3, 0.1, 0.2, 5.0, 5.1, 5.3, 5.2])
+    >>> family_means(np.stack([x, -x + [0.1, -0.1] * 4]), np.repeat([0, 1], 4))[1] > 2
+    True
+
+    References
+    ----------
+    Wilks (1932), Certain generalizations in the analysis of variance, Biometrika 24:471-494.
+    """
+    members = np.eye(families.max() + 1)[families]
+    n_methods, n_families = members.shape
+    if n_families < 2 or n_methods - n_families < _FEWEST_WITHIN:
+        return members, -np.inf
+    centred = values - values.mean(axis=1, keepdims=True)
+    within = centred - centred @ members / members.sum(axis=0) @ members.T
+    total, left = np.linalg.det(centred @ centred.T), np.linalg.det(within @ within.T)
+    if left <= _ON_A_LINE * np.prod((centred**2).sum(axis=1)):
+        return members, -np.inf
+    gain = 0.5 * n_methods * np.log(total / left)
+    return members, float(gain - (n_families - 1) * np.log(n_methods))
+
+
+def best_bend(values: Array) -> tuple[Array, float]:
+    """Square of the metric in which the other one bends most, and the evidence that it bends.
+
+    Parameters
+    ----------
+    values : ndarray, shape (2, method)
+        Estimates, centred.
+
+    Returns
+    -------
+    square : ndarray, shape (method, 1)
+    evidence : float
+        Log of the Bayes factor for a quadratic regression against a straight one, by BIC; −inf
+        with fewer than six methods or a relation without scatter.
+
+    Examples
+    --------
+    >>> x = np.linspace(-1, 1, 9)
+    >>> best_bend(np.stack([x, x + 0.3 * x**2 + [0.01, -0.02, 0.01] * 3]))[1] > 2
+    True
+    """
+    n_methods = values.shape[1]
+    best = np.zeros((n_methods, 1)), -np.inf
+    for x, y in (values, values[::-1]):
+        powers = np.stack([np.ones(n_methods), x, x**2], axis=1)
+        straight, bent = (
+            y - powers[:, :n] @ np.linalg.lstsq(powers[:, :n], y, rcond=None)[0] for n in (2, 3)
+        )
+        least = _ON_A_LINE * (y @ y)
+        if n_methods < _FEWEST_METHODS or straight @ straight <= least:
+            continue
+        gain = np.log((straight @ straight) / max(bent @ bent, least))
+        evidence = float(0.5 * n_methods * gain - 0.5 * np.log(n_methods))
+        if evidence > best[1]:
+            best = powers[:, 2:], evidence
+    return best
 
 
 def _least_variance_split(ordered: Array) -> NDArray[np.intp]:
