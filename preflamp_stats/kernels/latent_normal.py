@@ -24,7 +24,13 @@ from preflamp_stats.kernels.latent_likelihood import (
     factored_log_likelihood,
     prior_points,
 )
-from preflamp_stats.kernels.method_groups import best_bend, best_splits, family_means
+from preflamp_stats.kernels.method_groups import (
+    bent,
+    best_bend,
+    best_splits,
+    family_means,
+    straightened,
+)
 
 __all__ = ["LatentDraws", "latent_draws"]
 
@@ -133,13 +139,26 @@ def latent_draws(
     by_column = np.repeat(scale, observed.shape[1])
     scaled_noise = noise / np.outer(by_column, by_column)
     labels = None if families is None else np.unique(families, return_inverse=True)[1]
-    structures = _structures(scaled, scaled_noise, labels)
-    weights = np.array([weight for _, weight in structures])
-    ends = np.round(n_draws * np.cumsum(weights) / weights.sum()).astype(int)
-    parts = [
-        _draw(FreeMeansModel(scaled, scaled_noise, design), int(max(weight, 1 / 4) * n_points), n, rng)
-        for (design, weight), n in zip(structures, np.diff(ends, prepend=0), strict=True)
+    bends, evidence = best_bend(scaled)
+    # Weaker evidence is common where nothing is there, and would only widen intervals.
+    weight = float(special.expit(evidence)) if evidence > _LEAST_EVIDENCE else 0.0
+    structures = [
+        (bend, design, share * within)
+        for bend, share in ((np.zeros(2), 1 - weight), (bends, weight))
+        if share > _LEAST_WEIGHT
+        for design, within in _designs(*_stretched(scaled, scaled_noise, bend), labels)
     ]
+    weights = np.array([weight for *_, weight in structures])
+    ends = np.round(n_draws * np.cumsum(weights) / weights.sum()).astype(int)
+    parts = []
+    for (bend, design, weight), n in zip(structures, np.diff(ends, prepend=0), strict=True):
+        model = FreeMeansModel(*_stretched(scaled, scaled_noise, bend), design)
+        theta, *population = _draw(model, int(max(weight, 1 / 4) * n_points), n, rng)
+        if bend.any():
+            # The estimates plus a correction here too.
+            theta = straightened(theta, bend[:, None])
+            theta += scaled - straightened(model.estimates, bend[:, None])
+        parts.append((theta, *population))
     theta, rho, sigma_x, sigma_y = (np.concatenate(part) for part in zip(*parts, strict=True))
     # The estimates plus a correction, so that no rounding moves noise-free values.
     theta_x, theta_y = (
@@ -185,7 +204,16 @@ def _scales(observed: Array, noise: Array) -> Array:
     return np.asarray(size)
 
 
-def _structures(
+def _stretched(estimates: Array, noise: Array, bend: Array) -> tuple[Array, Array]:
+    """Estimates after a bend of each metric, and their noise (delta method)."""
+    if not bend.any():
+        return estimates, noise
+    slope = np.exp(bend[:, None] * estimates).ravel()
+    stretched = bent(estimates, bend[:, None])
+    return stretched, _centred(noise * np.outer(slope, slope), stretched)
+
+
+def _designs(
     estimates: Array, noise: Array, families: NDArray[np.intp] | None
 ) -> list[tuple[Array, float]]:
     """Designs of the methods' means, shape (method, column), and how likely each is."""
@@ -193,7 +221,6 @@ def _structures(
     own = np.einsum("maa->am", method_blocks(noise))
     splits = zip(*best_splits(estimates, own), strict=True)
     columns = [(np.eye(2)[groups], evidence) for evidence, groups in splits]
-    columns.append(best_bend(estimates))
     # Weaker evidence is common where nothing is there, and would only widen intervals.
     columns = [column for column in columns if column[1] > _LEAST_EVIDENCE]
     if families is not None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["best_bend", "best_splits", "family_means"]
+__all__ = ["bent", "best_bend", "best_splits", "family_means", "straightened"]
 
 Array = NDArray[np.float64]
 
 _FEWEST_METHODS = 6
 _FEWEST_WITHIN = 3
 _ON_A_LINE = 1e-12
+_BENDS = np.linspace(-2, 2, 33)
+"""By standard deviation of the metric; the one in the middle is a straight line."""
+_END = 1e-3
 _ITERATIONS = 15
 
 
@@ -117,7 +120,10 @@ def family_means(values: Array, families: NDArray[np.intp]) -> tuple[Array, floa
 
 
 def best_bend(values: Array) -> tuple[Array, float]:
-    """Square of the metric in which the other one bends most, and the evidence that it bends.
+    """How to stretch a metric so that the other is straight in it, and the evidence that it bends.
+
+    Of the maps (exp(κv) − 1) / κ, v one metric in standard deviations, the one is taken after
+    which the other metric's regression on it leaves least. They are monotone: ranks stay.
 
     Parameters
     ----------
@@ -126,32 +132,50 @@ def best_bend(values: Array) -> tuple[Array, float]:
 
     Returns
     -------
-    square : ndarray, shape (method, 1)
+    bends : ndarray, shape (2,)
+        κ of each metric by its unit; 0 for a metric that stays as it is, as one of them does.
     evidence : float
-        Log of the Bayes factor for a quadratic regression against a straight one, by BIC; −inf
-        with fewer than six methods or a relation without scatter.
+        Log of the Bayes factor for the bent line against the straight one, by BIC; −inf with
+        fewer than six methods or a relation without scatter.
 
     Examples
     --------
     >>> x = np.linspace(-1, 1, 9)
-    >>> best_bend(np.stack([x, x + 0.3 * x**2 + [0.01, -0.02, 0.01] * 3]))[1] > 2
-    True
+    >>> bends, evidence = best_bend(np.stack([x, np.exp(2 * x) + [0.01, -0.02, 0.01] * 3]))
+    >>> bends.round(1), evidence > 2
+    (array([2., 0.]), True)
     """
     n_methods = values.shape[1]
-    best = np.zeros((n_methods, 1)), -np.inf
-    for x, y in (values, values[::-1]):
-        powers = np.stack([np.ones(n_methods), x, x**2], axis=1)
-        straight, bent = (
-            y - powers[:, :n] @ np.linalg.lstsq(powers[:, :n], y, rcond=None)[0] for n in (2, 3)
-        )
-        least = _ON_A_LINE * (y @ y)
-        if n_methods < _FEWEST_METHODS or straight @ straight <= least:
+    best = np.zeros(2), -np.inf
+    for metric, (x, y) in enumerate((values, values[::-1])):
+        if n_methods < _FEWEST_METHODS or not (x.any() and y.any()):
             continue
-        gain = np.log((straight @ straight) / max(bent @ bent, least))
-        evidence = float(0.5 * n_methods * gain - 0.5 * np.log(n_methods))
+        stretched = bent(x, _BENDS[:, None] / x.std())
+        stretched -= stretched.mean(axis=1, keepdims=True)
+        explained = (stretched @ y) ** 2 / (stretched**2).sum(axis=1) / (y @ y)
+        left = np.maximum(1 - explained, _ON_A_LINE)
+        at = int(left.argmin())
+        if (straight := left[len(_BENDS) // 2]) <= _ON_A_LINE:
+            continue
+        evidence = 0.5 * n_methods * np.log(straight / left[at]) - 0.5 * np.log(n_methods)
         if evidence > best[1]:
-            best = powers[:, 2:], evidence
+            best = np.where(np.arange(2) == metric, _BENDS[at] / x.std(), 0.0), float(evidence)
     return best
+
+
+def bent(values: Array, bend: ArrayLike) -> Array:
+    """(exp(κv) − 1) / κ, and v itself where κ is 0; ``bend`` is broadcast."""
+    bend = np.asarray(bend, dtype=np.float64)
+    safe = np.where(bend == 0, 1.0, bend)
+    return np.asarray(np.where(bend == 0, values, np.expm1(safe * values) / safe))
+
+
+def straightened(values: Array, bend: ArrayLike) -> Array:
+    """What :func:`bent` was given; the end of its range stands for what lies beyond."""
+    bend = np.asarray(bend, dtype=np.float64)
+    safe = np.where(bend == 0, 1.0, bend)
+    within = np.maximum(safe * values, _END - 1)
+    return np.asarray(np.where(bend == 0, values, np.log1p(within) / safe))
 
 
 def _least_variance_split(ordered: Array) -> NDArray[np.intp]:
