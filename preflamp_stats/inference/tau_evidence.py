@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -47,6 +48,8 @@ class TauEvidence:
         methods.
     error : SamplingError, optional
         Of the methods that have both metrics; None where nothing is known of it.
+    families : ndarray, shape (method,), optional
+        Family of each method.
     seed : numpy.random.SeedSequence, optional
         Source of the random numbers of the model-based and the guaranteed interval.
     """
@@ -60,6 +63,7 @@ class TauEvidence:
     variant: Variant
     picks: NDArray[np.intp] | None = None
     error: SamplingError | None = None
+    families: NDArray[Any] | None = None
     seed: np.random.SeedSequence | None = None
 
     @cached_property
@@ -101,7 +105,10 @@ class TauEvidence:
     @cached_property
     def latent(self) -> LatentDraws:
         """Draws of the methods' true values, given the estimates and their sampling error."""
-        return latent_draws(self.estimates, self.covariance, rng=self.generator())
+        families = None if self.families is None else self.families[self.compared]
+        return latent_draws(
+            self.estimates, self.covariance, families=families, rng=self.generator()
+        )
 
     @cached_property
     def latent_tau(self) -> Array:
@@ -196,6 +203,7 @@ def model_evidence(
     picks = None
     if settings.resample in ("methods", "both"):
         picks = _picks(there, len(x_draws), stream(settings.seed, dataset, "methods"))
+    family = y.family if x.family is None else x.family
     return TauEvidence(
         x_hat,
         y_hat,
@@ -206,6 +214,7 @@ def model_evidence(
         variant=settings.variant,
         picks=picks,
         error=error,
+        families=None if family is None else family.sel(method=here["method"]).values.astype(str),
         seed=stream(settings.seed, dataset, "tau", str(model), x.info.name, y.info.name),
     )
 

