@@ -123,7 +123,8 @@ def best_bend(values: Array) -> tuple[Array, float]:
     """How to stretch a metric so that the other is straight in it, and the evidence that it bends.
 
     Of the maps (exp(κv) − 1) / κ, v one metric in standard deviations, the one is taken after
-    which the other metric's regression on it leaves least. They are monotone: ranks stay.
+    which the other metric's regression on it leaves least. They are monotone: ranks stay. The
+    evidence is the least that there is without any one method.
 
     Parameters
     ----------
@@ -148,20 +149,34 @@ def best_bend(values: Array) -> tuple[Array, float]:
     n_methods = values.shape[1]
     best = np.zeros(2), -np.inf
     values = values - values.mean(axis=1, keepdims=True)
+    # With all methods, then without each of them: no bend rests on a single one.
+    kept = np.vstack([np.ones(n_methods), 1 - np.eye(n_methods)])
     for metric, (x, y) in enumerate((values, values[::-1])):
         if n_methods < _FEWEST_METHODS or not (x.any() and y.any()):
             continue
-        stretched = bent(x, _BENDS[:, None] / x.std())
-        stretched -= stretched.mean(axis=1, keepdims=True)
-        explained = (stretched @ y) ** 2 / (stretched**2).sum(axis=1) / (y @ y)
-        left = np.maximum(1 - explained, _ON_A_LINE)
-        at = int(left.argmin())
-        if (straight := left[len(_BENDS) // 2]) <= _ON_A_LINE:
+        bends = _BENDS / x.std()
+        unexplained = 1 - _squared_correlations(bent(x, bends[:, None]), y, kept)
+        left = np.maximum(unexplained, _ON_A_LINE)
+        at, straight = int(left[:, 0].argmin()), left[len(_BENDS) // 2]
+        if straight[0] <= _ON_A_LINE:
             continue
-        evidence = 0.5 * n_methods * np.log(straight / left[at]) - 0.5 * np.log(n_methods)
+        gain = 0.5 * (n_methods - 1) * np.log(straight / left[at]).min()
+        evidence = float(gain - 0.5 * np.log(n_methods))
         if evidence > best[1]:
-            best = np.where(np.arange(2) == metric, _BENDS[at] / x.std(), 0.0), float(evidence)
+            best = np.where(np.arange(2) == metric, bends[at], 0.0), evidence
     return best
+
+
+def _squared_correlations(rows: Array, values: Array, kept: Array) -> Array:
+    """Of each row with the values over the kept methods, shape (row, kept); 0 of a constant."""
+    n = kept.sum(axis=1)
+    mean_row, mean = rows @ kept.T / n, kept @ values / n
+    shared = (rows * values) @ kept.T - n * mean_row * mean
+    square_row, square = rows**2 @ kept.T - n * mean_row**2, kept @ values**2 - n * mean**2
+    scale = square_row * square
+    found = np.zeros(scale.shape)
+    np.divide(shared**2, scale, out=found, where=scale > 1e-24)
+    return found
 
 
 def bent(values: Array, bend: ArrayLike) -> Array:
