@@ -17,7 +17,7 @@ from preflamp_stats.inference.sampling_error import SamplingError, sampling_erro
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.latent_normal import LatentDraws, latent_draws
-from preflamp_stats.kernels.posterior_limits import central_limits
+from preflamp_stats.kernels.posterior_limits import central_limits, surest_disagreements
 from preflamp_stats.settings import Settings
 
 __all__ = ["TauEvidence", "model_evidence"]
@@ -25,6 +25,7 @@ __all__ = ["TauEvidence", "model_evidence"]
 Array = NDArray[np.float64]
 
 _LEAST_DENSITY, _FEW_METHODS = 0.15, 6
+_NEAR_PERFECT, _SURE = 0.85, 2.0
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,18 @@ class TauEvidence:
             n_users=users_times * self.effective_users,
             least_density=self.least_density,
         )
+
+    def with_perfect(self, low: float, high: float) -> tuple[float, float]:
+        """Limits moved out to ±1 where they are near and no two methods surely speak against it.
+
+        A population whose metrics agree along a wavy line is no normal one.
+        """
+        opposite, equal = surest_disagreements(self.estimates, self.covariance)
+        if high >= _NEAR_PERFECT and opposite < _SURE:
+            high = 1.0
+        if low <= -_NEAR_PERFECT and equal < _SURE:
+            low = -1.0
+        return low, high
 
     def tau_draws(self) -> Array:
         """Tau of each bootstrap resample; NaN where a resample leaves it undefined."""

@@ -29,6 +29,7 @@ from preflamp_stats.kernels.method_groups import (
     best_bend,
     best_splits,
     family_means,
+    outlier,
     straightened,
 )
 
@@ -39,6 +40,9 @@ Array = NDArray[np.float64]
 _POINTS_AN_EXACT_ONE = 32
 _METHODS_OF_FULL_SHARE = 24
 _LEAST_EVIDENCE = 2.0
+_DECISIVE = 5.0
+_DOUBT = 1.0
+"""Weight of no population at all, beside the sum of the others."""
 _LEAST_WEIGHT = 0.02
 
 
@@ -221,6 +225,8 @@ def _designs(
     own = np.einsum("maa->am", method_blocks(noise))
     splits = zip(*best_splits(estimates, own), strict=True)
     columns = [(np.eye(2)[groups], evidence) for evidence, groups in splits]
+    alone, evidence = outlier(estimates)
+    columns.append((alone, evidence))
     # Weaker evidence is common where nothing is there, and would only widen intervals.
     columns = [column for column in columns if column[1] > _LEAST_EVIDENCE]
     if families is not None:
@@ -236,13 +242,17 @@ def _designs(
         for design, weight in designs
         if weight > _LEAST_WEIGHT and np.linalg.matrix_rank(design) < max(2, n_methods - 2)
     ]
-    return likely or designs[:1]
+    # With a method of another kind among them, the others may be of any kind.
+    doubt = [(np.eye(n_methods), _DOUBT)] if evidence > _DECISIVE else []
+    return (likely or designs[:1]) + doubt
 
 
 def _draw(
     model: FreeMeansModel, n_points: int, n_draws: int, rng: np.random.Generator
 ) -> tuple[Array, Array, Array, Array]:
     """Draws of θ, shape (draw, 2, method), and of the population's ρ, σx and σy."""
+    if not len(model.basis):
+        return _without_population(model, n_draws, rng)
     points, log_prior = prior_points(model, n_points)
     approximate = factored_log_likelihood(model, points)
     # The more methods, the fewer points there are to tell apart, and the dearer is each.
@@ -257,6 +267,19 @@ def _draw(
     points = points.take(picked)
     theta = draw_true_values(model, factors, points, picked, rng)
     return theta, *_population(model, theta, points)
+
+
+def _without_population(
+    model: FreeMeansModel, n_draws: int, rng: np.random.Generator
+) -> tuple[Array, Array, Array, Array]:
+    """Draws of every true value around its own estimate, and their correlation and spreads."""
+    values, vectors = np.linalg.eigh(model.covariance)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    error = rng.standard_normal((n_draws, len(root))) @ root
+    theta = (model.estimates.ravel() - error).reshape(n_draws, 2, -1)
+    x, y = np.moveaxis(theta - theta.mean(axis=2, keepdims=True), 1, 0)
+    sigma_x, sigma_y = x.std(axis=1), y.std(axis=1)
+    return theta, (x * y).mean(axis=1) / (sigma_x * sigma_y), sigma_x, sigma_y
 
 
 def _systematic(log_weight: Array, n: int, offset: float) -> NDArray[np.intp]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["bent", "best_bend", "best_splits", "family_means", "straightened"]
+__all__ = ["bent", "best_bend", "best_splits", "family_means", "outlier", "straightened"]
 
 Array = NDArray[np.float64]
 
@@ -117,6 +117,46 @@ def family_means(values: Array, families: NDArray[np.intp]) -> tuple[Array, floa
         return members, -np.inf
     gain = 0.5 * n_methods * np.log(total / left)
     return members, float(gain - (n_families - 1) * np.log(n_methods))
+
+
+def outlier(values: Array) -> tuple[Array, float]:
+    """Which method lies furthest out, and the evidence that it is none of the others' kind.
+
+    Compares normal distributions of the estimates of all methods with those of all but one, whose
+    mean is its own (Wilks' likelihood ratio with Bartlett's correction).
+
+    Parameters
+    ----------
+    values : ndarray, shape (2, method)
+        Estimates.
+
+    Returns
+    -------
+    member : ndarray, shape (method, 1)
+        1 for the method.
+    evidence : float
+        Log of the Bayes factor by BIC, each method as likely to be the one; −inf with fewer than
+        six methods or estimates on a line.
+
+    Examples
+    --------
+    >>> x = np.array([0.1, -0.3, 0.2, 0.0, 0.3, -0.1, -0.2, 4.0])
+    >>> member, evidence = outlier(np.stack([x, x + np.tile([0.1, -0.1], 4)]))
+    >>> member.argmax(), evidence > 2
+    (np.int64(7), True)
+    """
+    n_methods = values.shape[1]
+    centred = values - values.mean(axis=1, keepdims=True)
+    scatter, member = centred @ centred.T, np.zeros((n_methods, 1))
+    on_a_line = np.linalg.det(scatter) <= _ON_A_LINE * np.prod(np.diagonal(scatter))
+    if n_methods < _FEWEST_METHODS or on_a_line:
+        return member, -np.inf
+    distance = np.einsum("am,am->m", centred, np.linalg.solve(scatter, centred))
+    furthest = int(distance.argmax())
+    member[furthest] = 1.0
+    # The determinant of the others' scatter, as a share of that of all.
+    left = max(1 - n_methods / (n_methods - 1) * distance[furthest], _ON_A_LINE)
+    return member, float(-0.5 * (n_methods - 3) * np.log(left) - 2 * np.log(n_methods))
 
 
 def best_bend(values: Array) -> tuple[Array, float]:

@@ -182,8 +182,6 @@ def test_each_draw_is_solved_with_its_own_point():
 
 
 def test_covariance_that_no_noise_has_is_refused():
-    model = FreeMeansModel(
-        np.eye(2, 5), np.diag([50.0, 50, 50, 50, -100] * 2), ONE_GROUP
-    )
+    model = FreeMeansModel(np.eye(2, 5), np.diag([50.0, 50, 50, 50, -100] * 2), ONE_GROUP)
     with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
         exact_factors(model, POINTS)

@@ -120,9 +120,7 @@ def test_posterior_is_exact_where_methods_share_their_noise():
     covariance = 2.0 * family + 0.05 * np.eye(12)
     estimates = rng.multivariate_normal(np.zeros(12), covariance + np.eye(12))
     centre = np.kron(np.eye(2), np.eye(6) - 1 / 6)
-    model = FreeMeansModel(
-        estimates.reshape(2, 6), centre @ covariance @ centre, np.ones((6, 1))
-    )
+    model = FreeMeansModel(estimates.reshape(2, 6), centre @ covariance @ centre, np.ones((6, 1)))
     points, log_prior = prior_points(model, 8192)
     log_weight = log_prior + exact_factors(model, points)[0]
     weight = np.exp(log_weight - log_weight.max())
@@ -290,3 +288,18 @@ def test_families_are_told_from_one_population():
     np.testing.assert_array_equal(found[2], found[3])
     errors = [np.abs(np.median(tau) - kendall_tau(*true)) for tau in found]
     assert errors[0] <= errors[3]
+
+
+def test_with_a_method_of_another_kind_half_of_the_draws_know_no_population():
+    """Half of them keep each estimate as the centre of its own value."""
+    rng = np.random.default_rng(4)
+    estimates = rng.normal(size=(2, 10))
+    estimates[:, 0] = 30
+    noise = 0.25 * np.eye(20)
+    draws = draw(estimates.ravel(), noise, n_draws=8192)
+    centre = np.eye(10) - 1 / 10
+    alone = draws.theta_x[4096:] - estimates[0]
+    np.testing.assert_allclose(alone.mean(axis=0), 0, atol=0.05)
+    np.testing.assert_allclose(np.cov(alone.T), 0.25 * centre, atol=0.03)
+    assert np.isfinite(draws.rho).all()
+    assert (draws.sigma_x > 0).all()
