@@ -65,9 +65,9 @@ def tau_test(
         :class:`~preflamp_stats.inference.tau_noise.TauNoise`, among them ``tau_corrected`` and
         ``ceiling``; and ``note``, which says why tau or its interval is undefined: fewer than two
         methods have both metrics, one is constant, nothing is known of the sampling error. The
-        attribute ``target`` names the target, ``coverage_kind`` what the level holds for, ``seeds`` says whether the interval includes the
-        variance between training seeds. ``p_value`` is of the permutation test that the downstream
-        metric is exchangeable over methods.
+        attribute ``target`` names the target, ``coverage_kind`` says what the level holds for,
+        ``seeds`` whether the interval includes the variance between training seeds. ``p_value`` is
+        of the permutation test that the downstream metric is exchangeable over methods.
 
     Raises
     ------

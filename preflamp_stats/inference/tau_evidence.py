@@ -217,6 +217,9 @@ def model_evidence(
     if settings.resample in ("methods", "both"):
         picks = _picks(there, len(x_draws), stream(settings.seed, dataset, "methods"))
     family = y.family if x.family is None else x.family
+    if family is not None:
+        # A method of no known family is one of its own.
+        family = family.where(family.notnull(), family["method"]).sel(method=here["method"])
     return TauEvidence(
         x_hat,
         y_hat,
@@ -227,7 +230,7 @@ def model_evidence(
         variant=settings.variant,
         picks=picks,
         error=error,
-        families=None if family is None else family.sel(method=here["method"]).values.astype(str),
+        families=None if family is None else family.values.astype(str),
         seed=stream(settings.seed, dataset, "tau", str(model), x.info.name, y.info.name),
     )
 

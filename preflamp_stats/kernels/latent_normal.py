@@ -95,7 +95,7 @@ def latent_draws(
     n_draws : int
         Number of draws.
     n_points : int
-        Points that fill the prior; one in 32 of them (one in 4 M/3 where there are more than 24 methods) is weighted
+        Points that fill the prior; one in 32 of them (fewer for more than 24 methods) is weighted
         by the exact likelihood.
 
     Returns
