@@ -239,7 +239,7 @@ def exact_factors(model: FreeMeansModel, points: Hyperparameters) -> tuple[Array
     log_likelihood : ndarray, shape (point,)
         Up to the constant −contrasts·log 2π.
     factors : list of ndarray, shape (2 × contrast, 2 × contrast) each
-        Lower Cholesky factors.
+        Lower Cholesky factors; what stands above their diagonals means nothing.
 
     Raises
     ------
@@ -247,19 +247,20 @@ def exact_factors(model: FreeMeansModel, points: Hyperparameters) -> tuple[Array
         If a covariance is not positive definite.
     """
     df = model.contrasts.shape[1]
-    x, y = np.arange(df), np.arange(df, 2 * df)
-    contrasts = model.contrasts.ravel()
-    log_likelihood, factors = np.empty(len(points.rho)), []
-    squares = zip(points.sigma_x**2, points.sigma_y**2, points.shared, strict=True)
-    for i, (square_x, square_y, shared) in enumerate(squares):
-        covariance = model.noise.copy(order="F")
-        covariance[x, x] += square_x
-        covariance[y, y] += square_y
-        covariance[y, x] += shared
-        factor, failed = lapack.dpotrf(covariance, lower=1, overwrite_a=1)
+    size, n_points, contrasts = 2 * df, len(points.rho), model.contrasts.ravel()
+    own = np.arange(size) * (size + 1)
+    places = np.concatenate([own[:df], own[df:], own[:df] + df])
+    effects = np.stack([points.sigma_x**2, points.sigma_y**2, points.shared], axis=1)
+    noise = model.noise.ravel(order="F")
+    roots, solved, factors = np.empty((n_points, size)), np.empty((n_points, size)), []
+    for i, added in enumerate(np.repeat(effects, df, axis=1)):
+        covariance = noise.copy()
+        covariance[places] += added
+        square = covariance.reshape(size, size).T
+        factor, failed = lapack.dpotrf(square, lower=1, clean=0, overwrite_a=1)
         if failed:
             raise np.linalg.LinAlgError("the covariance of the contrasts is not positive definite")
-        solved, _ = lapack.dpotrs(factor, contrasts, lower=1)
-        log_likelihood[i] = -np.log(np.diagonal(factor)).sum() - 0.5 * contrasts @ solved
+        solved[i] = lapack.dpotrs(factor, contrasts, lower=1)[0]
+        roots[i] = factor.diagonal()
         factors.append(factor)
-    return log_likelihood, factors
+    return -np.log(roots).sum(axis=1) - 0.5 * solved @ contrasts, factors

@@ -37,7 +37,7 @@ __all__ = ["LatentDraws", "latent_draws"]
 
 Array = NDArray[np.float64]
 
-_POINTS_AN_EXACT_ONE = 32
+_POINTS_AN_EXACT_ONE = 64
 _METHODS_OF_FULL_SHARE = 24
 _LEAST_EVIDENCE = 2.0
 _DECISIVE = 5.0
@@ -95,7 +95,7 @@ def latent_draws(
     n_draws : int
         Number of draws.
     n_points : int
-        Points that fill the prior; one in 32 of them (fewer for more than 24 methods) is weighted
+        Points that fill the prior; one in 64 of them (fewer for more than 24 methods) is weighted
         by the exact likelihood.
 
     Returns

@@ -151,7 +151,7 @@ def test_draws_at_known_hyperparameters_have_the_blup_as_mean(groups):
     # Best linear unbiased prediction of contrasts within groups, and its error.
     basis = np.kron(np.eye(2), model.basis)
     effects = np.kron([[sx**2, rho * sx * sy], [rho * sx * sy, sy**2]], np.eye(5))
-    gain = basis @ effects @ basis.T @ np.linalg.inv(factors[0] @ factors[0].T)
+    gain = basis @ effects @ basis.T @ np.linalg.inv(np.tril(factors[0]) @ np.tril(factors[0]).T)
     mean = gain @ model.contrasts.ravel()
     error = basis @ effects @ basis.T - gain @ basis @ effects @ basis.T
     contrasts = theta @ basis.T
