@@ -219,7 +219,8 @@ def model_evidence(
     family = y.family if x.family is None else x.family
     if family is not None:
         # A method of no known family is one of its own.
-        family = family.where(family.notnull(), family["method"]).sel(method=here["method"])
+        family = family.where(family.notnull(), family.coords["method"])
+        family = family.sel({"method": here["method"].values})
     return TauEvidence(
         x_hat,
         y_hat,
