@@ -4,8 +4,8 @@
 in parallel and appends the outcome of each finished chunk to FILE; a stopped run goes on where it
 was. ``--studies 2 --only tau`` is a quick look; ``--where n_methods=6 correlation=0 --studies
 5000`` looks closely at some cells. ``python benchmarks/calibration/calibration.py report FILE``
-writes the tables and plots of docs/calibration.md. ``worlds`` and ``plasmode`` are those of worlds.py,
-and ``report`` of their rows prints what came of them.
+writes the tables and plots of docs/calibration.md. ``worlds`` and ``plasmode`` are those of
+worlds.py, and ``report`` of their rows prints what came of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a run of worlds is made of: cases, each a way of drawing studies and measuring them.
 
-A case gives rows: one for each quantity that a study estimates, with its truth, estimate, limits and
-p-value. Only public functions of the package are called.
+A case gives rows: one for each quantity that a study estimates, with its truth, estimate, limits
+and p-value. Only public functions of the package are called.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import preflamp_stats as pls
 import xarray as xr
 from generator import DOWNSTREAM, UPSTREAM, World
+
+import preflamp_stats as pls
 
 Row = dict[str, Any]
 
@@ -88,7 +89,8 @@ def tau_row(
     """Estimate tau in a study."""
     kind = {"interval": asked.interval} if asked.interval else {}
     found = pls.tau_test(ds, *pair, n_resamples=asked.n_resamples, **kind).squeeze()
-    names = [name for name in ("population_low", "population_high", "tau_corrected") if name in found]
+    wanted = ("population_low", "population_high", "tau_corrected")
+    names = [name for name in wanted if name in found]
     more |= {name: float(found[name]) for name in names}
     p = float(found["p_value"])
     return row(" ~ ".join(pair), truth, found, p=p, note=str(found["note"].item()), **more)

@@ -1,8 +1,9 @@
 """Designs outside the grid of which it is known that intervals or tests failed: a name for each.
 
-``python benchmarks/calibration/calibration.py worlds --designs NAME… --out OUT.jsonl`` simulates those
-whose names begin with NAME (``all``: every one). Those of real data need ``--data FOLDER`` with HANNA
-and RewardBench's best-of-16 study in ``hanna`` and ``rb1_bon``; they are left out without it.
+``python benchmarks/calibration/calibration.py worlds --designs NAME… --out OUT.jsonl`` simulates
+those whose names begin with NAME (``all``: every one). Those of real data need ``--data FOLDER``
+with HANNA and RewardBench's best-of-16 study in ``hanna`` and ``rb1_bon``; they are left out
+without it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import preflamp_stats as pls
 import xarray as xr
 from cases import Asked, Case, Row, row, world_case
 from generator import DOWNSTREAM, UPSTREAM, World
 from plasmode import BEST_OF_PAIRS, HANNA_PAIRS, JUDGED_PAIRS, known_population, plasmode_cases
+
+import preflamp_stats as pls
 
 _WORLDS = {
     "true tau 1, M=24 U=200 spread .15": World(n_methods=24, correlation=1.0),

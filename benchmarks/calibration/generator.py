@@ -1,13 +1,12 @@
 """Worlds that nobody chose: designs of studies drawn at random, and one study of a design.
 
-``draw_world(rng)`` draws a :class:`World`; ``world.study(rng)`` draws true values of its methods and a
-dataset that the public functions of the package take, as it lies in memory. Nothing here calls the
-package, so that the same seed makes the same studies whichever build of it is measured.
+``draw_world(rng)`` draws a :class:`World`; ``world.study(rng)`` draws true values of its methods
+and a dataset that the public functions of the package take, as it lies in memory. Nothing here
+calls the package, so that the same seed makes the same studies whichever build of it is measured.
 
->>> import numpy as np
->>> ds, truth = World(n_methods=6, correlation=1.0).study(np.random.default_rng(1))
->>> dict(ds.sizes), truth
-({'method': 6, 'example': 4000}, 1.0)
+>>> import numpy as np >>> ds, truth = World(n_methods=6,
+correlation=1.0).study(np.random.default_rng(1)) >>> dict(ds.sizes), truth ({'method': 6, 'example':
+4000}, 1.0)
 """
 
 from __future__ import annotations
@@ -206,6 +205,7 @@ class World:
 
     def _dataset(self, measured: list[Array], users: Array) -> xr.Dataset:
         width = len(str(self.n_users))
+        names = [f"u{u:0{width}d}" for u in range(self.n_users)]
         attrs = {"role": "generation_metric", "direction": "higher"}
         coords: dict[str, Any] = {"method": [f"m{place:02d}" for place in range(self.n_methods)]}
         if self.n_families > 1 and self.families_told:
@@ -214,7 +214,7 @@ class World:
             {
                 UPSTREAM: (("method", "example"), measured[0], attrs),
                 DOWNSTREAM: (("method", "example"), measured[1], attrs),
-                "user": ("example", np.array([f"u{u:0{width}d}" for u in range(self.n_users)])[users]),
+                "user": ("example", np.array(names)[users]),
             },
             coords=coords,
         )
@@ -279,7 +279,7 @@ def _log_uniform(rng: np.random.Generator, low: int, high: int) -> int:
 
 
 def _noise(n_users: int, n_examples: int, users: str) -> float:
-    """Variance of a method's mean around its truth, in latent units, for a right-or-wrong metric."""
+    """Variance of a method's mean around its truth, for a right-or-wrong metric, latent units."""
     # How many times worse than equal ones unequal users are: E n² / (E n)², about.
     unequal = {"equal": 1.0, "lognormal": 5.0, "zipf": n_users / np.log(n_users + 1) ** 2}[users]
     return float((unequal * _OWN_SD**2 + 1.6 / n_examples) / (_TOTAL_SD**2 * n_users))

@@ -2,8 +2,8 @@
 
 ``python benchmarks/calibration/calibration.py plasmode FILE --out OUT.jsonl [--users 10,25,50]
 [--studies 80] [--pairs a~b,c~d]`` takes a results file or any table that ``preflamp-stats analyze``
-takes. A study draws users with replacement, each with all of their examples. Measured are tau between
-each pair of metrics, the metric of every method, and the differences between methods.
+takes. A study draws users with replacement, each with all of their examples. Measured are tau
+between each pair of metrics, the metric of every method, and the differences between methods.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import preflamp_stats as pls
 import xarray as xr
 from cases import Asked, Case, Row, row, tau_row
+
+import preflamp_stats as pls
 
 _MOST_PAIRS = 15
 _ANALYSES = Path(__file__).parents[2] / "analyses"
 
-# Of the many pairs of HANNA: the human criteria among themselves, and metrics of every kind with them.
+# Of the many pairs of HANNA: human criteria among themselves, and metrics of every kind with them.
 HANNA_PAIRS = (
     ("engagement", "coherence"),
     ("relevance", "coherence"),
@@ -182,7 +183,8 @@ def known_population(name: str, folder: Path) -> xr.Dataset:
         "rewardbench": ("rewardbench_bon/best_of_n.py", "read_study", "rb1_bon"),
     }[name]
     spec = importlib.util.spec_from_file_location(f"analysis_{name}", _ANALYSES / module)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = loaded
     spec.loader.exec_module(loaded)

@@ -1,13 +1,14 @@
 """Measure intervals and tests in worlds that nobody chose, and in designs that they failed in.
 
-``worlds --out OUT.jsonl`` draws 300 designs at random (see generator.py), with a seed that is new in
-every run, printed, and recorded in every row; ``--seed`` replays it. ``--designs NAME…`` takes the
-designs of designs.py instead, ``plasmode FILE`` a file of the user's (plasmode.py). A row of OUT.jsonl
-is an estimate of a study; a run that was stopped goes on where it was. ``report OUT.jsonl`` sums up.
+``worlds --out OUT.jsonl`` draws 300 designs at random (see generator.py), with a seed that is new
+in every run, printed, and recorded in every row; ``--seed`` replays it. ``--designs NAME…`` takes
+the designs of designs.py instead, ``plasmode FILE`` a file of the user's (plasmode.py). A row of
+OUT.jsonl is an estimate of a study; a run that was stopped goes on where it was. ``report
+OUT.jsonl`` sums up.
 
-To measure another build on the same studies, run this file with that build's root as PYTHONPATH and the
-seed of the first run, then ``report NEW.jsonl OLD.jsonl``: coverage, and ratios of widths study by
-study. ``calibration.py`` has the same commands.
+To measure another build on the same studies, run this file with that build's root as PYTHONPATH and
+the seed of the first run, then ``report NEW.jsonl OLD.jsonl``: coverage, and ratios of widths study
+by study. ``calibration.py`` has the same commands.
 """
 
 from __future__ import annotations

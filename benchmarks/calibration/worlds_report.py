@@ -1,9 +1,9 @@
-"""What came of a run of worlds: coverage of each case, its distribution over worlds, and comparisons.
+"""What came of a run of worlds: coverage of each case and over worlds, and comparisons.
 
-With 20 studies a world, chance alone spreads the observed coverage of worlds: of worlds that all cover
-95 %, one in thirteen shows 17 of 20 or fewer. The 5th percentile over worlds is therefore that of a
-beta distribution of true coverages under binomial sampling (beta-binomial, by maximum likelihood), with
-the one of the observed shares beside it.
+With 20 studies a world, chance alone spreads the observed coverage of worlds: of worlds that all
+cover 95 %, one in thirteen shows 17 of 20 or fewer. The 5th percentile over worlds is therefore
+that of a beta distribution of true coverages under binomial sampling (beta-binomial, by maximum
+likelihood), with the one of the observed shares beside it.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ def distribution(counts: pd.DataFrame, *, seed: int = 0) -> dict[str, float]:
     Returns
     -------
     dict
-        ``mean`` with ``mean_se`` (worlds are drawn); ``observed_5th``; ``fifth``, of true coverages,
-        with ``fifth_low`` and ``fifth_high``, 90 % limits from 200 resamples of worlds;
+        ``mean`` with ``mean_se`` (worlds are drawn); ``observed_5th``; ``fifth``, of true
+        coverages, with ``fifth_low`` and ``fifth_high``, 90 % limits from 200 resamples of worlds;
         ``below_90``: share of worlds that truly cover less than 90 %.
     """
     counts = counts[counts["told"] > 0]
@@ -164,11 +164,12 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
     nulls = worlds[worlds["null"].astype(bool)]
     seeds = ", ".join(sorted({str(row["seed"]) for row in rows}))
     text = [
-        f"{len(worlds)} worlds, {worlds['n'].mean():.0f} studies each, seed {seeds}; no interval in "
-        f"{untold:.1%} of the studies.",
-        f"* Coverage over worlds: mean {found['mean']:.3f} ± {found['mean_se']:.3f}; 5th percentile "
-        f"{found['fifth']:.3f} (90 % limits {found['fifth_low']:.3f} to {found['fifth_high']:.3f}; "
-        f"beta-binomial, the noise of few studies taken out), {found['observed_5th']:.3f} as "
+        f"{len(worlds)} worlds, {worlds['n'].mean():.0f} studies each, seed {seeds}; no interval "
+        f"in {untold:.1%} of the studies.",
+        f"* Coverage over worlds: mean {found['mean']:.3f} ± {found['mean_se']:.3f}; 5th "
+        f"percentile {found['fifth']:.3f} (90 % limits {found['fifth_low']:.3f} to "
+        f"{found['fifth_high']:.3f}; beta-binomial, the noise of few studies taken out), "
+        f"{found['observed_5th']:.3f} as "
         f"observed. {found['below_90']:.0%} of the worlds truly cover less than 90 %.",
         f"* Test of no association where there is none: rejects in "
         f"{_mean(nulls['rejects'])} of {len(nulls)} such worlds.",
@@ -200,7 +201,8 @@ def compare(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, An
         If they share no study, or the same study has other data in each.
     """
     keys = ["seed", "world", "what", "study"]
-    both = frame(first).merge(frame(second).filter([*keys, *_MEASURED]), on=keys, suffixes=("_a", "_b"))
+    measured = frame(second).filter([*keys, *_MEASURED])
+    both = frame(first).merge(measured, on=keys, suffixes=("_a", "_b"))
     if both.empty:
         raise ValueError("the files share no study: run both with the same --seed")
     if "truth_a" in both and not np.allclose(both["truth_a"], both["truth_b"], equal_nan=True):
@@ -210,7 +212,7 @@ def compare(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, An
         p = both[f"p_{side}"]
         both[f"rejects_{side}"] = (p <= _ALPHA).astype(float).where(p.notna())
     random = both["world"].str.startswith("world ").all()
-    names = {name: "mean" for name in ("covered", "width", "rejects", "seconds")}
+    names = dict.fromkeys(("covered", "width", "rejects", "seconds"), "mean")
     columns = {f"{n}_{s}": (f"{n}_{s}", how) for n, how in names.items() for s in "ab"}
     every = both.groupby(["world", "what"], sort=False).agg(
         n=("study", "size"), **columns, median_ratio=("ratio", "median")
@@ -221,8 +223,9 @@ def compare(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, An
     well = every[every["covered_b"] >= LEAST_COVERAGE]
     lines = [
         f"{len(both)} studies in both (a: first file, b: second).",
-        f"Where b covers at least {LEAST_COVERAGE:.0%} ({len(well)} cases), the ratio of widths a / "
-        f"b is {well['width_ratio'].median():.3f} (median), {well['width_ratio'].max():.3f} at most.",
+        f"Where b covers at least {LEAST_COVERAGE:.0%} ({len(well)} cases), the ratio of widths a "
+        f"/ b is {well['width_ratio'].median():.3f} (median), "
+        f"{well['width_ratio'].max():.3f} at most.",
         "",
         _markdown((overall if random else pd.concat([every, overall])).reset_index()),
     ]
@@ -274,7 +277,8 @@ def _worst(worlds: pd.DataFrame) -> str:
     for name, one in worst.to_dict("index").items():
         more = [f"{k} {_short(one[k])}" for k, plain in _PLAIN.items() if one[k] != plain]
         if one["n_families"] > 1:
-            more.append(f"between them rho {one['family_correlation']:.2f}, {one['family_share']:.0%}")
+            between = one["family_correlation"]
+            more.append(f"between them rho {between:.2f}, {one['family_share']:.0%}")
         lines.append(
             {
                 "world": name,

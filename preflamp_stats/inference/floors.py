@@ -131,7 +131,7 @@ def p_against_interval(p_value: float, low: float, high: float, level: float = 0
     """Why a p-value and an interval of tau say different things; empty where they agree.
 
     The p-value is of the hypothesis that methods like these are ranked at random; the interval is
-    of the tau of these very methods.
+    of the tau of these methods.
     """
     excludes = low > 0 or high < 0
     if np.isnan(p_value) or np.isnan(low) or excludes == (p_value <= 1 - level):

@@ -37,6 +37,8 @@ class MethodMetric:
         The same over the examples that all methods have, where methods have different ones.
     ranking_note : DataArray or None, dims ([model])
         On which examples methods are ranked, where they have different ones.
+    family : DataArray or None, dims (method)
+        Which methods are alike: the coordinate ``family``, else ``method_family``.
     """
 
     info: Metric
@@ -45,6 +47,7 @@ class MethodMetric:
     draws: xr.DataArray | None = field(default=None, repr=False)
     common: MethodMetric | None = field(default=None, repr=False)
     ranking_note: xr.DataArray | None = field(default=None, repr=False)
+    family: xr.DataArray | None = field(default=None, repr=False)
 
     @property
     def ranked(self) -> MethodMetric:
@@ -87,7 +90,8 @@ def as_method_metric(ds: xr.Dataset, info: Metric, sums: UserSums | None) -> Met
         )
         values = sums.ratio()
     estimate = values.mean("seed", skipna=True) if "seed" in values.dims else values
-    found = MethodMetric(info, estimate.transpose(..., "method"), sums)
+    family = ds.coords.get("family", ds.coords.get("method_family"))
+    found = MethodMetric(info, estimate.transpose(..., "method"), sums, family=family)
     if sums is not None and sums.overlaps:
         shared, note = on_common_examples(sums)
         found = replace(found, common=as_method_metric(ds, info, shared), ranking_note=note)

@@ -13,7 +13,7 @@ from preflamp_stats.inference.agreement import agreement_between
 from preflamp_stats.inference.alignment import align_metrics, over_models
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.tau_evidence import model_evidence
-from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL, INTERVALS
+from preflamp_stats.inference.tau_intervals import COVERAGE, DEFAULT_INTERVAL, INTERVALS
 from preflamp_stats.inference.tau_noise import TauNoise, tau_noise
 from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.kendall import kendall_tau
@@ -49,7 +49,7 @@ def tau_test(
         better (attribute ``direction``) the ranks are turned round: tau is agreement on what is
         good. One whose direction is not known is taken as it is.
     resample : {"users", "examples", "methods", "both"}
-        What is drawn: users or examples for the tau of these very methods; methods, or methods and
+        What is drawn: users or examples for the tau of these methods; methods, or methods and
         users, for that of the population from which they came.
     n_resamples, seed, level, options, include_seeds
         As for :func:`bootstrap`.
@@ -70,9 +70,9 @@ def tau_test(
         :class:`~preflamp_stats.inference.tau_noise.TauNoise`, among them ``tau_corrected`` and
         ``ceiling``; and ``note``, which says why tau or its interval is undefined: fewer than two
         methods have both metrics, one is constant, nothing is known of the sampling error. The
-        attribute ``target`` names the target, ``seeds`` says whether the interval includes the
-        variance between training seeds. ``p_value`` is of the permutation test that the downstream
-        metric is exchangeable over methods.
+        attribute ``target`` names the target, ``coverage_kind`` says what the level holds for,
+        ``seeds`` whether the interval includes the variance between training seeds. ``p_value`` is
+        of the permutation test that the downstream metric is exchangeable over methods.
 
     Raises
     ------
@@ -144,6 +144,7 @@ def tau_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.Dat
         resample=asked.resample if methods_drawn else study.units.kind,
         target=POPULATION if methods_drawn else THESE_METHODS,
         interval=kind,
+        coverage_kind="methods drawn anew" if methods_drawn else COVERAGE[kind],
         seeds="included" if asked.include_seeds and seeds > 1 else "not included",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,7 +17,7 @@ from preflamp_stats.inference.sampling_error import SamplingError, sampling_erro
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.latent_normal import LatentDraws, latent_draws
-from preflamp_stats.kernels.posterior_limits import central_limits
+from preflamp_stats.kernels.posterior_limits import central_limits, surest_disagreements
 from preflamp_stats.settings import Settings
 
 __all__ = ["TauEvidence", "model_evidence"]
@@ -24,6 +25,7 @@ __all__ = ["TauEvidence", "model_evidence"]
 Array = NDArray[np.float64]
 
 _LEAST_DENSITY, _FEW_METHODS = 0.15, 6
+_NEAR_PERFECT, _SURE = 0.85, 2.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class TauEvidence:
         methods.
     error : SamplingError, optional
         Of the methods that have both metrics; None where nothing is known of it.
+    families : ndarray, shape (method,), optional
+        Family of each method.
     seed : numpy.random.SeedSequence, optional
         Source of the random numbers of the model-based and the guaranteed interval.
     """
@@ -60,6 +64,7 @@ class TauEvidence:
     variant: Variant
     picks: NDArray[np.intp] | None = None
     error: SamplingError | None = None
+    families: NDArray[Any] | None = None
     seed: np.random.SeedSequence | None = None
 
     @cached_property
@@ -101,7 +106,10 @@ class TauEvidence:
     @cached_property
     def latent(self) -> LatentDraws:
         """Draws of the methods' true values, given the estimates and their sampling error."""
-        return latent_draws(self.estimates, self.covariance, rng=self.generator())
+        families = None if self.families is None else self.families[self.compared]
+        return latent_draws(
+            self.estimates, self.covariance, families=families, rng=self.generator()
+        )
 
     @cached_property
     def latent_tau(self) -> Array:
@@ -135,6 +143,18 @@ class TauEvidence:
             n_users=users_times * self.effective_users,
             least_density=self.least_density,
         )
+
+    def with_perfect(self, low: float, high: float) -> tuple[float, float]:
+        """Limits moved out to ±1 where they are near and no two methods surely speak against it.
+
+        A population whose metrics agree along a wavy line is no normal one.
+        """
+        opposite, equal = surest_disagreements(self.estimates, self.covariance)
+        if high >= _NEAR_PERFECT and opposite < _SURE:
+            high = 1.0
+        if low <= -_NEAR_PERFECT and equal < _SURE:
+            low = -1.0
+        return low, high
 
     def tau_draws(self) -> Array:
         """Tau of each bootstrap resample; NaN where a resample leaves it undefined."""
@@ -196,6 +216,11 @@ def model_evidence(
     picks = None
     if settings.resample in ("methods", "both"):
         picks = _picks(there, len(x_draws), stream(settings.seed, dataset, "methods"))
+    family = y.family if x.family is None else x.family
+    if family is not None:
+        # A method of no known family is one of its own.
+        family = family.where(family.notnull(), family.coords["method"])
+        family = family.sel({"method": here["method"].values})
     return TauEvidence(
         x_hat,
         y_hat,
@@ -206,6 +231,7 @@ def model_evidence(
         variant=settings.variant,
         picks=picks,
         error=error,
+        families=None if family is None else family.values.astype(str),
         seed=stream(settings.seed, dataset, "tau", str(model), x.info.name, y.info.name),
     )
 

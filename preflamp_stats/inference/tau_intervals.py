@@ -9,7 +9,7 @@ from preflamp_stats.inference.intervals import percentile_limits
 from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.kernels.sign_sets import certain_signs, tau_range
 
-__all__ = ["DEFAULT_INTERVAL", "INTERVALS"]
+__all__ = ["COVERAGE", "DEFAULT_INTERVAL", "INTERVALS"]
 
 
 TauLimits = Callable[[TauEvidence], tuple[float, float]]
@@ -18,15 +18,18 @@ TauLimits = Callable[[TauEvidence], tuple[float, float]]
 def model(evidence: TauEvidence) -> tuple[float, float]:
     """Limits from the true values that the estimates allow, their noise taken out.
 
-    The methods' true values are modelled as draws from a bivariate normal population (or from two
-    groups of methods, where the estimates fall into two), the estimates as normal around them with
-    the covariance that the users give (:mod:`preflamp_stats.kernels.latent_normal`). For these
-    methods the draws are of the tau of their true values; for the population of methods, of
-    2/π·asin ρ.
+    The methods' true values are modelled as draws from a bivariate normal population (around
+    means of groups or families, or along a bent line, where the estimates speak for it), the
+    estimates as normal around them with the covariance that the users give
+    (:mod:`preflamp_stats.kernels.latent_normal`). For these methods the draws are of the tau of
+    their true values; for the population of methods, of 2/π·asin ρ.
+
+    The level holds on average over methods like these: of one fixed set of methods the interval
+    can cover more or less often.
     """
     if evidence.picks is not None:
         return evidence.limits(evidence.latent.population_tau)
-    return evidence.tau_limits(evidence.latent_tau)
+    return evidence.with_perfect(*evidence.tau_limits(evidence.latent_tau))
 
 
 def guaranteed(evidence: TauEvidence) -> tuple[float, float]:
@@ -39,7 +42,7 @@ def guaranteed(evidence: TauEvidence) -> tuple[float, float]:
     if evidence.picks is not None or evidence.error is None:
         raise InputError(
             Problem(
-                "'guaranteed' bounds the tau of these very methods",
+                "'guaranteed' bounds the tau of these methods",
                 "resample users, or take the interval 'model' or 'percentile'",
                 variable="interval",
             )
@@ -67,5 +70,12 @@ INTERVALS: dict[str, TauLimits] = {
     "percentile": percentile,
 }
 """Kinds of interval by name."""
+
+COVERAGE = {
+    "model": "average over methods like these",
+    "guaranteed": "these methods held fixed",
+    "percentile": "not kept where noise reorders methods",
+}
+"""What the level of each kind of interval holds for, where the tau of these methods is meant."""
 
 DEFAULT_INTERVAL = "model"

@@ -196,7 +196,8 @@ def _synonyms(
     cells: pd.DataFrame, halves: Mapping[str, Half], file: str, problems: list[Problem]
 ) -> dict[str, str]:
     found: dict[str, list[str]] = {}
-    for name in [str(n) for n in cells if n not in _KNOWN and n not in halves]:
+    # A column family is one of ours, unless it holds the families of methods that we know.
+    for name in [str(n) for n in cells if n not in {*_KNOWN} - {"family"} and n not in halves]:
         ours = _MEANS.get(_plain(name), "")
         if "candidate" in cells:
             ours = _OF_CANDIDATES.get(_plain(name), ours)

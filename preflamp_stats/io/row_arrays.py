@@ -123,7 +123,7 @@ def dataset_from_rows(
     used = {dim for dims, _ in variables.values() for dim in dims}
     coords = {dim: axis.names for dim, axis in axes.items() if dim in used}
     ds = xr.Dataset(variables, coords=coords)
-    return ds.set_coords({"method_family", "parameters", "subset"} & set(ds)), problems
+    return ds.set_coords({"method_family", "family", "parameters", "subset"} & set(ds)), problems
 
 
 def _ordered(labels: Texts, dim: str) -> Texts:

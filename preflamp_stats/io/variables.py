@@ -109,6 +109,8 @@ _TABLE = (
     _spec("model", "str", "label", "model", "base model"),
     _spec("weight", "float", "label", "weight", "weight of the reward in the guided policy", low=0),
     _spec("method_family", "str", "label", "method", "family of the personalisation method"),
+    _spec("family", "str", "label", "method",
+          "methods that are alike, for they share what they are made of"),
     _spec("parameters", "int", "size", "model", "parameter count of the base model", "1",
           low=1),
 )

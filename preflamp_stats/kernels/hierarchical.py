@@ -23,7 +23,7 @@ from preflamp_stats.kernels.latent_likelihood import (
     _AT_EACH_END,
     _SPREAD_ATANH_RHO,
     LARGEST_ATANH_RHO,
-    GroupedModel,
+    FreeMeansModel,
     Hyperparameters,
     factored_log_likelihood,
     prior_points,
@@ -189,12 +189,12 @@ def strata_likelihood(strata: Sequence[tuple[Array, Array]]) -> StrataLikelihood
     return StrataLikelihood(np.stack(values), (_rho_axis(), _sigma_axis(x), _sigma_axis(y)))
 
 
-def _model(estimates: Array, covariance: Array) -> GroupedModel:
+def _model(estimates: Array, covariance: Array) -> FreeMeansModel:
     both = estimates.reshape(2, -1)
-    return GroupedModel(both, covariance, np.zeros(both.shape[1], dtype=np.intp))
+    return FreeMeansModel(both, covariance, np.ones((both.shape[1], 1)))
 
 
-def _ranges(model: GroupedModel) -> Array:
+def _ranges(model: FreeMeansModel) -> Array:
     """Least and greatest σ that the data leave a likelihood, and a small one, shape (2, 3)."""
     points, _ = prior_points(model, _RANGE_POINTS)
     noise = np.diagonal(model.noise).reshape(2, -1).mean(axis=1)
@@ -213,7 +213,7 @@ def _sigma_edges(ranges: Array) -> Array:
     return np.concatenate([[-np.inf], np.linspace(min(low, high - 0.5), high, _SIGMA_BINS)])
 
 
-def _likelihood(model: GroupedModel, x_edges: Array, y_edges: Array, ranges: Array) -> Array:
+def _likelihood(model: FreeMeansModel, x_edges: Array, y_edges: Array, ranges: Array) -> Array:
     """Likelihood of one stratum in the bins of ρ, σx and σy, up to a constant.
 
     At the middle of a bin of ρ, and averaged over a few points of those of σ. Bins that lie beyond

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
-from preflamp_stats.kernels.latent_likelihood import GroupedModel, Hyperparameters
+from preflamp_stats.kernels.latent_likelihood import FreeMeansModel, Hyperparameters
 
 __all__ = ["draw_true_values"]
 
@@ -13,8 +14,8 @@ Array = NDArray[np.float64]
 
 
 def draw_true_values(
-    model: GroupedModel,
-    covariance: Array,
+    model: FreeMeansModel,
+    factors: list[Array],
     points: Hyperparameters,
     picked: NDArray[np.intp],
     rng: np.random.Generator,
@@ -27,14 +28,14 @@ def draw_true_values(
 
     Parameters
     ----------
-    model : GroupedModel
+    model : FreeMeansModel
         Data.
-    covariance : ndarray, shape (point, 2 × contrast, 2 × contrast)
-        Of the estimated contrasts, from ``contrast_covariance``.
+    factors : list of ndarray
+        Of the covariance of the estimated contrasts at some points, from ``exact_factors``.
     points : Hyperparameters, shape (draw,)
         Point of each draw.
     picked : ndarray of int, shape (draw,)
-        Which ``covariance`` belongs to each draw, ascending.
+        Which of ``factors`` belongs to each draw, ascending.
     rng : numpy.random.Generator
         Source of the draws.
 
@@ -44,12 +45,12 @@ def draw_true_values(
 
     Examples
     --------
-    >>> from preflamp_stats.kernels.latent_likelihood import contrast_covariance
+    >>> from preflamp_stats.kernels.latent_likelihood import exact_factors
     >>> estimates = np.array([[1.0, 2, 4], [3, 5, 8]])
-    >>> model = GroupedModel(estimates, np.zeros((6, 6)), np.zeros(3, dtype=int))
+    >>> model = FreeMeansModel(estimates, np.zeros((6, 6)), np.ones((3, 1)))
     >>> point = Hyperparameters(*np.array([[0.5], [1.0], [1.0]]))
-    >>> covariance = contrast_covariance(model, point)
-    >>> draw_true_values(model, covariance, point, np.array([0]), np.random.default_rng(0))
+    >>> _, factors = exact_factors(model, point)
+    >>> draw_true_values(model, factors, point, np.array([0]), np.random.default_rng(0))
     array([[[1., 2., 4.],
             [3., 5., 8.]]])
 
@@ -72,18 +73,9 @@ def draw_true_values(
     )
     basis = np.kron(np.eye(2), model.basis)
     missed = (model.estimates.ravel() - effects - error) @ basis.T
-    solved = _solve_each(covariance, missed, picked)
-    theta = model.estimates.ravel() - (error + solved @ (basis @ model.covariance))
+    # Draws of one point are neighbours: one solution for all of them.
+    starts = np.flatnonzero(np.diff(picked, prepend=-1))
+    for rows, point in zip(np.split(missed, starts[1:]), picked[starts], strict=True):
+        rows[:] = lapack.dpotrs(factors[point], rows.T, lower=1)[0].T
+    theta = model.estimates.ravel() - (error + missed @ (basis @ model.covariance))
     return np.asarray(theta.reshape(n_draws, 2, n_methods))
-
-
-def _solve_each(matrices: Array, rows: Array, which: NDArray[np.intp]) -> Array:
-    """Solve matrices[which[i]] v = rows[i] for all i; ``which`` is ascending.
-
-    Rows of one matrix become columns of one right-hand side, padded with zeros.
-    """
-    used, row_of, repeats = np.unique(which, return_inverse=True, return_counts=True)
-    column_of = np.arange(len(which)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    right = np.zeros((len(used), rows.shape[1], repeats.max()))
-    right[row_of, :, column_of] = rows
-    return np.asarray(np.linalg.solve(matrices[used], right)[row_of, :, column_of])

@@ -1,11 +1,12 @@
 """Likelihood of the spread and correlation of true values, given noisy estimates of them.
 
-The model: method m has true values θ_m = (θx_m, θy_m), independently normal around the mean of its
-group with covariance T = [[σx², ρσxσy], [ρσxσy, σy²]]; the estimates are normal around θ with a
-known covariance S. Group means are free (flat prior), so only contrasts within groups speak. With
-an orthonormal basis of those, the same for both metrics, they are normal with mean 0 and covariance
-T ⊗ I + S′, S′ the noise of the contrasts. No rotation of the basis changes T ⊗ I; in the basis that
-diagonalises the noise of both metrics as nearly as one can, the likelihood all but factors.
+The model: method m has true values θ_m = (θx_m, θy_m), independently normal around a mean with
+covariance T = [[σx², ρσxσy], [ρσxσy, σy²]]; the estimates are normal around θ with a known
+covariance S. The means are a free combination (flat prior) of the columns of a design, so only
+contrasts orthogonal to those speak. With an orthonormal basis of them, the same for both metrics,
+they are normal with mean 0 and covariance T ⊗ I + S′, S′ the noise of the contrasts. No rotation of
+the basis changes T ⊗ I; in the basis that diagonalises the noise of both metrics as nearly as one
+can, the likelihood all but factors.
 """
 
 from __future__ import annotations
@@ -16,22 +17,23 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, special
+from scipy.linalg import lapack
 
 __all__ = [
-    "GroupedModel",
+    "FreeMeansModel",
     "Hyperparameters",
-    "contrast_covariance",
-    "exact_log_likelihood",
+    "exact_factors",
     "factored_log_likelihood",
     "prior_points",
 ]
 
 Array = NDArray[np.float64]
 
-LARGEST_ATANH_RHO = 3.5
-"""Where the continuous part of the prior of ρ ends, |ρ| < 0.9982."""
+LARGEST_ATANH_RHO = 2.85
+"""Where the continuous part of the prior of ρ ends, |ρ| < 0.994: a higher limit would let noisy
+estimates overshoot a moderate correlation."""
 _SPREAD_ATANH_RHO = 2.5
-"""Standard deviation of atanh ρ before it is cut there: 0.4 times as dense at the ends as at 0."""
+"""Standard deviation of atanh ρ before it is cut there: half as dense at the ends as at 0."""
 _AT_EACH_END = 0.05
 """Prior probability of ρ = 1, and of ρ = −1. A density alone gives perfect agreement no
 probability, so that an interval leaves it out however well it fits."""
@@ -61,8 +63,8 @@ class Hyperparameters:
 
 
 @dataclass(frozen=True)
-class GroupedModel:
-    """Estimates of two metrics over methods, their noise, and the groups whose means are free.
+class FreeMeansModel:
+    """Estimates of two metrics over methods, their noise, and what their means may be.
 
     Parameters
     ----------
@@ -70,23 +72,19 @@ class GroupedModel:
         Of the two metrics.
     covariance : ndarray, shape (2 × method, 2 × method)
         Their sampling covariance, of contrasts.
-    groups : ndarray of int, shape (method,)
-        Group of each method, from 0 without gaps; all 0 for one common mean.
+    design : ndarray, shape (method, column)
+        Of the means, in both metrics: a column of ones for one common mean, of a group's members
+        for a mean of its own. Columns may depend on each other; they span the ones.
     """
 
     estimates: Array
     covariance: Array
-    groups: NDArray[np.intp]
-
-    @cached_property
-    def indicators(self) -> Array:
-        """Membership, shape (method, group)."""
-        return np.asarray(np.eye(self.groups.max() + 1)[self.groups])
+    design: Array
 
     @cached_property
     def basis(self) -> Array:
-        """Orthonormal contrasts within groups, shape (contrast, method), least noisy first."""
-        any_basis = linalg.null_space(self.indicators.T).T
+        """Orthonormal contrasts without means, shape (contrast, method), least noisy first."""
+        any_basis = linalg.null_space(self.design.T).T
         n_methods = self.estimates.shape[1]
         pooled = np.zeros((n_methods, n_methods))
         for metric in range(2):
@@ -108,7 +106,7 @@ class GroupedModel:
         return np.asarray(both @ self.covariance @ both.T)
 
 
-def prior_points(model: GroupedModel, n_points: int) -> tuple[Hyperparameters, Array]:
+def prior_points(model: FreeMeansModel, n_points: int) -> tuple[Hyperparameters, Array]:
     """Points that fill the prior: ρ = ±1 or normal in atanh ρ, and both σ flat.
 
     Uniform atanh ρ is the matching prior of a bivariate normal correlation that is observed without
@@ -119,7 +117,7 @@ def prior_points(model: GroupedModel, n_points: int) -> tuple[Hyperparameters, A
 
     Parameters
     ----------
-    model : GroupedModel
+    model : FreeMeansModel
         Data.
     n_points : int
         Number of points, of a Kronecker sequence.
@@ -176,7 +174,7 @@ def prior_points(model: GroupedModel, n_points: int) -> tuple[Hyperparameters, A
     return Hyperparameters(rho, sigma_x, sigma_y), log_weight
 
 
-def _fitting_ratios(model: GroupedModel, sign: int) -> tuple[float, float]:
+def _fitting_ratios(model: FreeMeansModel, sign: int) -> tuple[float, float]:
     """Least and most σy/σx that the data leave a likelihood at ρ = ``sign``; crossed if none do.
 
     With v the mean noise of a contrast, q(b) = Σ(y − s b x)² / (vy + b² vx) is the χ² of the ratio
@@ -200,7 +198,7 @@ def _fitting_ratios(model: GroupedModel, sign: int) -> tuple[float, float]:
     return (last / root if last > 0 else 0.0), (root / first if first > 0 else np.inf)
 
 
-def factored_log_likelihood(model: GroupedModel, points: Hyperparameters) -> Array:
+def factored_log_likelihood(model: FreeMeansModel, points: Hyperparameters) -> Array:
     """Log-likelihood at each point, neglecting covariances of noise between contrasts.
 
     It factors over contrasts into bivariate normals: a few sums instead of a matrix factorisation
@@ -230,46 +228,39 @@ def factored_log_likelihood(model: GroupedModel, points: Hyperparameters) -> Arr
     return log_likelihood
 
 
-def contrast_covariance(model: GroupedModel, points: Hyperparameters) -> Array:
-    """Covariance of the estimated contrasts at each point, T ⊗ I + S′.
+def exact_factors(model: FreeMeansModel, points: Hyperparameters) -> tuple[Array, list[Array]]:
+    """Log-likelihood of the contrasts at each point, and what solves with their covariance.
+
+    The covariance is T ⊗ I + S′. One point at a time, for those of a hundred methods together would
+    not fit in a core's cache, nor those of a thousand in memory.
 
     Returns
     -------
-    ndarray, shape (point, 2 × contrast, 2 × contrast)
+    log_likelihood : ndarray, shape (point,)
+        Up to the constant −contrasts·log 2π.
+    factors : list of ndarray, shape (2 × contrast, 2 × contrast) each
+        Lower Cholesky factors; what stands above their diagonals means nothing.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If a covariance is not positive definite.
     """
     df = model.contrasts.shape[1]
-    covariance = np.repeat(model.noise[None], len(points.rho), axis=0)
-    x, y = np.arange(df), np.arange(df, 2 * df)
-    covariance[:, x, x] += points.sigma_x[:, None] ** 2
-    covariance[:, y, y] += points.sigma_y[:, None] ** 2
-    covariance[:, x, y] += points.shared[:, None]
-    covariance[:, y, x] += points.shared[:, None]
-    return covariance
-
-
-def exact_log_likelihood(model: GroupedModel, covariance: Array) -> Array:
-    """Log-likelihood of the contrasts under each covariance.
-
-    Parameters
-    ----------
-    model : GroupedModel
-        Data.
-    covariance : ndarray, shape (point, 2 × contrast, 2 × contrast)
-        From :func:`contrast_covariance`.
-
-    Returns
-    -------
-    ndarray, shape (point,)
-        Up to the constant −contrasts·log 2π.
-    """
-    n_points, size, _ = covariance.shape
-    # The last row of the bordered matrix's Cholesky factor solves L v = contrasts on the way; the
-    # corner only has to exceed vᵀv.
-    bordered = np.zeros((n_points, size + 1, size + 1))
-    bordered[:, :size, :size] = covariance
-    bordered[:, size, :size] = model.contrasts.ravel()
-    bordered[:, size, size] = np.finfo(np.float64).max / 4
-    factor = np.linalg.cholesky(bordered)
-    solved = factor[:, size, :size]
-    log_root = np.log(np.diagonal(factor, axis1=1, axis2=2)[:, :size]).sum(axis=1)
-    return np.asarray(-log_root - 0.5 * (solved**2).sum(axis=1))
+    size, n_points, contrasts = 2 * df, len(points.rho), model.contrasts.ravel()
+    own = np.arange(size) * (size + 1)
+    places = np.concatenate([own[:df], own[df:], own[:df] + df])
+    effects = np.stack([points.sigma_x**2, points.sigma_y**2, points.shared], axis=1)
+    noise = model.noise.ravel(order="F")
+    roots, solved, factors = np.empty((n_points, size)), np.empty((n_points, size)), []
+    for i, added in enumerate(np.repeat(effects, df, axis=1)):
+        covariance = noise.copy()
+        covariance[places] += added
+        square = covariance.reshape(size, size).T
+        factor, failed = lapack.dpotrf(square, lower=1, clean=0, overwrite_a=1)
+        if failed:
+            raise np.linalg.LinAlgError("the covariance of the contrasts is not positive definite")
+        solved[i] = lapack.dpotrs(factor, contrasts, lower=1)[0]
+        roots[i] = factor.diagonal()
+        factors.append(factor)
+    return -np.log(roots).sum(axis=1) - 0.5 * solved @ contrasts, factors

@@ -9,7 +9,6 @@ the spread and correlation of the methods' true values are drawn given the estim
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,21 +18,32 @@ from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.kernels.covariance import method_blocks
 from preflamp_stats.kernels.latent_conditional import draw_true_values
 from preflamp_stats.kernels.latent_likelihood import (
-    GroupedModel,
+    FreeMeansModel,
     Hyperparameters,
-    contrast_covariance,
-    exact_log_likelihood,
+    exact_factors,
     factored_log_likelihood,
     prior_points,
 )
-from preflamp_stats.kernels.method_groups import best_splits
+from preflamp_stats.kernels.method_groups import (
+    bent,
+    best_bend,
+    best_splits,
+    family_means,
+    outlier,
+    straightened,
+)
 
 __all__ = ["LatentDraws", "latent_draws"]
 
 Array = NDArray[np.float64]
 
-_POINTS_AN_EXACT_ONE = 32
+_POINTS_AN_EXACT_ONE = 64
+_METHODS_OF_FULL_SHARE = 24
 _LEAST_EVIDENCE = 2.0
+_DECISIVE = 5.0
+_DOUBT = 1.0
+"""Weight of no population at all, beside the sum of the others."""
+_LEAST_WEIGHT = 0.02
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,7 @@ def latent_draws(
     covariance: ArrayLike,
     *,
     rng: np.random.Generator,
+    families: ArrayLike | None = None,
     n_draws: int = 2048,
     n_points: int = 8192,
 ) -> LatentDraws:
@@ -83,10 +94,13 @@ def latent_draws(
         Sampling covariance; what is common to all methods of a metric is projected out.
     rng : numpy.random.Generator
         Source of the draws.
+    families : array_like of label, shape (method,), optional
+        Methods of one family may have means of their own.
     n_draws : int
         Number of draws.
     n_points : int
-        Points that fill the prior; one in 32 of them is weighted by the exact likelihood.
+        Points that fill the prior; one in 64 of them (fewer for more than 24 methods) is weighted
+        by the exact likelihood.
 
     Returns
     -------
@@ -108,8 +122,10 @@ def latent_draws(
     noise-free estimates exactly where they are.
 
     Where methods fall into two groups in a metric, one normal distribution would see far too
-    reliable differences within each group. A model with a free mean for each group is therefore
-    mixed in, weighed by the evidence for the split.
+    reliable differences within each group; where they come in families, it takes what is between
+    families for what is within; where one metric bends in the other, it takes the bend for
+    independent differences. Models with free means of groups and families, and with a free
+    quadratic term, are therefore mixed in, each weighed by the evidence for it.
 
     References
     ----------
@@ -130,12 +146,27 @@ def latent_draws(
     scaled = (observed - observed.mean(axis=1, keepdims=True)) / scale[:, None]
     by_column = np.repeat(scale, observed.shape[1])
     scaled_noise = noise / np.outer(by_column, by_column)
-    parts = [
-        _draw_grouped(
-            GroupedModel(scaled, scaled_noise, groups), max(weight, 1 / 4) * n_points, n, rng
-        )
-        for groups, weight, n in _structures(scaled, scaled_noise, n_draws)
+    labels = None if families is None else np.unique(families, return_inverse=True)[1]
+    bends, evidence = best_bend(scaled)
+    # Weaker evidence is common where nothing is there, and would only widen intervals.
+    weight = float(special.expit(evidence)) if evidence > _LEAST_EVIDENCE else 0.0
+    structures = [
+        (bend, design, share * within)
+        for bend, share in ((np.zeros(2), 1 - weight), (bends, weight))
+        if share > _LEAST_WEIGHT
+        for design, within in _designs(*_stretched(scaled, scaled_noise, bend), labels)
     ]
+    weights = np.array([weight for *_, weight in structures])
+    ends = np.round(n_draws * np.cumsum(weights) / weights.sum()).astype(int)
+    parts = []
+    for (bend, design, weight), n in zip(structures, np.diff(ends, prepend=0), strict=True):
+        model = FreeMeansModel(*_stretched(scaled, scaled_noise, bend), design)
+        theta, *population = _draw(model, int(max(weight, 1 / 4) * n_points), n, rng)
+        if bend.any():
+            # The estimates plus a correction here too.
+            theta = straightened(theta, bend[:, None])
+            theta += scaled - straightened(model.estimates, bend[:, None])
+        parts.append((theta, *population))
     theta, rho, sigma_x, sigma_y = (np.concatenate(part) for part in zip(*parts, strict=True))
     # The estimates plus a correction, so that no rounding moves noise-free values.
     theta_x, theta_y = (
@@ -181,47 +212,78 @@ def _scales(observed: Array, noise: Array) -> Array:
     return np.asarray(size)
 
 
-def _structures(
-    estimates: Array, noise: Array, n_draws: int
-) -> list[tuple[NDArray[np.intp], float, int]]:
-    """Groupings of the methods with their weight and share of the draws."""
+def _stretched(estimates: Array, noise: Array, bend: Array) -> tuple[Array, Array]:
+    """Estimates after a bend of each metric, and their noise (delta method)."""
+    if not bend.any():
+        return estimates, noise
+    slope = np.exp(bend[:, None] * estimates).ravel()
+    stretched = bent(estimates, bend[:, None])
+    return stretched, _centred(noise * np.outer(slope, slope), stretched)
+
+
+def _designs(
+    estimates: Array, noise: Array, families: NDArray[np.intp] | None
+) -> list[tuple[Array, float]]:
+    """Designs of the methods' means, shape (method, column), and how likely each is."""
+    n_methods = estimates.shape[1]
     own = np.einsum("maa->am", method_blocks(noise))
-    options = []
-    for evidence, groups in zip(*best_splits(estimates, own), strict=True):
-        # Weaker evidence is common among methods of one group, and would only widen intervals.
-        weight = float(special.expit(evidence)) if evidence > _LEAST_EVIDENCE else 0.0
-        options.append([(np.zeros_like(groups), 1 - weight), (groups, weight)])
-    # Methods that share their group in both metrics share a mean, in both metrics.
-    weighted = [
-        (np.unique(2 * x + y, return_inverse=True)[1], wx * wy)
-        for (x, wx), (y, wy) in product(*options)
+    splits = zip(*best_splits(estimates, own), strict=True)
+    columns = [(np.eye(2)[groups], evidence) for evidence, groups in splits]
+    alone, evidence = outlier(estimates)
+    columns.append((alone, evidence))
+    # Weaker evidence is common where nothing is there, and would only widen intervals.
+    columns = [column for column in columns if column[1] > _LEAST_EVIDENCE]
+    if families is not None:
+        columns.append(family_means(estimates, families))
+    designs = [(np.ones((n_methods, 1)), 1.0)]
+    for column, evidence in columns:
+        weight = float(special.expit(evidence))
+        designs = [(design, (1 - weight) * so_far) for design, so_far in designs] + [
+            (np.hstack([design, column]), weight * so_far) for design, so_far in designs
+        ]
+    likely = [
+        (design, weight)
+        for design, weight in designs
+        if weight > _LEAST_WEIGHT and np.linalg.matrix_rank(design) < max(2, n_methods - 2)
     ]
-    ends = np.round(np.cumsum([weight for _, weight in weighted]) * n_draws).astype(int)
-    shares = np.diff(ends, prepend=0)
-    return [
-        (groups, weight, int(n))
-        for (groups, weight), n in zip(weighted, shares, strict=True)
-        if n > 0
-    ]
+    # With a method of another kind among them, the others may be of any kind.
+    doubt = [(np.eye(n_methods), _DOUBT)] if evidence > _DECISIVE else []
+    return (likely or designs[:1]) + doubt
 
 
-def _draw_grouped(
-    model: GroupedModel, n_points: float, n_draws: int, rng: np.random.Generator
+def _draw(
+    model: FreeMeansModel, n_points: int, n_draws: int, rng: np.random.Generator
 ) -> tuple[Array, Array, Array, Array]:
     """Draws of θ, shape (draw, 2, method), and of the population's ρ, σx and σy."""
-    points, log_prior = prior_points(model, int(n_points))
+    if not len(model.basis):
+        return _without_population(model, n_draws, rng)
+    points, log_prior = prior_points(model, n_points)
     approximate = factored_log_likelihood(model, points)
-    n_exact = int(n_points / _POINTS_AN_EXACT_ONE)
+    # The more methods, the fewer points there are to tell apart, and the dearer is each.
+    share = min(1.0, _METHODS_OF_FULL_SHARE / model.estimates.shape[1])
+    n_exact = max(16, int(share * n_points / _POINTS_AN_EXACT_ONE))
     # Neighbours in ρ stand together, so that evenly spaced picks spread over it.
     order = np.argsort(points.rho, kind="stable")
     kept = order[_systematic((log_prior + approximate)[order], n_exact, 0.5)]
     points = points.take(kept)
-    covariance = contrast_covariance(model, points)
-    log_weight = exact_log_likelihood(model, covariance) - approximate[kept]
-    picked = _systematic(log_weight, n_draws, rng.random())
+    exact, factors = exact_factors(model, points)
+    picked = _systematic(exact - approximate[kept], n_draws, rng.random())
     points = points.take(picked)
-    theta = draw_true_values(model, covariance, points, picked, rng)
+    theta = draw_true_values(model, factors, points, picked, rng)
     return theta, *_population(model, theta, points)
+
+
+def _without_population(
+    model: FreeMeansModel, n_draws: int, rng: np.random.Generator
+) -> tuple[Array, Array, Array, Array]:
+    """Draws of every true value around its own estimate, and their correlation and spreads."""
+    values, vectors = np.linalg.eigh(model.covariance)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    error = rng.standard_normal((n_draws, len(root))) @ root
+    theta = (model.estimates.ravel() - error).reshape(n_draws, 2, -1)
+    x, y = np.moveaxis(theta - theta.mean(axis=2, keepdims=True), 1, 0)
+    sigma_x, sigma_y = x.std(axis=1), y.std(axis=1)
+    return theta, (x * y).mean(axis=1) / (sigma_x * sigma_y), sigma_x, sigma_y
 
 
 def _systematic(log_weight: Array, n: int, offset: float) -> NDArray[np.intp]:
@@ -233,15 +295,12 @@ def _systematic(log_weight: Array, n: int, offset: float) -> NDArray[np.intp]:
 
 
 def _population(
-    model: GroupedModel, theta: Array, points: Hyperparameters
+    model: FreeMeansModel, theta: Array, points: Hyperparameters
 ) -> tuple[Array, Array, Array]:
-    """Correlation and spreads over all methods: within groups, plus between their means."""
-    between = []
-    to_group_means = (model.indicators / model.indicators.sum(axis=0)) @ model.indicators.T
-    for metric in range(2):
-        means = theta[:, metric] @ to_group_means
-        between.append(means - means.mean(axis=1, keepdims=True))
-    x, y = between
+    """Correlation and spreads over all methods: around their means, plus between those."""
+    to_means = np.eye(theta.shape[2]) - model.basis.T @ model.basis
+    means = theta @ to_means
+    x, y = np.moveaxis(means - means.mean(axis=2, keepdims=True), 1, 0)
     variance_x = points.sigma_x**2 + (x**2).mean(axis=1)
     variance_y = points.sigma_y**2 + (y**2).mean(axis=1)
     shared = points.rho * points.sigma_x * points.sigma_y + (x * y).mean(axis=1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["central_limits"]
+__all__ = ["central_limits", "surest_disagreements"]
 
 _RESERVE = 0.1
 _RESERVE_OF_ONE_USER = 5.0
+_EXACT = 1e-12
 _MOST_LEFT_OUT = 2.0
 """By how much more than the level says thin tails may be left out, as a factor."""
 
@@ -87,6 +88,51 @@ def central_limits(
     low = lows[np.argmin(below[lows] - least_density * values[lows])]
     high = highs[np.argmax(up_to[highs] - least_density * values[highs])]
     return float(values[low]), float(values[high])
+
+
+def surest_disagreements(estimates: ArrayLike, covariance: ArrayLike) -> tuple[float, float]:
+    """How surely some two methods are ranked in opposite, and in equal, order by two metrics.
+
+    Of two methods whose differences in the metrics are x and y standard errors, opposite in sign,
+    it is as sure as the smaller of the two. Perfect agreement without any model of how methods are
+    spread is ruled out by one such pair.
+
+    Parameters
+    ----------
+    estimates : array_like, shape (2 × method,)
+        First metric for every method, then the second.
+    covariance : array_like, shape (2 × method, 2 × method)
+        Sampling covariance of their contrasts.
+
+    Returns
+    -------
+    opposite, equal : float
+        Largest over pairs of methods, in standard errors; 0 where there is no such pair, inf where
+        a difference has no error.
+
+    Examples
+    --------
+    The pair of the last two differs by 1 and by −2, with standard errors of 1.
+
+    >>> surest_disagreements([0.0, 5, 6, 0, 9, 7], np.eye(6) / 2)
+    (1.0, 6.0)
+    """
+    both = np.asarray(estimates, dtype=np.float64).reshape(2, -1)
+    n_methods = both.shape[1]
+    noise = np.asarray(covariance, dtype=np.float64).reshape(2, n_methods, 2, n_methods)
+    steps = []
+    for metric, values in enumerate(both):
+        own = noise[metric, :, metric]
+        variance = np.add.outer(np.diagonal(own), np.diagonal(own)) - 2 * own
+        difference = np.subtract.outer(values, values)
+        known = variance > _EXACT * np.diagonal(own).max()
+        step = np.where(difference > 0, np.inf, np.where(difference < 0, -np.inf, 0.0))
+        step[known] = difference[known] / np.sqrt(variance[known])
+        steps.append(step)
+    sure = np.minimum(*np.abs(steps))
+    alike = np.sign(steps[0]) * np.sign(steps[1])
+    opposite, equal = (float(sure[alike == sign].max(initial=0.0)) for sign in (-1, 1))
+    return opposite, equal
 
 
 def _within(from_median: NDArray[np.float64], held: float) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from preflamp_stats.inference.floors import (
 from preflamp_stats.inference.pooled import pooled_between
 from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.inference.tau import THESE_METHODS, tau_between
+from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL
 from preflamp_stats.metric import COEFFICIENT, TAU, number
 from preflamp_stats.results import ResultTable, distinct
 from preflamp_stats.settings import Settings
@@ -56,7 +57,9 @@ _COLUMNS = {
 
 
 def _caption(frame: pd.DataFrame) -> str:
-    target = "these very methods, as if every {at_hand}"
+    target = "these methods, as if every {at_hand}"
+    if "interval" in frame and (frame["interval"] == DEFAULT_INTERVAL).all():
+        target += "; its level is an average over methods like these"
     if "target" in frame and not (frame["target"] == THESE_METHODS).any():
         target = "the population of methods from which these were drawn"
     told = "; ".join(w for c, w in _COLUMNS.items() if c in frame and frame[c].notna().any())
@@ -237,7 +240,6 @@ POOLED_TAU = Table(
     rows=_pooled_rows,
     caption="Kendall's tau-{variant} over all pairs of methods of one dataset and model, "
     "those of different datasets or models never compared. Intervals: {level}.",
-    reading="One tau of these very methods; only methods of the same dataset and model are "
-    "compared.",
+    reading="One tau of these methods; only methods of the same dataset and model are compared.",
     estimate_of=TAU.name,
 )

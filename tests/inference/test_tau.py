@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from preflamp_stats.errors import InputError
+from preflamp_stats.inference.alignment import align_metrics
+from preflamp_stats.inference.resampled import study_of_call
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.inference.tau import tau_test
+from preflamp_stats.inference.tau_evidence import model_evidence
 from preflamp_stats.inference.tau_intervals import INTERVALS
 from preflamp_stats.kernels.resampling import bootstrap_counts
 from preflamp_stats.metrics.correlation import kendall_tau
@@ -241,3 +244,42 @@ def test_training_seeds_widen_the_interval_where_they_differ(make_study):
 def test_bad_input_is_named(make_study, metrics, options, message):
     with pytest.raises(InputError, match=message):
         _tau(make_study(), *metrics, **options)
+
+
+def test_families_reach_the_model_and_methods_without_one_stand_alone():
+    """One line within three families, another one between them."""
+    rng = np.random.default_rng(0)
+    family, within = np.arange(12) % 3, 0.01 * np.arange(12)
+    chance = np.array([0.1, 0.0, -0.1])[family] + within
+    values = {"up": 0.5 + chance, "down": 0.5 - chance + 2 * within}
+    ds = xr.Dataset(
+        {
+            name: (
+                ("method", "example"),
+                (rng.random((12, 600)) < share[:, None]).astype(float),
+                {"role": "generation_metric", "direction": "higher"},
+            )
+            for name, share in values.items()
+        },
+        coords={
+            "method": [f"m{i:02}" for i in range(12)],
+            "example": np.arange(600),
+            "user": ("example", [f"u{i:03}" for i in np.arange(600) // 10]),
+        },
+    )
+    study = study_of_call(ds, ["up", "down"], None, n_resamples=50, seed=0)
+    assert _evidence(study).families is None
+    told = ds.assign_coords(family=("method", np.array([*"abc" * 3, "a", "b", None], object)))
+    study = study_of_call(told, ["up", "down"], None, n_resamples=50, seed=0)
+    np.testing.assert_array_equal(_evidence(study).families, [*"abc" * 3, "a", "b", "m11"])
+    plain, known = (tau_test(one, "up", "down", n_resamples=50, seed=0) for one in (ds, told))
+    assert (known["low"], known["high"]) != (plain["low"], plain["high"])
+    assert known.attrs["coverage_kind"] == "average over methods like these"
+    fixed = tau_test(ds, "up", "down", n_resamples=50, seed=0, interval="guaranteed")
+    assert fixed.attrs["coverage_kind"] == "these methods held fixed"
+
+
+def _evidence(study):
+    metrics = {"x": study.drawn["up"], "y": study.drawn["down"]}
+    here = align_metrics(metrics)
+    return model_evidence(here, *metrics.values(), study.settings, study.name)

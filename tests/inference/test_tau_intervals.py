@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from numpy.random import default_rng
@@ -8,7 +10,7 @@ from scipy import stats
 from preflamp_stats.inference.pooled import POOLED_INTERVALS, StackedEvidence
 from preflamp_stats.inference.sampling_error import SamplingError
 from preflamp_stats.inference.tau_evidence import TauEvidence
-from preflamp_stats.inference.tau_intervals import DEFAULT_INTERVAL, INTERVALS
+from preflamp_stats.inference.tau_intervals import COVERAGE, DEFAULT_INTERVAL, INTERVALS
 from preflamp_stats.inference.tau_noise import users_needed
 from preflamp_stats.kernels.posterior_limits import central_limits
 
@@ -70,6 +72,7 @@ def test_obstacles_are_told_in_words(evidence, obstacle):
 
 def test_the_default_is_one_of_the_intervals():
     assert DEFAULT_INTERVAL in INTERVALS
+    assert COVERAGE.keys() == INTERVALS.keys()
 
 
 @pytest.mark.parametrize(("n_methods", "least"), [(2, 0.15), (6, 0.15), (12, 0.075), (24, 0.0375)])
@@ -91,11 +94,36 @@ def test_thin_tails_of_tau_are_left_out_of_the_default_interval(noisy):
     with_tails = noisy.limits(noisy.latent_tau)
     low, high = INTERVALS["model"](noisy)
     assert with_tails[0] < low < high <= with_tails[1]
-    left_out = np.mean(noisy.latent_tau < low)
+    tau = noisy.latent_tau
+    left_out = np.mean((with_tails[0] <= tau) & (tau < low))
     assert 0 < left_out < 0.15 * (low - with_tails[0])
     assert (low, high) == central_limits(
         noisy.latent_tau, 0.95, n_users=noisy.effective_users, least_density=0.15
     )
+
+
+@pytest.mark.parametrize(
+    ("gap", "limits", "expected"),
+    [
+        (1.9, (0.3, 0.9), (0.3, 1.0)),  # no pair disagrees beyond two standard errors
+        (2.1, (0.3, 0.9), (0.3, 0.9)),
+        (1.9, (0.3, 0.84), (0.3, 0.84)),  # far from perfect
+        (2.1, (-0.9, 0.3), (-0.9, 0.3)),  # pairs that agree surely speak against -1
+    ],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_limits_near_perfect_agreement_reach_it_unless_two_methods_surely_disagree(
+    gap, limits, expected, sign
+):
+    sums = 10 * default_rng(0).normal(size=(40, 8))
+    error = SamplingError(sums, np.full(sums.shape, 10.0), np.zeros((4, 2, 2)))
+    covariance = np.kron(np.eye(2), 0.5 * np.eye(4))
+    error.__dict__["of_contrasts"] = SimpleNamespace(covariance=covariance, df=39.0)
+    x = np.array([0, 10, 20, 20 + gap])
+    y = sign * np.array([0, 10, 20 + gap, 20])
+    evidence = _evidence(x, y, level=0.95, error=error)
+    found = evidence.with_perfect(*sorted(sign * np.array(limits)))
+    assert sorted(sign * np.array(found)) == pytest.approx(expected)
 
 
 def test_one_stratum_pooled_has_the_interval_of_tau(noisy):

@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 from preflamp_stats.errors import InputError
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.latent_likelihood import (
-    GroupedModel,
-    contrast_covariance,
-    exact_log_likelihood,
+    FreeMeansModel,
+    exact_factors,
     prior_points,
 )
 from preflamp_stats.kernels.latent_normal import LatentDraws, latent_draws
@@ -121,11 +120,9 @@ def test_posterior_is_exact_where_methods_share_their_noise():
     covariance = 2.0 * family + 0.05 * np.eye(12)
     estimates = rng.multivariate_normal(np.zeros(12), covariance + np.eye(12))
     centre = np.kron(np.eye(2), np.eye(6) - 1 / 6)
-    model = GroupedModel(
-        estimates.reshape(2, 6), centre @ covariance @ centre, np.zeros(6, dtype=int)
-    )
+    model = FreeMeansModel(estimates.reshape(2, 6), centre @ covariance @ centre, np.ones((6, 1)))
     points, log_prior = prior_points(model, 8192)
-    log_weight = log_prior + exact_log_likelihood(model, contrast_covariance(model, points))
+    log_weight = log_prior + exact_factors(model, points)[0]
     weight = np.exp(log_weight - log_weight.max())
     draws = draw(estimates, covariance, n_draws=8192)
     for found, values in ((draws.sigma_x, points.sigma_x), (draws.sigma_y, points.sigma_y)):
@@ -263,3 +260,46 @@ def test_draws_hold_functionals_of_any_kind():
     draws = LatentDraws(*np.random.default_rng(0).normal(size=(2, 5, 3)), *np.ones((3, 5)))
     regret = draws.theta_y.max(axis=1) - draws.theta_y[:, 0]
     assert (regret >= 0).all()
+
+
+def test_perfect_agreement_along_a_bent_line_is_inside():
+    covered = 0
+    for seed in range(10):
+        estimates, covariance, true = study(seed, n_methods=16, rho=1.0, noise=0.05)
+        estimates[16:] += np.exp(true[0]) - true[1]
+        low, high = central_limits(tau_of(draw(estimates, covariance)))
+        covered += high == 1
+        assert high - low < 0.4
+    assert covered >= 9
+
+
+def test_families_are_told_from_one_population():
+    """One line within families and another one between them."""
+    rng = np.random.default_rng(3)
+    family = np.arange(12) % 3
+    between, within = np.array([-2.0, 0, 2]), 0.3 * rng.normal(size=12)
+    true = np.stack([between[family] + within, -between[family] + within])
+    estimates, covariance = true.ravel() + 0.1 * rng.normal(size=24), 0.01 * np.eye(24)
+    found = [
+        tau_of(latent_draws(estimates, covariance, families=told, rng=np.random.default_rng(0)))
+        for told in (family, family.astype(str), np.zeros(12), None)
+    ]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[2], found[3])
+    errors = [np.abs(np.median(tau) - kendall_tau(*true)) for tau in found]
+    assert errors[0] <= errors[3]
+
+
+def test_with_a_method_of_another_kind_half_of_the_draws_know_no_population():
+    """Half of them keep each estimate as the centre of its own value."""
+    rng = np.random.default_rng(4)
+    estimates = rng.normal(size=(2, 10))
+    estimates[:, 0] = 30
+    noise = 0.25 * np.eye(20)
+    draws = draw(estimates.ravel(), noise, n_draws=8192)
+    centre = np.eye(10) - 1 / 10
+    alone = draws.theta_x[4096:] - estimates[0]
+    np.testing.assert_allclose(alone.mean(axis=0), 0, atol=0.05)
+    np.testing.assert_allclose(np.cov(alone.T), 0.25 * centre, atol=0.03)
+    assert np.isfinite(draws.rho).all()
+    assert (draws.sigma_x > 0).all()

@@ -1,11 +1,13 @@
 """Limits from draws: equal tails, discrete steps, thin tails left out."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preflamp_stats.kernels.posterior_limits import central_limits
+from preflamp_stats.kernels.posterior_limits import central_limits, surest_disagreements
 
 draws_of_few_values = st.lists(st.integers(-3, 3), min_size=1, max_size=60)
 
@@ -97,3 +99,30 @@ def test_a_unit_of_the_draws_is_a_unit_of_the_price(draws, level, price):
     low, high = central_limits(draws, level, least_density=price)
     scaled = central_limits(np.multiply(draws, 4), level, least_density=price / 4)
     assert scaled == (4 * low, 4 * high)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 8))
+def test_disagreement_is_that_of_the_pairs_one_by_one(seed, n_methods):
+    rng = np.random.default_rng(seed)
+    both = rng.normal(size=(2, n_methods)).round(1)
+    root = rng.normal(size=(2 * n_methods, 2 * n_methods))
+    noise = root @ root.T
+    expected = {-1: [0.0], 0: [0.0], 1: [0.0]}
+    for pair in itertools.combinations(range(n_methods), 2):
+        contrasts = np.zeros((2, 2, n_methods))
+        for metric in range(2):
+            contrasts[metric, metric, pair] = 1, -1
+        contrasts = contrasts.reshape(2, -1)
+        steps = contrasts @ both.ravel() / np.sqrt(np.diagonal(contrasts @ noise @ contrasts.T))
+        expected[int(np.sign(steps[0] * steps[1]))].append(np.abs(steps).min())
+    found = surest_disagreements(both.ravel(), noise)
+    np.testing.assert_allclose(found, [max(expected[-1]), max(expected[1])], rtol=1e-6)
+    signs = np.repeat([1, -1], n_methods)
+    turned = surest_disagreements(signs * both.ravel(), np.outer(signs, signs) * noise)
+    np.testing.assert_allclose(turned, found[::-1], rtol=1e-6)
+
+
+def test_disagreement_without_noise_is_sure_and_of_ties_there_is_none():
+    assert surest_disagreements([0, 1, 2, 0, 2, 1], np.zeros((6, 6))) == (np.inf, np.inf)
+    assert surest_disagreements([0, 1, 1, 5], np.zeros((4, 4))) == (0.0, np.inf)
+    assert surest_disagreements([1, 1, 0, 5], np.eye(4)) == (0.0, 0.0)

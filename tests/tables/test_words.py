@@ -61,7 +61,10 @@ def test_without_users_nobody_is_spoken_of(analysis: Analysis) -> None:
 
 @pytest.mark.parametrize(
     ("target", "expected"),
-    [("these methods", "these very methods"), ("population of methods", "population of methods")],
+    [
+        ("these methods", "average over methods like these"),
+        ("population of methods", "population of methods"),
+    ],
 )
 def test_tau_names_its_target_and_explains_the_columns_that_it_has(
     analysis: Analysis, target: str, expected: str
