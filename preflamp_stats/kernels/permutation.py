@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -30,6 +30,7 @@ Null = Literal["exact", "enumerated", "sampled"]
 _TOLERANCE = 1e-10  # taus that differ at all differ by more
 _LARGEST_EXACT = 100
 _CHUNK_VALUES = 2**22
+_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,15 @@ def tau_permutation_test(
     rng: np.random.Generator,
     alternative: Alternative = "two-sided",
     variant: Variant = "b",
+    blocks: Sequence[ArrayLike] = (),
 ) -> PermutationTest:
     """Test whether two metrics are associated, by permuting one of them over the methods.
 
     Without ties the null distribution of tau is known exactly; with ties, or for the weighted
     tau, all M! permutations are visited where they are at most ``n_resamples``, and as many are
-    drawn at random where they are more.
+    drawn at random where they are more. Methods of one block are no independent evidence: the
+    second metric's means of blocks then change places among blocks, and what its methods differ
+    from that mean among the methods of a block.
 
     Parameters
     ----------
@@ -130,14 +134,23 @@ def tau_permutation_test(
         "two-sided" compares the size of tau.
     variant : {"a", "b", "c", "weighted"}
         Kendall's tau.
+    blocks : sequence of array_like of int, shape (method,)
+        Labels from 0 of blocks of methods, such as families; each within those before it.
 
     Returns
     -------
     PermutationTest
 
+    Notes
+    -----
+    With blocks the test is exact where blocks are of one size and, of either metric, the effects
+    of blocks and those of methods within them are exchangeable; means of blocks of different sizes
+    are nearly so. Three blocks can be ordered in six ways: they show little by themselves.
+
     References
     ----------
-    Kendall (1970), Rank Correlation Methods, chapter 5.
+    Kendall (1970), Rank Correlation Methods, chapter 5. Winkler, Webster, Vidaurre, Nichols and
+    Smith (2015), Multi-level block permutation, NeuroImage 123:253-268.
 
     Examples
     --------
@@ -152,17 +165,23 @@ def tau_permutation_test(
     first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     both = ~(np.isnan(first) | np.isnan(second))
     first, second = first[both], second[both]
+    labels = [np.unique(np.asarray(b)[both], return_inverse=True)[1] for b in blocks]
+    labels = [b for b in labels if 0 < b.max(initial=0) < len(b) - 1]
     n_items = len(first)
     tau = float(kendall_tau(first, second, variant=variant))
     if np.isnan(tau):
         return PermutationTest(tau, np.nan, 0, "exact", np.empty(0))
     untied = len(np.unique(first)) == len(np.unique(second)) == n_items
-    if untied and variant != "weighted" and n_items <= _LARGEST_EXACT:
+    if untied and not labels and variant != "weighted" and n_items <= _LARGEST_EXACT:
         found = stats.kendalltau(first, second, method="exact", alternative=alternative)
         return PermutationTest(tau, float(found.pvalue), 0, "exact", np.empty(0))
-    sampled = n_items > 20 or math.factorial(n_items) > n_resamples
-    orders = _random_orders(n_items, n_resamples, rng) if sampled else _all_orders(n_items)
-    draws = np.concatenate([kendall_tau(first, second[o], variant=variant) for o in orders])
+    sampled = bool(labels) or n_items > 20 or math.factorial(n_items) > n_resamples
+    if labels:
+        permuted = _within_blocks(second, labels, n_resamples, rng)
+    else:
+        orders = _random_orders(n_items, n_resamples, rng) if sampled else _all_orders(n_items)
+        permuted = (second[order] for order in orders)
+    draws = np.concatenate([kendall_tau(first, some, variant=variant) for some in permuted])
     p_value = permutation_p_value(tau, draws, alternative=alternative, sampled=sampled)
     return PermutationTest(tau, p_value, len(draws), "sampled" if sampled else "enumerated", draws)
 
@@ -180,3 +199,29 @@ def _random_orders(
     for start in range(0, n_resamples, rows):
         some = np.tile(np.arange(n_items), (min(rows, n_resamples - start), 1))
         yield rng.permuted(some, axis=1)
+
+
+def _within_blocks(
+    values: Array, blocks: Sequence[NDArray[np.intp]], n_resamples: int, rng: np.random.Generator
+) -> Iterator[Array]:
+    """Values of methods, shape (some, method), the effects of every level permuted in its block."""
+    n_items = len(values)
+    parent, above = np.zeros(n_items, dtype=np.intp), np.full(n_items, values.mean())
+    levels = []
+    for label in (*blocks, np.arange(n_items)):
+        _, member = np.unique(label, return_index=True)
+        mean = (np.bincount(label, values) / np.bincount(label))[label]
+        order = np.argsort(parent[member], kind="stable")
+        effect = (mean - above)[member][order]
+        levels.append((parent[member][order], effect, np.argsort(order)[label]))
+        parent, above = label, mean
+    # Rounded, for what ties as observed must tie when it is put together anew.
+    digits = _DIGITS - math.ceil(math.log10(np.abs(values - values.mean()).max()))
+    rows = max(1, _CHUNK_VALUES // n_items)
+    for start in range(0, n_resamples, rows):
+        some = np.full((min(rows, n_resamples - start), n_items), values.mean())
+        for group, effect, place in levels:
+            # Parents are whole numbers in order, so that numbers below 1 sort within them.
+            order = np.argsort(group + rng.random((len(some), len(group))), axis=1)
+            some += effect[order][:, place]
+        yield some.round(digits)
