@@ -14,7 +14,6 @@ __all__ = [
     "cannot_be_judged",
     "enough_methods",
     "enough_users",
-    "never_narrow",
     "p_against_interval",
     "p_against_population",
     "unknown_direction",
@@ -105,16 +104,6 @@ def unknown_direction(*metrics: Metric) -> str:
         return ""
     told = " or ".join(names)
     return f"direction unknown: the file does not say whether higher or lower {told} is better"
-
-
-def never_narrow(users_needed: float) -> str:
-    """Why the number of users needed is infinite; empty where it is finite or unknown."""
-    if not np.isposinf(users_needed):
-        return ""
-    return (
-        "a thousand times as many users would not narrow the interval to ± 0.2: methods lie too "
-        "close together"
-    )
 
 
 def above_ceiling(tau: float, ceiling: float) -> str:

@@ -18,6 +18,7 @@ _TOLD = (
     "reliability_upstream",
     "reliability_downstream",
     "users_needed",
+    "users_needed_note",
     "n_methods",
     "n_users",
     "note",

@@ -11,13 +11,13 @@ import xarray as xr
 from preflamp_stats.choices import Agreement, Interval, Resample, Variant
 from preflamp_stats.inference.agreement import agreement_between
 from preflamp_stats.inference.alignment import align_metrics, over_models
+from preflamp_stats.inference.association_test import association_p_value
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.tau_evidence import model_evidence
 from preflamp_stats.inference.tau_intervals import COVERAGE, DEFAULT_INTERVAL, INTERVALS
 from preflamp_stats.inference.tau_noise import TauNoise, tau_noise
 from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.kendall import kendall_tau
-from preflamp_stats.kernels.permutation import tau_permutation_test
 from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = ["tau_between", "tau_test"]
@@ -109,32 +109,28 @@ def tau_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.Dat
     asked, x, y = study.settings, study.drawn[upstream], study.drawn[downstream]
     kind = asked.interval or DEFAULT_INTERVAL
     aligned = align_metrics({"x": x, "y": y})
+    methods_drawn = asked.resample in ("methods", "both")
 
     def row(here: xr.Dataset) -> dict[str, Any]:
         evidence = model_evidence(here, x, y, asked, study.name)
         told: dict[str, Any] = {"n_methods": evidence.compared.sum(), "note": evidence.obstacle}
         if not np.isnan(evidence.tau):
-            told["p_value"] = tau_permutation_test(
-                evidence.x,
-                evidence.y,
-                n_resamples=asked.resamples,
-                rng=evidence.generator(3),
-                variant=asked.variant,
-            ).p_value
+            told["p_value"] = association_p_value(evidence, asked.resamples)
         if not evidence.obstacle:
             low, high = INTERVALS[kind](evidence)
+            if methods_drawn and kind == DEFAULT_INTERVAL and told["p_value"] > 1 - asked.level:
+                low, high = min(low, 0.0), max(high, 0.0)  # as the test says of the same target
             # Noise can pull the estimate beyond what it leaves likely of the true tau.
             told["low"], told["high"] = (
                 np.minimum(low, evidence.tau),
                 np.maximum(high, evidence.tau),
             )
-            told |= asdict(tau_noise(evidence))
+            told |= asdict(tau_noise(evidence, (told["low"], told["high"]), told["p_value"]))
         return told
 
     values = [(m.info.sign or 1) * aligned[name].values for name, m in (("x", x), ("y", y))]
     tau = kendall_tau(*values, variant=asked.variant)
     found = over_models(aligned, _COLUMNS, row)
-    methods_drawn = asked.resample in ("methods", "both")
     seeds = max(m.n_seeds.max().item() for m in (x, y))
     return found.assign(estimate=found["estimate"].copy(data=tau)).assign_attrs(
         upstream=upstream,
@@ -157,6 +153,6 @@ _COLUMNS: dict[str, object] = {
     "high": np.nan,
     "n_methods": 0,
     "p_value": np.nan,
-    **{field.name: np.nan for field in fields(TauNoise)},
+    **{field.name: "" if field.type == "str" else np.nan for field in fields(TauNoise)},
     "note": "",
 }

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.kernels.kendall import kendall_tau
-from preflamp_stats.kernels.latent_normal import latent_draws
 from preflamp_stats.kernels.reliability import noise_ceiling, reliability
 
 __all__ = ["TauNoise", "tau_noise", "users_needed"]
 
 Array = NDArray[np.float64]
 
-_STUDIES = 4
-_DRAWS = 512
-_PRIOR_POINTS = 2048
+_TRUTHS, _STUDIES = 16, 128
 _MOST = 10
 """Doublings of the users beyond which a narrow interval is out of reach."""
+_OUT_OF_REACH = (
+    "a thousand times as many users would not narrow the interval to ± 0.2: methods lie too "
+    "close together"
+)
+_UNKNOWN = "how many users are needed cannot be told: no sampling error is known"
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,22 @@ class TauNoise:
     Parameters
     ----------
     tau_corrected : float
-        Median of the tau of these methods' true values.
+        Mean of the tau of these methods' true values, given the estimates; NaN where the interval
+        of tau holds 0. There noise may as well have made the tau as weakened it, and the mean is
+        further from the truth than the tau as observed.
     ceiling : float
         Tau that sampling noise alone would leave if the two rankings truly agreed.
     reliability_upstream, reliability_downstream : float
         Share of the variance between methods that is not sampling noise, in [0, 1]. Like the
         ceiling NaN where no sampling error is known.
     population_tau, population_low, population_high : float
-        Tau in the population of methods, 2/π·asin ρ: median and limits.
+        Tau in the population of methods, 2/π·asin ρ: median and limits. They hold 0 where the test
+        of no association does not reject.
     users_needed : float
         Users from which on the interval is no wider than ± 0.2, at this spread of methods and these
-        users' examples; inf where a thousand times as many would not do.
+        users' examples; NaN where that cannot be told or reached.
+    users_needed_note : str
+        Why ``users_needed`` is NaN.
     """
 
     tau_corrected: float
@@ -53,93 +58,111 @@ class TauNoise:
     population_low: float
     population_high: float
     users_needed: float
+    users_needed_note: str
 
 
-def tau_noise(evidence: TauEvidence) -> TauNoise:
+def tau_noise(evidence: TauEvidence, limits: tuple[float, float], p_value: float) -> TauNoise:
     """Take the noise out of a tau.
 
     Parameters
     ----------
     evidence : TauEvidence
         With a defined tau and no obstacle.
+    limits : tuple of float
+        Interval of the tau of these methods.
+    p_value : float
+        Of the test of no association, which the population's limits must not contradict.
 
     Returns
     -------
     TauNoise
     """
     latent, covariance = evidence.latent, evidence.covariance
-    population_low, population_high = evidence.limits(latent.population_tau)
+    population = evidence.limits(latent.population_tau)
+    if p_value > 1 - evidence.level:
+        population = min(population[0], 0.0), max(population[1], 0.0)
     known = evidence.error is not None
     upstream, downstream = reliability(evidence.estimates, covariance) if known else (np.nan,) * 2
-    rng = evidence.generator(1)
+    ceiling = np.nan
+    if known:
+        rng = evidence.generator(1)
+        ceiling = noise_ceiling(evidence.estimates, covariance, rng=rng, variant=evidence.variant)
+    clear = limits[0] > 0 or limits[1] < 0
+    needed, note = users_needed(evidence, limits)
     return TauNoise(
-        tau_corrected=float(np.nanmedian(evidence.latent_tau)),
-        ceiling=noise_ceiling(latent, covariance, rng=rng, variant=evidence.variant)
-        if known
-        else np.nan,
+        tau_corrected=float(np.clip(np.nanmean(evidence.latent_tau), *limits)) if clear else np.nan,
+        ceiling=ceiling,
         reliability_upstream=float(upstream),
         reliability_downstream=float(downstream),
         population_tau=float(np.median(latent.population_tau)),
-        population_low=population_low,
-        population_high=population_high,
-        users_needed=users_needed(evidence),
+        population_low=population[0],
+        population_high=population[1],
+        users_needed=needed,
+        users_needed_note=note,
     )
 
 
-def users_needed(evidence: TauEvidence, half_width: float = 0.2) -> float:
+def users_needed(
+    evidence: TauEvidence, limits: tuple[float, float], half_width: float = 0.2
+) -> tuple[float, str]:
     """Smallest number of users at which the interval would be narrower than ± ``half_width``.
 
-    Studies with more (or fewer) users are simulated from a few draws of the methods' true values;
-    the covariance of their estimates shrinks with the number of users. Doublings bracket the
-    answer, which is then interpolated on the scale of logarithms.
+    The interval at hand is scaled as noise spreads the tau of estimates: true values are drawn
+    given the estimates, and the noise of studies with more (or fewer) users is added to them.
+    Doublings bracket the answer, which is then interpolated on the scale of logarithms. An interval
+    narrow enough already needs no more users than it has.
 
     Parameters
     ----------
     evidence : TauEvidence
         Of a study with at least two units.
+    limits : tuple of float
+        Its interval.
     half_width : float
         Half the width asked for.
 
     Returns
     -------
-    float
-        Users, to two figures; NaN where no sampling error is known, inf where a thousand times as
-        many would not do.
+    users : float
+        To two figures; NaN where it cannot be told, or a thousand times as many would not do.
+    note : str
+        Why it is NaN.
     """
     if evidence.error is None:
-        return np.nan
-    target = np.log(2 * half_width)
-    log_width = cache(partial(_log_width, evidence))
-    fewest = 1 - int(np.log2(evidence.n_units))  # leaves two users or three
-    # Widths shrink about as the root of the number of users: a first guess of the doublings.
-    at = int(np.clip(np.round(2 * (log_width(0) - target) / np.log(2)), fewest, _MOST))
-    step = 1 if log_width(at) > target else -1
-    while (log_width(at) > target) == (log_width(at + step) > target):
-        at += step
-        if at >= _MOST:
-            return np.inf
-        if at <= fewest:
-            return 2.0
-    share = (log_width(at) - target) / (log_width(at) - log_width(at + step))
-    users = evidence.n_units * 2.0 ** (at + step * share)
-    return float(np.ceil(float(f"{users:.2g}")))
+        return np.nan, _UNKNOWN
+    fewest = min(0, 1 - int(np.log2(max(evidence.n_units, 1))))  # leaves two users or three
+    doublings = np.arange(fewest, _MOST + 1)
+    spreads = _spreads(evidence, doublings)
+    # More users never widen it but by the chance of few draws.
+    spreads = np.maximum.accumulate(spreads[::-1])[::-1]
+    at_hand = spreads[doublings == 0][0]
+    width = limits[1] - limits[0]
+    widths = width * (spreads / at_hand if at_hand > 0 else np.ones(len(spreads)))
+    wide = widths > 2 * half_width
+    if wide[-1]:
+        return np.nan, _OUT_OF_REACH
+    if not wide.any():
+        return 2.0, ""
+    at = int(np.flatnonzero(wide)[-1])
+    logs = np.log(np.maximum(widths[at : at + 2], 1e-6))
+    share = (logs[0] - np.log(2 * half_width)) / (logs[0] - logs[1])
+    users = evidence.n_units * 2.0 ** (doublings[at] + share)
+    return float(np.ceil(float(f"{users:.2g}"))), ""
 
 
-def _log_width(evidence: TauEvidence, doublings: int) -> float:
-    """Log of the interval's mean width in studies with the users doubled so many times."""
-    rng = evidence.generator(2)
-    covariance = evidence.covariance / 2.0**doublings
-    values, vectors = np.linalg.eigh(covariance)
+def _spreads(evidence: TauEvidence, doublings: NDArray[np.intp]) -> Array:
+    """Width of the middle 95 % of estimated taus around a true one, by doublings of the users."""
+    latent, rng = evidence.latent, evidence.generator(2)
+    draws = np.linspace(0, len(latent.rho) - 1, _TRUTHS).astype(int)
+    values, vectors = np.linalg.eigh(evidence.covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    draws = np.linspace(0, len(evidence.latent.rho) - 1, _STUDIES).astype(int)
+    noise = rng.standard_normal((_TRUTHS, _STUDIES, len(values))) @ root.T
+    error_x, error_y = np.split(noise, 2, axis=-1)
+    x, y = latent.theta_x[draws, None], latent.theta_y[draws, None]
     widths = []
-    for draw in draws:
-        truth = np.concatenate([evidence.latent.theta_x[draw], evidence.latent.theta_y[draw]])
-        estimates = truth + root @ rng.standard_normal(len(truth))
-        latent = latent_draws(
-            estimates, covariance, rng=rng, n_draws=_DRAWS, n_points=_PRIOR_POINTS
-        )
-        tau = kendall_tau(latent.theta_x, latent.theta_y, variant=evidence.variant)
-        low, high = evidence.tau_limits(tau, users_times=2.0**doublings)
-        widths.append(high - low)
-    return math.log(max(float(np.mean(widths)), 1e-6))
+    for doubling in doublings:
+        scale = 2.0 ** (-doubling / 2)
+        tau = kendall_tau(x + scale * error_x, y + scale * error_y, variant=evidence.variant)
+        low, high = np.nanquantile(tau, [0.025, 0.975], axis=1)
+        widths.append(np.mean(high - low))
+    return np.array(widths)

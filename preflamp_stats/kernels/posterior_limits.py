@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["central_limits", "surest_disagreements"]
+__all__ = ["central_limits", "surest_disagreements", "two_sided_p"]
 
 _RESERVE = 0.1
 _RESERVE_OF_ONE_USER = 5.0
@@ -79,7 +79,7 @@ def central_limits(
     up_to = np.cumsum(counts) / counts.sum()
     below = up_to - counts / counts.sum()
     from_median = np.abs((up_to + below) / 2 - 0.5)
-    kept_back = 1 - min(0.5, _RESERVE + _RESERVE_OF_ONE_USER / n_users)
+    kept_back = _not_reserved(n_users)
     outermost = _within(from_median, 1 - kept_back * (1 - level))
     innermost = _within(from_median, 1 - kept_back * _MOST_LEFT_OUT * (1 - level))
     # Outermost first: of limits that are worth the same, the wider is taken.
@@ -133,6 +133,46 @@ def surest_disagreements(estimates: ArrayLike, covariance: ArrayLike) -> tuple[f
     alike = np.sign(steps[0]) * np.sign(steps[1])
     opposite, equal = (float(sure[alike == sign].max(initial=0.0)) for sign in (-1, 1))
     return opposite, equal
+
+
+def two_sided_p(draws: ArrayLike, *, n_users: float = np.inf) -> float:
+    """Least size, 1 − level, at which :func:`central_limits` leave out 0; at most 1.
+
+    Parameters
+    ----------
+    draws : array_like, shape (draw,)
+        Draws of any quantity; NaN draws are left out.
+    n_users : float
+        As for the limits.
+
+    Returns
+    -------
+    float
+        Never below one over the number of draws: beyond them nothing was seen. NaN without draws.
+
+    Examples
+    --------
+    One draw of a hundred lies below 0, and the middle of its step at 0.005.
+
+    >>> round(two_sided_p([-1.0, *np.linspace(1, 2, 99)]), 6)
+    0.011111
+    """
+    found = np.asarray(draws, dtype=np.float64)
+    found = found[~np.isnan(found)]
+    if not found.size:
+        return np.nan
+    tails = [_middle(found[found <= 0], found.size), _middle(-found[found >= 0], found.size)]
+    return float(np.clip(2 * min(tails) / _not_reserved(n_users), 1 / found.size, 1.0))
+
+
+def _middle(tail: NDArray[np.float64], n: int) -> float:
+    """Middle of the step of the distribution function at the innermost value of a tail."""
+    return float((tail.size - (tail == tail.max()).sum() / 2) / n) if tail.size else 0.0
+
+
+def _not_reserved(n_users: float) -> float:
+    """Share of the probability outside that limits may give up."""
+    return 1 - min(0.5, _RESERVE + _RESERVE_OF_ONE_USER / n_users)
 
 
 def _within(from_median: NDArray[np.float64], held: float) -> tuple[int, int]:

@@ -9,7 +9,6 @@ import pandas as pd
 
 from preflamp_stats.inference.floors import (
     above_ceiling,
-    never_narrow,
     p_against_interval,
     p_against_population,
 )
@@ -100,7 +99,7 @@ def _at_odds(row: Mapping[Hashable, Any]) -> Iterator[str]:
         yield p_against_interval(row["p_value"], row["low"], row["high"], row["level"])
     yield _p_against_population(row)
     yield above_ceiling(row["estimate"], row["ceiling"])
-    yield never_narrow(row["users_needed"])
+    yield row["users_needed_note"]
 
 
 def _p_against_population(row: Mapping[Hashable, Any]) -> str:

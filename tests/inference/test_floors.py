@@ -9,7 +9,6 @@ from preflamp_stats.inference.floors import (
     cannot_be_judged,
     enough_methods,
     enough_users,
-    never_narrow,
     p_against_interval,
 )
 
@@ -33,8 +32,6 @@ def test_too_small_a_study_is_named_and_another_is_not() -> None:
 
 
 def test_reasons_are_given_only_where_numbers_seem_at_odds() -> None:
-    assert never_narrow(np.inf)
-    assert never_narrow(300.0) == never_narrow(np.nan) == ""
     assert above_ceiling(0.5, 0.4)
     assert above_ceiling(0.3, 0.4) == above_ceiling(0.3, np.nan) == ""
     for p, low, agree in ((0.01, 0.1, True), (0.72, 0.07, False), (0.01, -0.1, False)):

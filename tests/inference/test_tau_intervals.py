@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -131,9 +132,22 @@ def test_one_stratum_pooled_has_the_interval_of_tau(noisy):
     assert POOLED_INTERVALS["model"](stacked) == INTERVALS["model"](noisy)
 
 
-def test_users_are_planned_for_the_interval_that_is_printed(noisy, monkeypatch):
-    monkeypatch.delattr(TauEvidence, "limits")
-    assert users_needed(noisy) > 60
+def test_users_are_planned_for_the_interval_that_is_printed(noisy):
+    few, none = users_needed(noisy, (-0.5, 0.5))
+    more, _ = users_needed(noisy, (-0.7, 0.7))
+    assert none == ""
+    assert more >= few > noisy.n_units
+    # An interval that is narrow enough needs no more users than it has.
+    assert users_needed(noisy, (0.1, 0.49))[0] <= noisy.n_units
+
+
+def test_users_that_cannot_be_told_or_reached_say_why(noisy):
+    nothing, why = users_needed(replace(noisy, error=None), (-0.5, 0.5))
+    assert np.isnan(nothing)
+    assert "no sampling error is known" in why
+    far, why = users_needed(noisy, (-1e4, 1e4))
+    assert np.isnan(far)
+    assert "would not narrow" in why
 
 
 @pytest.mark.parametrize("sign", [1, -1])

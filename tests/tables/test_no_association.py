@@ -87,4 +87,5 @@ def test_p_and_interval_never_contradict_each_other_without_a_word(seed: int) ->
     if population != small and "p =" in answer(found):
         assert "why p and interval differ is told with the table" in answer(found)
     assert ("above its ceiling" in explained) == (row["estimate"] > row["ceiling"])
-    assert ("times as many users" in explained) == np.isposinf(row["users_needed"])
+    assert ("times as many users" in explained) == np.isnan(row["users_needed"])
+    assert (row["users_needed_note"] == "") == np.isfinite(row["users_needed"])
