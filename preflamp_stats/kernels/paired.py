@@ -10,14 +10,18 @@ from scipy import optimize, special
 
 from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_test
 from preflamp_stats.kernels.few_differ import LOOKED_AT, FewDiffer, few_differ, may_agree
+from preflamp_stats.kernels.overlap import Overlap
+from preflamp_stats.kernels.unlike_units import UnlikeUnits, unlike_units
 
 __all__ = ["PairedDifferences", "paired_differences"]
-from preflamp_stats.kernels.overlap import Overlap
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 _DRAWS_AT_ONCE = 1024
+_SAME = 1e-12
+_MAY_DIFFER = 0.75
+"""Share of the first users that may differ where over all users a majority still agrees."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class PairedDifferences:
         little or nothing.
     n_examples : ndarray of int, shape (pair,), optional
         Examples that both methods have, where methods have different ones.
+    unlike : UnlikeUnits, optional
+        Of pairs of which most users say the same: how surely they differ by less than a margin.
     """
 
     first: Index
@@ -48,6 +54,7 @@ class PairedDifferences:
     n_users: NDArray[np.int64]
     few: FewDiffer | None = None
     n_examples: NDArray[np.int64] | None = None
+    unlike: UnlikeUnits | None = None
 
     def oriented(self, pairs: Index, sign: Array) -> PairedDifferences:
         """Some of the pairs, those of sign −1 the other way round."""
@@ -59,6 +66,7 @@ class PairedDifferences:
             self.df[pairs],
             self.n_users[pairs],
             self.few and self.few.oriented(pairs, sign),
+            unlike=self.unlike and self.unlike.oriented(pairs, sign),
         )
 
     @property
@@ -87,11 +95,15 @@ class PairedDifferences:
         return np.fmax(p, np.minimum(sides, 1.0))
 
     def within(self, margin: float) -> Array:
-        """p-values of the equivalence test (TOST): does the difference lie within the margin?"""
+        """p-values of the equivalence test (TOST): does the difference lie within the margin?
+
+        Where most users say the same, also the users not seen must leave it there.
+        """
         p = equivalence_test(self.estimate, self.se, self.df, margin=margin)
-        if self.few is None:
-            return p
-        return np.fmax(p, np.fmax(self.few.at_least(margin), self.few.at_most(-margin)))
+        for known in (self.few, self.unlike):
+            if known is not None:
+                p = np.fmax(p, np.fmax(known.at_least(margin), known.at_most(-margin)))
+        return p
 
     def limits(self, critical: float) -> tuple[Array, Array]:
         """Limits for a critical value on the normal scale."""
@@ -241,6 +253,7 @@ def paired_differences(
     estimate, se, df = np.full((3, len(first)), np.nan)
     n_users = np.zeros(len(first), dtype=np.int64)
     few = np.full((len(fields(FewDiffer)), len(first)), np.nan)
+    unlike = None
     n_examples = None if overlap is None else np.zeros(len(first), dtype=np.int64)
     for (one, other), members in groups.items():
         pairs = np.asarray(members)
@@ -257,6 +270,9 @@ def paired_differences(
             se[pairs], df[pairs] = own.error_of_difference(a, b, include_seeds=include_seeds)
             if bounded:
                 few[:, pairs] = _few_users_differ(*own.by_user, a, b)
+                some, found = _users_unlike(*own.by_user, a, b)
+                if some.size:
+                    unlike = found.among(pairs[some], len(first), unlike)
     unknown = (se == 0) & np.isnan(few[0])
     return PairedDifferences(
         first,
@@ -267,6 +283,7 @@ def paired_differences(
         n_users,
         few=FewDiffer(*few) if np.isfinite(few[0]).any() else None,
         n_examples=n_examples,
+        unlike=unlike,
     )
 
 
@@ -283,6 +300,17 @@ def _few_users_differ(values: Array, weights: Array, a: Index, b: Index) -> Arra
     rows = few_differ(*differences(slice(None), some), -1.0, 1.0)
     found[:, some] = [getattr(rows, field.name) for field in fields(rows)]
     return found
+
+
+def _users_unlike(values: Array, weights: Array, a: Index, b: Index) -> tuple[Index, UnlikeUnits]:
+    """Pairs of whose first users a majority may say the same, and what the others say."""
+    v, _w = values[:LOOKED_AT], weights[:LOOKED_AT]
+    away = v[:, a] - v[:, b]
+    differ = np.abs(away - np.median(away, axis=0)) > _SAME
+    some = np.flatnonzero(differ.mean(axis=0) <= _MAY_DIFFER)
+    a, b = a[some], b[some]
+    shared = np.minimum(weights[:, a], weights[:, b])
+    return some, unlike_units(values[:, a] - values[:, b], shared, -1.0, 1.0)
 
 
 @dataclass(frozen=True)
