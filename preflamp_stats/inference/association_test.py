@@ -74,4 +74,7 @@ def _clones(error: SamplingError) -> Iterator[NDArray[np.intp]]:
         *(np.split(v, 2, axis=1) for v in (error.sums, error.counts)), strict=True
     ):
         _, labels = np.unique(np.vstack([sums, counts]), axis=1, return_inverse=True)
-        yield labels.ravel()
+        # Methods that are right for every user, or without numbers by user, only seem alike.
+        varied = np.ptp(sums, axis=0) > 0 if len(sums) else np.zeros(sums.shape[1], dtype=bool)
+        alone = labels.max(initial=0) + 1 + np.arange(sums.shape[1])
+        yield np.unique(np.where(varied, labels.ravel(), alone), return_inverse=True)[1]

@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 _TRUTHS, _STUDIES = 16, 128
 _MOST = 10
 """Doublings of the users beyond which a narrow interval is out of reach."""
+_RELIABLE = 0.8
 _OUT_OF_REACH = (
     "a thousand times as many users would not narrow the interval to ± 0.2: methods lie too "
     "close together"
@@ -32,9 +33,10 @@ class TauNoise:
     Parameters
     ----------
     tau_corrected : float
-        Mean of the tau of these methods' true values, given the estimates; NaN where the interval
-        of tau holds 0. There noise may as well have made the tau as weakened it, and the mean is
-        further from the truth than the tau as observed.
+        Half way from tau to the mean of the tau of the true values, given the estimates; NaN where
+        the geometric mean of the reliabilities is below 0.8. The whole way is too far where the
+        true association is weak, and with less reliable metrics either is further from the truth
+        than tau as it stands.
     ceiling : float
         Tau that sampling noise alone would leave if the two rankings truly agreed.
     reliability_upstream, reliability_downstream : float
@@ -87,10 +89,11 @@ def tau_noise(evidence: TauEvidence, limits: tuple[float, float], p_value: float
     if known:
         rng = evidence.generator(1)
         ceiling = noise_ceiling(evidence.estimates, covariance, rng=rng, variant=evidence.variant)
-    clear = limits[0] > 0 or limits[1] < 0
+    clear = known and np.sqrt(upstream * downstream) >= _RELIABLE
+    corrected = (evidence.tau + np.nanmean(evidence.latent_tau)) / 2 if clear else np.nan
     needed, note = users_needed(evidence, limits)
     return TauNoise(
-        tau_corrected=float(np.clip(np.nanmean(evidence.latent_tau), *limits)) if clear else np.nan,
+        tau_corrected=float(np.clip(corrected, *limits)),
         ceiling=ceiling,
         reliability_upstream=float(upstream),
         reliability_downstream=float(downstream),

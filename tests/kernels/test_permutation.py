@@ -117,3 +117,29 @@ def test_every_random_order_is_one(n_items: int, n_resamples: int, seed: int) ->
     )
     assert found.shape == (n_resamples, n_items)
     assert (np.sort(found, axis=1) == np.arange(n_items)).all()
+
+
+def test_blocks_change_places_and_methods_do_within_them():
+    """Two blocks of two: the four orders that keep blocks whole, each as likely."""
+    x, y = np.array([1.0, 2, 3, 4]), np.array([10.0, 11, 20, 22])
+    found = tau_permutation_test(
+        x, y, n_resamples=4000, rng=np.random.default_rng(0), blocks=[np.array([0, 0, 1, 1])]
+    )
+    # Effects within: ∓.5 and ∓1; means 10.5 and 21: eight arrangements, of them one in four at |τ|=1.
+    orders = []
+    for means in ((10.5, 21.0), (21.0, 10.5)):
+        for within in ((0.5, 1.0), (0.5, -1.0), (-0.5, 1.0), (-0.5, -1.0)):
+            values = [means[0] - within[0], means[0] + within[0], means[1] - within[1]]
+            orders.append(float(kendall_tau(x, np.array([*values, means[1] + within[1]]))))
+    expected = np.mean(np.abs(orders) >= abs(found.statistic) - 1e-9)
+    assert found.p_value == pytest.approx(expected, abs=0.04)
+    assert found.null == "sampled"
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(4, 9))
+def test_blocks_of_one_method_or_of_all_are_no_blocks(seed, n):
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(2, n))
+    plain = tau_permutation_test(x, y, n_resamples=50, rng=rng).p_value
+    for labels in (np.arange(n), np.zeros(n, dtype=int)):
+        assert tau_permutation_test(x, y, n_resamples=50, rng=rng, blocks=[labels]).p_value == plain
