@@ -226,7 +226,8 @@ TAU_BY_MODEL = Table(
     caption=_caption,
     reading="Tau is 1 where two metrics rank methods alike, −1 where they rank them in reverse, "
     "0 where half of all pairs agree. Dot and line: tau as observed, with its interval; hollow "
-    "diamond: tau half freed from noise; upright mark: its ceiling, to be compared with rather than 1. "
+    "diamond: tau half freed from noise; upright mark: its ceiling, to be compared with "
+    "rather than 1. "
     "An interval that includes 0 leaves the question open: it is no sign of no association.",
     finding=_finding,
     answer=_answer,

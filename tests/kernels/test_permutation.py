@@ -125,7 +125,7 @@ def test_blocks_change_places_and_methods_do_within_them():
     found = tau_permutation_test(
         x, y, n_resamples=4000, rng=np.random.default_rng(0), blocks=[np.array([0, 0, 1, 1])]
     )
-    # Effects within: ∓.5 and ∓1; means 10.5 and 21: eight arrangements, of them one in four at |τ|=1.
+    # Effects within: ∓.5 and ∓1; means 10.5 and 21: eight arrangements.
     orders = []
     for means in ((10.5, 21.0), (21.0, 10.5)):
         for within in ((0.5, 1.0), (0.5, -1.0), (-0.5, 1.0), (-0.5, -1.0)):
