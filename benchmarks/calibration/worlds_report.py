@@ -157,7 +157,8 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
     if not is_random(rows):
         return _design_table(rows, cases)
     features = frame(rows).drop_duplicates("world").set_index("world")
-    worlds = cases.reset_index("what", drop=True).join(features[[*_FEATURES]])
+    features = features.drop(columns=features.columns.intersection(cases.columns))
+    worlds = cases.reset_index("what", drop=True).join(features)
     worlds["abs_correlation"] = worlds["correlation"].abs()
     found = distribution(worlds)
     untold = 1 - worlds["told"].sum() / worlds["n"].sum()
@@ -183,13 +184,6 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
         _by_feature(worlds),
     ]
     return "\n".join(text)
-
-
-_FEATURES = (
-    "n_methods", "n_users", "n_examples", "users", "correlation", "spread", "effects", "shape",
-    "n_families", "family_share", "family_correlation", "families_told", "shared_models", "clones",
-    "outlier", "upstream", "downstream", "level", "shared_noise", "missing", "reliability", "null",
-)  # fmt: skip
 
 
 def compare(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> str:
@@ -285,9 +279,8 @@ def page_parts(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     lines = []
     for kind, here in cases.groupby("kind", sort=False):
         least = here.loc[here["covered"].fillna(2).idxmin()]
-        of_null = here[here["world"].isin(nulls)]
-        most = of_null.loc[of_null["rejects"].idxmax()] if len(of_null) else None
-        size = "" if most is None else _marked(most["rejects"], most["n"], LARGEST_SIZE, below=False)
+        most = here.loc[here["rejects"].fillna(-1).idxmax()]
+        size = _marked(most["rejects"], most["n"], LARGEST_SIZE, below=False)
         lines.append(
             {
                 "design": kind,
@@ -296,7 +289,7 @@ def page_parts(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
                 "covers": f"{here['covered'].mean():.3f}" if here["told"].any() else "–",
                 "at least": _marked(least["covered"], least["told"], LEAST_COVERAGE, below=True),
                 "width": f"{here['width'].mean():.2f}",
-                "rejects, at most": size,
+                "rejects, at most": size if most["world"] in nulls else "",
             }
         )
     seeds = ", ".join(sorted({str(row["seed"]) for row in rows}))

@@ -1,4 +1,4 @@
-"""Worlds drawn at random: true taus are true, runs replay and resume, percentiles are deconvolved."""
+"""Worlds: true taus are true, runs replay and resume, percentiles have their noise taken out."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ def test_a_run_resumes_and_replays(results: Path, tmp_path: Path) -> None:
     assert told[0] == told[1]
     with pytest.raises(ValueError, match="rows of seed"):
         worlds.run(cut, SOURCE, n_studies=2, asked=QUICK, seed=6)
+    source = {"designs": ["unheard of"], "data": None}
     with pytest.raises(ValueError, match="no case"):
-        source = {"designs": ["unheard of"], "data": None}
         worlds.run(tmp_path / "none.jsonl", source, n_studies=1, asked=QUICK)
 
 
