@@ -44,6 +44,8 @@ calibration: $(VENV)/.dev
 	$(PIP_INSTALL) -e '.[bench]'
 	$(BIN)/python benchmarks/calibration/calibration.py run --out out/calibration.jsonl
 	$(BIN)/python benchmarks/calibration/calibration.py report out/calibration.jsonl
+	$(BIN)/python benchmarks/calibration/calibration.py worlds --out out/worlds.jsonl
+	$(BIN)/python benchmarks/calibration/calibration.py report out/worlds.jsonl --page
 
 # From the results of make study; needs LaTeX, and says so.
 paper: $(VENV)/.core

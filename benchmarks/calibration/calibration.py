@@ -5,7 +5,8 @@ in parallel and appends the outcome of each finished chunk to FILE; a stopped ru
 was. ``--studies 2 --only tau`` is a quick look; ``--where n_methods=6 correlation=0 --studies
 5000`` looks closely at some cells. ``python benchmarks/calibration/calibration.py report FILE``
 writes the tables and plots of docs/calibration.md. ``worlds`` and ``plasmode`` are those of
-worlds.py, and ``report`` of their rows prints what came of them.
+worlds.py; ``report`` of their rows prints what came of them, and puts it into the page with
+``--page``.
 """
 
 from __future__ import annotations
@@ -164,6 +165,7 @@ def main() -> None:
     reporting = commands("report")
     reporting.add_argument("results", type=Path, nargs="+", help="of worlds: two are compared")
     reporting.add_argument("--docs", type=Path, default=Path("docs"))
+    reporting.add_argument("--page", action="store_true", help="of worlds: write the page too")
     worlds.add_commands(commands)
     options = parser.parse_args()
     if options.command in ("worlds", "plasmode"):
@@ -172,17 +174,23 @@ def main() -> None:
         chosen = {name: getattr(options, name) for name in ("only", "studies", "workers", "cells")}
         run(options.out, **chosen, where=dict(options.where))
     else:
-        _report(options.results, options.docs)
+        _report(options.results, options.docs, page=options.page)
 
 
-def _report(results: list[Path], docs: Path) -> None:
+def _report(results: list[Path], docs: Path, *, page: bool) -> None:
+    from cells.report import replaced, write_report
+
     files = [read(path) for path in results]
-    if files[0] and "world" in files[0][0]:
-        worlds.print_report(*files)
+    if not files[0] or "world" not in files[0][0]:
+        write_report(files[0], docs)
         return
-    from cells.report import write_report
-
-    write_report(files[0], docs)
+    worlds.print_report(*files)
+    if page:
+        path = docs / "calibration.md"
+        text = path.read_text(encoding="utf-8")
+        for name, content in worlds.page_parts(files[0]).items():
+            text = replaced(text, name, content)
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@
 and a dataset that the public functions of the package take, as it lies in memory. Nothing here
 calls the package, so that the same seed makes the same studies whichever build of it is measured.
 
->>> import numpy as np >>> ds, truth = World(n_methods=6,
-correlation=1.0).study(np.random.default_rng(1)) >>> dict(ds.sizes), truth ({'method': 6, 'example':
-4000}, 1.0)
+>>> import numpy as np
+>>> ds, truth = World(n_methods=6, correlation=1.0).study(np.random.default_rng(1))
+>>> dict(ds.sizes), truth
+({'method': 6, 'example': 4000}, 1.0)
 """
 
 from __future__ import annotations

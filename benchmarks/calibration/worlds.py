@@ -33,7 +33,9 @@ from cases import Asked, Case, Row, world_case  # noqa: E402
 from designs import designs  # noqa: E402
 from generator import draw_world  # noqa: E402
 from plasmode import plasmode_cases, read_populations  # noqa: E402
-from worlds_report import compare, report  # noqa: E402
+from worlds_report import compare, page_parts, report  # noqa: E402
+
+__all__ = ["add_commands", "page_parts", "print_report", "read", "run", "run_command"]
 
 _CHUNK = 10
 

@@ -154,10 +154,11 @@ def distribution(counts: pd.DataFrame, *, seed: int = 0) -> dict[str, float]:
 def report(rows: Sequence[Mapping[str, Any]]) -> str:
     """Sum a run up in Markdown: a line a case, or the distribution over random worlds."""
     cases = by_case(rows)
-    if not all(str(name).startswith("world ") for name in cases.index.get_level_values(0)):
+    if not is_random(rows):
         return _design_table(rows, cases)
     features = frame(rows).drop_duplicates("world").set_index("world")
-    worlds = cases.reset_index("what", drop=True).join(features[[*_FEATURES]])
+    features = features.drop(columns=features.columns.intersection(cases.columns))
+    worlds = cases.reset_index("what", drop=True).join(features)
     worlds["abs_correlation"] = worlds["correlation"].abs()
     found = distribution(worlds)
     untold = 1 - worlds["told"].sum() / worlds["n"].sum()
@@ -183,13 +184,6 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
         _by_feature(worlds),
     ]
     return "\n".join(text)
-
-
-_FEATURES = (
-    "n_methods", "n_users", "n_examples", "users", "correlation", "spread", "effects", "shape",
-    "n_families", "family_share", "family_correlation", "families_told", "shared_models", "clones",
-    "outlier", "upstream", "downstream", "level", "shared_noise", "missing", "reliability", "null",
-)  # fmt: skip
 
 
 def compare(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> str:
@@ -269,6 +263,45 @@ def _marked(share: float, n: float, limit: float, *, below: bool) -> str:
     past = limit - share if below else share - limit
     text = f"{share:.3f} ± {se:.3f}"
     return text if past <= 0 else f"**{text}**{' !' if past > 1.96 * se else ''}"
+
+
+def page_parts(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Parts of the page by the name of their markers: random worlds, or designs, not one a line.
+
+    Designs that differ in the number of users or the set of methods alone share a line.
+    """
+    if is_random(rows):
+        text = report(rows)
+        return {"worlds": text[: text.index("Coverage, and size")].rstrip()}
+    cases = by_case(rows).reset_index()
+    cases["kind"] = cases["world"].str.replace(_ONE_OF_MANY, "", regex=True)
+    nulls = {row["world"] for row in rows if row["features"].get("null")}
+    lines = []
+    for kind, here in cases.groupby("kind", sort=False):
+        least = here.loc[here["covered"].fillna(2).idxmin()]
+        most = here.loc[here["rejects"].fillna(-1).idxmax()]
+        size = _marked(most["rejects"], most["n"], LARGEST_SIZE, below=False)
+        lines.append(
+            {
+                "design": kind,
+                "cells": len(here),
+                "studies a cell": here["n"].min(),
+                "covers": f"{here['covered'].mean():.3f}" if here["told"].any() else "–",
+                "at least": _marked(least["covered"], least["told"], LEAST_COVERAGE, below=True),
+                "width": f"{here['width'].mean():.2f}",
+                "rejects, at most": size if most["world"] in nulls else "",
+            }
+        )
+    seeds = ", ".join(sorted({str(row["seed"]) for row in rows}))
+    return {"designs": f"Seed {seeds}.\n\n{_markdown(pd.DataFrame(lines))}"}
+
+
+_ONE_OF_MANY = r",? (U=\d+|set \d+)$"
+
+
+def is_random(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether all rows are of worlds drawn at random."""
+    return all(row["world"].startswith("world ") for row in rows)
 
 
 def _worst(worlds: pd.DataFrame) -> str:

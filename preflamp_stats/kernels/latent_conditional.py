@@ -75,7 +75,7 @@ def draw_true_values(
     missed = (model.estimates.ravel() - effects - error) @ basis.T
     # Draws of one point are neighbours: one solution for all of them.
     starts = np.flatnonzero(np.diff(picked, prepend=-1))
-    for rows, point in zip(np.split(missed, starts[1:]), picked[starts], strict=True):
+    for rows, point in zip(np.split(missed, starts)[1:], picked[starts], strict=True):
         rows[:] = lapack.dpotrs(factors[point], rows.T, lower=1)[0].T
     theta = model.estimates.ravel() - (error + missed @ (basis @ model.covariance))
     return np.asarray(theta.reshape(n_draws, 2, n_methods))

@@ -185,3 +185,12 @@ def test_covariance_that_no_noise_has_is_refused():
     model = FreeMeansModel(np.eye(2, 5), np.diag([50.0, 50, 50, 50, -100] * 2), ONE_GROUP)
     with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
         exact_factors(model, POINTS)
+
+
+def test_no_draws_are_none():
+    # What a model of little weight is asked for.
+    model = random_model(6, ONE_GROUP)
+    none = np.zeros(0, dtype=int)
+    factors = exact_factors(model, POINTS)[1]
+    theta = draw_true_values(model, factors, POINTS.take(none), none, np.random.default_rng(1))
+    assert theta.shape == (0, 2, 5)

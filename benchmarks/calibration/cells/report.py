@@ -61,7 +61,7 @@ def write_report(records: Iterable[Mapping[str, Any]], docs: Path) -> list[Path]
     figures = draw_figures(groups, docs / "calibration")
     cells = write_summary(groups, summary)
     for name, content in _parts(groups, figures).items():
-        text = _replaced(text, name, content)
+        text = replaced(text, name, content)
     docs.mkdir(parents=True, exist_ok=True)
     page.write_text(text, encoding="utf-8")
     return [page, *(docs / "calibration" / f"{name}.svg" for name in figures), cells]
@@ -75,7 +75,8 @@ def _ordered(group: str, cells: list[Cell]) -> list[Cell]:
     return ordered + [cell for cell in cells if cell.design not in order]
 
 
-def _replaced(text: str, name: str, content: str) -> str:
+def replaced(text: str, name: str, content: str) -> str:
+    """Text with what stands between the markers of a name replaced."""
     begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(text):
