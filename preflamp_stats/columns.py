@@ -78,7 +78,7 @@ COLUMNS = (
     Column("oracle", "Oracle", "difference", of="estimate", interval=("oracle_low", "oracle_high")),
     Column("gap", "Gap to oracle", "difference", of="estimate", interval=("gap_low", "gap_high")),
     *_all("count", peak="Peak at k", peak_low="From k", peak_high="to k", largest="Largest k"),
-    Column("threshold", "Tied within", "own number"),
+    Column("tied_within", "Tied within", "own number"),
     _difference("upstream"),
     Column("upstream_p_adjusted", "p, differs", "p value"),
     _difference("downstream"),

@@ -48,7 +48,7 @@ def agreement_between(study: ResampledStudy, upstream: str, downstream: str) -> 
     Returns
     -------
     Dataset, dims ([model])
-        ``estimate``, in [0, 1]; ``low, high``; of ``pairwise-tie`` ``threshold`` too, in the units
+        ``estimate``, in [0, 1]; ``low, high``; of ``pairwise-tie`` ``tied_within``, in the units
         of the upstream metric; ``n_methods, n_examples, n_users, note``. The interval of
         ``soft-pairwise`` is for what studies of so many users find on average (with more users
         every metric is surer): percentiles of the bootstrap, moved so that its mean is the
@@ -93,7 +93,7 @@ def agreement_between(study: ResampledStudy, upstream: str, downstream: str) -> 
         return told
 
     columns: dict[str, object] = dict.fromkeys(("estimate", "low", "high"), np.nan)
-    columns |= {} if soft else {"threshold": np.nan}
+    columns |= {} if soft else {"tied_within": np.nan}
     found = over_models(aligned, columns | {"n_methods": 0, "note": ""}, row)
     return found.assign_attrs(
         upstream=upstream,
@@ -178,7 +178,7 @@ def _soft_draws(evidence: TauEvidence) -> Array:
 
 def _tie_estimate(evidence: TauEvidence) -> dict[str, float]:
     found = tie_calibrated_accuracy(evidence.x[None], evidence.y[None])
-    return dict(zip(("estimate", "threshold"), map(float, found), strict=True))
+    return dict(zip(("estimate", "tied_within"), map(float, found), strict=True))
 
 
 def _tie_draws(evidence: TauEvidence) -> Array:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -156,11 +155,17 @@ def surrogacy_between(
             step = min(step, _LARGEST_STEP)
     at = [place for place, each in enumerate(gathered.strata) if not each.evidence.obstacle]
     elsewhere = new_populations(usable, gathered.shared_error[np.ix_(at, at)])
-    predict = partial(elsewhere.predict, step, level)
+    furthest = _FURTHEST * float(ranges.max())
+
+    def predict(model: DifferenceModel) -> tuple[float, float, float]:
+        # A bent relation, or a method of another kind, lets σ reach far beyond what was seen.
+        beyond = abs(step) > furthest
+        return (np.nan,) * 3 if beyond else elsewhere.predict(step, level, model)
+
     found |= _interval("r2_trial", elsewhere.trial(level))
     rows = []
     for model in elsewhere.models.values():
-        threshold = model.threshold(_FURTHEST * float(ranges.max()), level)
+        threshold = model.threshold(furthest, level)
         row = (*predict(model), threshold)
         rows.append((*row, _why_not(row, step)))
     by_stratum = [predict(model) for model in elsewhere.by_stratum]

@@ -39,7 +39,7 @@ def test_tie_calibration_is_that_of_the_estimates(ds):
     y = pls.policy_accuracy(ds).squeeze(drop=True).sortby("method")
     expected = tie_calibrated_accuracy(x.values[None], y.values[None])
     assert found["estimate"].item() == pytest.approx(expected[0])
-    assert found["threshold"].item() == pytest.approx(expected[1])
+    assert found["tied_within"].item() == pytest.approx(expected[1])
     tau = pls.tau_test(ds, n_resamples=200, variant="a")
     if tau["low"] < tau["estimate"] < tau["high"]:
         for end in ("low", "high"):

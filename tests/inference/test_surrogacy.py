@@ -74,7 +74,7 @@ def test_prediction_scales_with_the_unit_and_turns_with_the_sign(four) -> None:
         assert good[name].item() == pytest.approx(bad[name].item(), rel=1e-6)
     assert good["r2_trial"].item() == pytest.approx(bad["r2_trial"].item(), abs=0.05)
     width = [float((each["high"] - each["low"]).sel(new="dataset")) for each in (good, bad)]
-    assert width[1] == pytest.approx(100 * width[0], rel=0.1)
+    assert width[1] == pytest.approx(100 * width[0], rel=0.15)
 
 
 def test_a_strong_surrogate_has_a_threshold_and_none_has_none() -> None:
