@@ -216,7 +216,9 @@ def _within_blocks(
         levels.append((parent[member][order], effect, np.argsort(order)[label]))
         parent, above = label, mean
     # Rounded, for what ties as observed must tie when it is put together anew.
-    digits = _DIGITS - math.ceil(math.log10(np.abs(values - values.mean()).max()))
+    # A constant metric has a tau of kind a, 0, and no scale.
+    spread = float(np.abs(values - values.mean()).max()) or 1.0
+    digits = _DIGITS - math.ceil(math.log10(spread))
     rows = max(1, _CHUNK_VALUES // n_items)
     for start in range(0, n_resamples, rows):
         some = np.full((min(rows, n_resamples - start), n_items), values.mean())

@@ -143,3 +143,10 @@ def test_blocks_of_one_method_or_of_all_are_no_blocks(seed, n):
     plain = tau_permutation_test(x, y, n_resamples=50, rng=rng).p_value
     for labels in (np.arange(n), np.zeros(n, dtype=int)):
         assert tau_permutation_test(x, y, n_resamples=50, rng=rng, blocks=[labels]).p_value == plain
+
+
+def test_a_constant_metric_in_blocks_is_no_association():
+    found = tau_permutation_test(
+        np.arange(4.0), np.ones(4), n_resamples=9, rng=rng(), variant="a", blocks=[[0, 0, 1, 1]]
+    )
+    assert (found.statistic, found.p_value) == (0.0, 1.0)
