@@ -72,7 +72,7 @@ def tau_test(
         methods have both metrics, one is constant, nothing is known of the sampling error. The
         attribute ``target`` names the target, ``coverage_kind`` says what the level holds for,
         ``seeds`` whether the interval includes the variance between training seeds. ``p_value`` is
-        of the permutation test that the downstream metric is exchangeable over methods.
+        the larger of a permutation's, in blocks, and of the population's limits inverted.
 
     Raises
     ------
