@@ -12,7 +12,7 @@ from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.resampled import study_of_call
 from preflamp_stats.inference.sums import UserSums
 from preflamp_stats.io.select import Results
-from preflamp_stats.kernels.few_differ import few_differ
+from preflamp_stats.kernels.unlike_units import unlike_units
 from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = ["bootstrap", "estimate_with_interval"]
@@ -97,11 +97,11 @@ def estimate_with_interval(metric: MethodMetric, level: float) -> xr.Dataset:
     """Estimate and percentile limits of a drawn metric, dims ([model], method).
 
     A number known only per method, and one that rests on a single user, get no interval: nothing
-    in the file tells how far off they are. Where fewer than five users differ from all others the
-    percentiles are too narrow, and have no width at all where none does: in a metric within [0, 1]
-    the limits then reach at least as far as what the users not seen might say
-    (:class:`~preflamp_stats.kernels.few_differ.FewDiffer`); in another there is no interval where
-    all users are alike, and ``note`` says so.
+    in the file tells how far off they are. Where few users differ from all others the percentiles
+    are too narrow, and have no width at all where none does: in a metric within [0, 1] the limits
+    then reach at least as far as what the users not seen might say
+    (:class:`~preflamp_stats.kernels.unlike_units.UnlikeUnits`); in another there is no interval
+    where all users are alike, and ``note`` says so.
     """
     if metric.draws is None:
         raise ValueError(f"metric {metric.info.name} has not been drawn")
@@ -135,7 +135,7 @@ def estimate_with_interval(metric: MethodMetric, level: float) -> xr.Dataset:
 
 
 def few_users_limits(sums: UserSums, tail: float) -> tuple[xr.DataArray, xr.DataArray]:
-    """Limits of means in [0, 1] in which few users differ; NaN where five or more do."""
+    """Limits of means in [0, 1] in which few users differ; NaN where many do."""
     order = [d for d in sums.sums.dims if d not in ("unit", "seed")]
     means = sums.sums / sums.counts.where(sums.counts > 0)
     weights = sums.counts
@@ -146,7 +146,7 @@ def few_users_limits(sums: UserSums, tail: float) -> tuple[xr.DataArray, xr.Data
         v.transpose("unit", *order).values.reshape(v.sizes["unit"], -1)
         for v in (means.fillna(0.0), weights)
     )
-    limits = few_differ(values, weight, 0.0, 1.0).limits(tail)
+    limits = unlike_units(values, weight, 0.0, 1.0).few.limits(tail)
     low, high = (like.copy(data=limit.reshape(like.shape)) for limit in limits)
     return low, high
 
