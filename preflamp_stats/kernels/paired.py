@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
+from preflamp_stats.kernels.betting import betting_limits, betting_p_values
 from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_test
 from preflamp_stats.kernels.overlap import Overlap
 from preflamp_stats.kernels.unlike_units import (
@@ -20,7 +21,7 @@ from preflamp_stats.kernels.unlike_units import (
     unlike_units,
 )
 
-__all__ = ["PairedDifferences", "paired_differences"]
+__all__ = ["AnytimeDifferences", "PairedDifferences", "paired_differences"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -194,6 +195,67 @@ class PairedDifferences:
         return maxima
 
 
+@dataclass(frozen=True)
+class AnytimeDifferences(PairedDifferences):
+    """Differences whose p-values and limits hold whenever one looks, and stops adding users.
+
+    By bets on the users' differences, all within [−1, 1], in the order in which they came; see
+    :func:`preflamp_stats.kernels.betting.betting_p_values`. What is known of the largest weight of
+    a user is taken to have been known beforehand.
+
+    Parameters
+    ----------
+    values, weights : ndarray, shape (user, pair)
+        Differences of each user's means, and their weights as shares of the largest; NaN values
+        where the scale has no ends: then nothing is known.
+    """
+
+    values: Array = field(default_factory=lambda: np.empty((0, 0)))
+    weights: Array = field(default_factory=lambda: np.empty((0, 0)))
+
+    def oriented(self, pairs: Index, sign: Array) -> AnytimeDifferences:
+        """Some of the pairs, those of sign −1 the other way round."""
+        fixed = super().oriented(pairs, sign)
+        own = {one.name: getattr(fixed, one.name) for one in fields(fixed)}
+        return AnytimeDifferences(
+            **own, values=sign * self.values[:, pairs], weights=self.weights[:, pairs]
+        )
+
+    @property
+    def statistic(self) -> Array:
+        """On the normal scale, with the tail of a difference that is at most 0."""
+        return np.asarray(-special.ndtri(self._at_most(0.0)))
+
+    def beyond(self, margin: float) -> Array:
+        """p-values of the minimum-effect test, two-sided."""
+        return np.asarray(
+            np.minimum(1.0, 2 * np.minimum(self._at_most(margin), self._at_least(-margin)))
+        )
+
+    def within(self, margin: float) -> Array:
+        """p-values of the equivalence test."""
+        return np.maximum(self._at_least(margin), self._at_most(-margin))
+
+    def limits(self, critical: float) -> tuple[Array, Array]:
+        """Limits for the tail of a critical value on the normal scale."""
+        low, high = betting_limits(
+            self.values, self.weights, -1.0, 1.0, float(special.ndtr(-critical))
+        )
+        return np.minimum(low, self.estimate), np.maximum(high, self.estimate)
+
+    def users_times(self, critical: float) -> Array:
+        """How many times as many users these limits need as those for a number of users fixed."""
+        (low, high), (lower, upper) = self.limits(critical), super().limits(critical)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(((high - low) / (upper - lower)) ** 2)
+
+    def _at_most(self, target: float) -> Array:
+        return betting_p_values(self.values, self.weights, -1.0, target)
+
+    def _at_least(self, target: float) -> Array:
+        return betting_p_values(-self.values, self.weights, -1.0, -target)
+
+
 def paired_differences(
     sums: ArrayLike,
     counts: ArrayLike,
@@ -201,6 +263,7 @@ def paired_differences(
     include_seeds: bool = True,
     bounded: bool = False,
     overlap: Overlap | None = None,
+    arrival: Index | None = None,
 ) -> PairedDifferences:
     """Differences between all methods from sums per user.
 
@@ -226,12 +289,15 @@ def paired_differences(
         equivalence is shown where fewer than ten do not.
     overlap : Overlap, optional
         What methods have in common, where they have different examples.
+    arrival : ndarray of int, shape (user,), optional
+        Users in the order in which they came, for p-values and limits that hold whenever one looks;
+        those of training seeds are then left out.
 
     Returns
     -------
     PairedDifferences
-        Each pair over the users, and examples, that both methods have, so that no method gains
-        from having been spared the difficult ones.
+        Or AnytimeDifferences, with ``arrival``. Each pair over the users, and examples, that both
+        methods have, so that no method gains from having been spared the difficult ones.
 
     References
     ----------
@@ -263,6 +329,7 @@ def paired_differences(
     n_users = np.zeros(len(first), dtype=np.int64)
     ends = (-1.0, 1.0) if bounded else (-np.inf, np.inf)
     unlike: list[tuple[Index, UnlikeUnits]] = []
+    came = np.full((2, 0 if arrival is None else len(s), len(first)), [[[np.nan]], [[0.0]]])
     n_examples = None if overlap is None else np.zeros(len(first), dtype=np.int64)
     for (one, other), members in groups.items():
         pairs = np.asarray(members)
@@ -279,9 +346,15 @@ def paired_differences(
             se[pairs], df[pairs] = own.error_of_difference(a, b, include_seeds=include_seeds)
             parts = _users_unlike(*own.by_user, a, b, *ends)
             unlike += [(pairs[some], part) for some, part in parts]
+            if arrival is not None:
+                v, w = own.by_user
+                weight = np.minimum(w[:, a], w[:, b])
+                rows = np.ix_(users, pairs)
+                came[0][rows] = v[:, a] - v[:, b] if bounded else np.nan
+                came[1][rows] = weight / weight.max(axis=0)
     joined = side_by_side(unlike, len(first)) if unlike else None
     unknown = se == 0 if joined is None else (se == 0) & np.isnan(joined.value)
-    return PairedDifferences(
+    fixed = PairedDifferences(
         first,
         second,
         estimate,
@@ -290,6 +363,17 @@ def paired_differences(
         n_users,
         n_examples=n_examples,
         unlike=joined,
+    )
+    if arrival is None:
+        return fixed
+    values, weights = came[:, arrival]
+    # A user without the pair comes with a weight of 0; where nobody has it all are NaN.
+    some = ~np.isnan(values).all(axis=0)
+    values[:, some] = np.nan_to_num(values[:, some])
+    return AnytimeDifferences(
+        **{one.name: getattr(fixed, one.name) for one in fields(fixed)},
+        values=values,
+        weights=weights,
     )
 
 
