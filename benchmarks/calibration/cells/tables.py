@@ -62,6 +62,18 @@ TESTS = (
     Shares(
         "equivalence", "Equivalence", "size", ("holm", "single pair"), _DIFFERENCE[1], _TWO_GROUPS
     ),
+    Shares(
+        "nearly alike", "Equivalence, most users alike", "size", ("equivalent",), ("t alone",),
+        "methods lie the margin apart; 1 to 30 % of users see all of it, equally, normally, "
+        "exponentially, or a fifth of them six times as much; sizes equal or log-normal; the scale "
+        "ends or not. Cells of eight users are among them.",
+    ),
+    Shares(
+        "nearly alike power", "Equivalence, most users alike", "power", ("equivalent",),
+        ("t alone",), "5 % of users see a difference of 0.2 in either direction, on average none.",
+    ),
+    Shares("nearly alike", "Difference, most users alike", "coverage", ("covers",)),
+    Shares("accuracy near 1", "Accuracies of .95 to 1", "coverage", ("covers",)),
     Shares("minimum effect", "Minimum effect", "size", ("holm", "single pair"), (), _TWO_GROUPS),
     Shares(
         "decoupling", "Decoupling", "size", ("holm", "holm, first pair", "holm, coupled"),
