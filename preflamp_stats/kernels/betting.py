@@ -91,7 +91,7 @@ def betting_limits(
 def _lower(values: Array, weights: Array, least: float, most: float, tail: float) -> Array:
     """Largest target that the bets have refuted, by halving: capital falls as the target rises."""
     low, high = np.full((2, values.shape[1]), [[least], [most]])
-    wanted = -np.log(tail)
+    wanted = -np.log(max(tail, np.finfo(np.float64).tiny))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         refuted = _most_capital(values, weights, least, middle) >= wanted

@@ -150,6 +150,8 @@ class UnlikeUnits:
     def _upper(self, tail: float) -> Array:
         """Where the tail is reached, by the rule of Illinois on the normal scale, nearly a line."""
         low, high = self.value - self.down, self.value + self.up
+        if tail < special.ndtr(-_FAR):
+            return high
         wanted = special.ndtri(tail)
         below, above = np.full((2, len(low)), [[_FAR - wanted], [-_FAR - wanted]])
         at = np.flatnonzero(~np.isnan(self.value))

@@ -125,3 +125,8 @@ def test_pairs_over_different_users_are_judged_as_each_by_itself() -> None:
     for i, pair in enumerate(zip(whole.first, whole.second, strict=True)):
         own = paired_differences((s * n)[:, pair, None], n[:, pair, None], bounded=True)
         assert_allclose(whole.within(0.1)[i], own.within(0.1)[0], rtol=1e-6)
+
+
+def test_a_tail_of_nothing_reaches_to_the_ends_of_the_scale() -> None:
+    low, high = column([0.0] * 20 + [0.3]).limits(0.0)
+    assert_allclose([low[0], high[0]], [-1, 1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -112,10 +112,11 @@ _UNLIKE = [
     *product(("normal", "exponential", "two sizes"), (0.3, 0.1, 0.05)),
 ]
 _ALIKE = [
-    alike.AlikeCell(n_users, share, kind, unequal, bounded=bounded)
+    alike.AlikeCell(n_users, share, kind, unequal)
     for (kind, share), n_users in product(_UNLIKE, (8, 20, 50, 100, 200, 500))
-    for unequal, bounded in ((False, True), (True, True), (False, False))
+    for unequal in (False, True)
 ]
+_NO_ENDS = [replace(cell, bounded=False) for cell in _ALIKE if not cell.unequal]
 _NEAR_ONE = [
     alike.AlikeCell(n_users, share, unequal=unequal, n_examples=n_examples)
     for share, n_users in product((0.0, 0.005, 0.01, 0.03, 0.05), (10, 20, 50, 200))
@@ -168,6 +169,7 @@ GROUPS: dict[str, Group] = {
     ),
     "regret": Group(association.regret_study, _plain(_ASSOCIATION), 1000, 12),
     "nearly alike": Group(alike.alike_study, _plain(_ALIKE), 25, 21),
+    "nearly alike, no ends": Group(alike.alike_study, _plain(_NO_ENDS), 25, 25),
     "nearly alike power": Group(
         alike.alike_study,
         [(alike.AlikeCell(n_users, 0.05), {"true": 0.0}) for n_users in (50, 200, 1000)],
@@ -176,10 +178,10 @@ GROUPS: dict[str, Group] = {
     ),
     "accuracy near 1": Group(alike.accuracy_study, _plain(_NEAR_ONE), 25, 23),
     "stopping": Group(
-        alike.stopping_study,
-        [(cell, {"true": true}) for true in (alike.MARGIN, 0.0) for cell in _STOPPED],
-        1000,
-        24,
+        alike.stopping_study, [(cell, {"true": alike.MARGIN}) for cell in _STOPPED], 1000, 24
+    ),
+    "stopping power": Group(
+        alike.stopping_study, [(cell, {"true": 0.0}) for cell in _STOPPED], 1000, 26
     ),
     "example level": Group(association.example_level_study, _plain(_ASSOCIATION), 1000, 13),
 }
