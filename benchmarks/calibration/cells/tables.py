@@ -69,8 +69,8 @@ TESTS = (
         "log-normal. 1,000 pairs a cell.",
     ),
     Shares(
-        "nearly alike, no ends", "Equivalence, most users alike, no ends of the scale", "size", ("equivalent",),
-        ("t alone",),
+        "nearly alike, no ends", "Equivalence, most users alike, no ends of the scale", "size",
+        ("equivalent",), ("t alone",),
     ),
     Shares(
         "stopping", "Equivalence, a look after every ten of 600 users", "size", ("bets",),
@@ -81,7 +81,10 @@ TESTS = (
         ("t alone",), "5 % of users see a difference of 0.2 in either direction, on average none.",
     ),
     Shares("nearly alike", "Difference, most users alike", "coverage", ("covers",)),
-    Shares("nearly alike, no ends", "Difference, most users alike, no ends of the scale", "coverage", ("covers",)),
+    Shares(
+        "nearly alike, no ends", "Difference, most users alike, no ends of the scale", "coverage",
+        ("covers",),
+    ),
     Shares("accuracy near 1", "Accuracies of .95 to 1", "coverage", ("covers",)),
     Shares("minimum effect", "Minimum effect", "size", ("holm", "single pair"), (), _TWO_GROUPS),
     Shares(
