@@ -111,7 +111,7 @@ COLUMNS = (
     *_csv("bin_low bin_high level note se df step parameters n_seeds naive naive_estimate"),
     *_csv("relative gain gain_low gain_high p_coupled p_decoupled p_reversed user_share n_rows"),
     *_csv("n_guided dominates long_name units higher_is_better new_note"
-           " users_needed_note"),
+           " users_needed_note users_times"),
 )  # fmt: skip
 """In the order of reading; a column of nobody's comes last."""
 

@@ -36,6 +36,10 @@ class Settings(MetricOptions):
     include_seeds : bool
         Include the variance between training seeds, where the file has them. Without it intervals
         hold for the trained models at hand.
+    anytime : bool
+        Intervals and tests of metrics and their differences hold whenever one looks, so that users
+        may be added, in the order of the file, until something is decided. Metrics whose scale has
+        no ends get none.
     variant : {"a", "b", "c", "weighted"}
         Kendall's tau.
     agreement : {"tau", "soft-pairwise", "pairwise-tie"}
@@ -79,6 +83,7 @@ class Settings(MetricOptions):
     level: float = number_option(0.95, lambda share: 0 < share < 1, _SHARE)
     resample: Resample = "users"
     include_seeds: bool = True
+    anytime: bool = False
     variant: Variant = "b"
     agreement: Agreement = "tau"
     interval: Interval | None = None

@@ -153,6 +153,12 @@ def _notes(evidence: Sequence[ResampledStudy], settings: Settings) -> list[str]:
         found += [capital(f"{of}{note}") for note in own]
         there = [dataset.metrics[name].info for name in asked if name in dataset.metrics]
         unknown |= {metric.name: metric for metric in there if not metric.sign}
+    if settings.anytime:
+        found.append(
+            "Accuracies, generation quality, comparisons, decoupling and the in-context lead hold "
+            "whenever one looks and stops adding users, for metrics whose scale has ends; tau, "
+            "slope, regret and all else hold for a number of users fixed beforehand."
+        )
     return found + [
         f"{capital(direction_unknown(metric))}: give --lower-is-better {metric.name} or "
         f"--higher-is-better {metric.name}, or the attribute direction."

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from preflamp_stats.choices import Resample
-from preflamp_stats.inference.floors import NO_VARIATION
+from preflamp_stats.inference.floors import NO_ENDS, NO_VARIATION
 from preflamp_stats.inference.intervals import percentile_interval
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.resampled import study_of_call
 from preflamp_stats.inference.sums import UserSums
 from preflamp_stats.io.select import Results
-from preflamp_stats.kernels.few_differ import few_differ
+from preflamp_stats.kernels.betting import betting_limits
+from preflamp_stats.kernels.unlike_units import unlike_units
 from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = ["bootstrap", "estimate_with_interval"]
@@ -28,6 +30,7 @@ def bootstrap(
     level: float = 0.95,
     options: MetricOptions | None = None,
     include_seeds: bool = True,
+    anytime: bool = False,
 ) -> xr.Dataset:
     """Estimate a metric of every method, with a percentile interval.
 
@@ -51,6 +54,8 @@ def bootstrap(
         How the metric is computed.
     include_seeds : bool
         Resample training seeds too, where the file has them.
+    anytime : bool
+        An interval that holds whenever one looks, as :func:`preflamp_stats.compare_methods`.
 
     Returns
     -------
@@ -80,8 +85,9 @@ def bootstrap(
         seed=seed,
         level=level,
         include_seeds=include_seeds,
+        anytime=anytime,
     )
-    found = estimate_with_interval(study.drawn[metric], level)
+    found = estimate_with_interval(study.drawn[metric], level, anytime=anytime)
     return found.assign_attrs(
         metric=metric,
         level=level,
@@ -89,19 +95,24 @@ def bootstrap(
         n_resamples=n_resamples,
         seed=seed,
         seeds="resampled" if include_seeds and "n_seeds" in found else "not resampled",
-        interval="percentile",
+        interval="anytime" if anytime else "percentile",
     )
 
 
-def estimate_with_interval(metric: MethodMetric, level: float) -> xr.Dataset:
+def estimate_with_interval(
+    metric: MethodMetric, level: float, *, anytime: bool = False
+) -> xr.Dataset:
     """Estimate and percentile limits of a drawn metric, dims ([model], method).
 
     A number known only per method, and one that rests on a single user, get no interval: nothing
-    in the file tells how far off they are. Where fewer than five users differ from all others the
-    percentiles are too narrow, and have no width at all where none does: in a metric within [0, 1]
-    the limits then reach at least as far as what the users not seen might say
-    (:class:`~preflamp_stats.kernels.few_differ.FewDiffer`); in another there is no interval where
-    all users are alike, and ``note`` says so.
+    in the file tells how far off they are. Where few users differ from all others the percentiles
+    are too narrow, and have no width at all where none does: in a metric within [0, 1] the limits
+    then reach at least as far as what the users not seen might say
+    (:class:`~preflamp_stats.kernels.unlike_units.UnlikeUnits`); in another there is no interval
+    where all users are alike, and ``note`` says so.
+
+    With ``anytime`` limits hold whenever one looks, see :func:`preflamp_stats.compare_methods`;
+    ``users_times`` says how many times as many users they need for the width of the others.
     """
     if metric.draws is None:
         raise ValueError(f"metric {metric.info.name} has not been drawn")
@@ -128,6 +139,14 @@ def estimate_with_interval(metric: MethodMetric, level: float) -> xr.Dataset:
             if alike.any():
                 found["note"] = alike.copy(data=np.where(alike, NO_VARIATION, ""))
         low, high = _hull(low, high, metric.estimate, metric.estimate)
+        if anytime:
+            fixed = high - low
+            low, high = anytime_limits(metric, (1 - level) / 2)
+            low, high = _hull(low, high, metric.estimate, metric.estimate)
+            found["users_times"] = (((high - low) / fixed) ** 2).where(enough & (fixed > 0))
+            if metric.info.values == "free":
+                enough = xr.zeros_like(enough)
+                found["note"] = xr.full_like(metric.estimate, NO_ENDS, dtype=object)
         found = found.assign(low=low.where(enough), high=high.where(enough))
         if "seed" in metric.sums.sums.dims:
             found = found.assign(n_seeds=metric.n_seeds)
@@ -135,7 +154,31 @@ def estimate_with_interval(metric: MethodMetric, level: float) -> xr.Dataset:
 
 
 def few_users_limits(sums: UserSums, tail: float) -> tuple[xr.DataArray, xr.DataArray]:
-    """Limits of means in [0, 1] in which few users differ; NaN where five or more do."""
+    """Limits of means in [0, 1] in which few users differ; NaN where many do."""
+    values, weight, like = _by_unit(sums)
+    limits = unlike_units(values, weight, 0.0, 1.0).few.limits(tail)
+    low, high = (like.copy(data=limit.reshape(like.shape)) for limit in limits)
+    return low, high
+
+
+def anytime_limits(metric: MethodMetric, tail: float) -> tuple[xr.DataArray, xr.DataArray]:
+    """Limits of means in [0, 1] that hold whenever one looks; NaN on a scale without ends."""
+    sums = metric.sums
+    if sums is None or sums.arrival is None:
+        raise ValueError(f"metric {metric.info.name} has no units in the order of the file")
+    values, weight, like = _by_unit(sums)
+    if metric.info.values == "free":
+        values = np.full_like(values, np.nan)
+    share = weight / np.maximum(weight.max(axis=0), 1.0)
+    limits = betting_limits(values[sums.arrival], share[sums.arrival], 0.0, 1.0, tail)
+    low, high = (like.copy(data=limit.reshape(like.shape)) for limit in limits)
+    return low, high
+
+
+def _by_unit(
+    sums: UserSums,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], xr.DataArray]:
+    """Means and weights, shape (unit, column), and an array of the columns' labels and dims."""
     order = [d for d in sums.sums.dims if d not in ("unit", "seed")]
     means = sums.sums / sums.counts.where(sums.counts > 0)
     weights = sums.counts
@@ -146,9 +189,7 @@ def few_users_limits(sums: UserSums, tail: float) -> tuple[xr.DataArray, xr.Data
         v.transpose("unit", *order).values.reshape(v.sizes["unit"], -1)
         for v in (means.fillna(0.0), weights)
     )
-    limits = few_differ(values, weight, 0.0, 1.0).limits(tail)
-    low, high = (like.copy(data=limit.reshape(like.shape)) for limit in limits)
-    return low, high
+    return values, weight, like
 
 
 def _hull(

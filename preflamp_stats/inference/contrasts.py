@@ -18,7 +18,7 @@ from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical, max_t_p_values
-from preflamp_stats.kernels.paired import PairedDifferences, paired_differences
+from preflamp_stats.kernels.paired import AnytimeDifferences, PairedDifferences, paired_differences
 from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = [
@@ -48,6 +48,7 @@ def compare_methods(
     level: float = 0.95,
     options: MetricOptions | None = None,
     include_seeds: bool = True,
+    anytime: bool = False,
 ) -> xr.Dataset:
     """Compare all methods with each other in one metric, paired by user.
 
@@ -73,6 +74,11 @@ def compare_methods(
         How the metric is computed.
     include_seeds : bool
         Include the variance between training seeds, where the file has them.
+    anytime : bool
+        p-values and intervals that hold whenever one looks, so that users may be added until
+        something is decided: by betting, users in the order of the file, for metrics whose scale
+        has ends (others get none), for the trained models at hand. Holm takes the place of max-T;
+        ``users_times`` says how many times as many users the width of an interval costs.
 
     Returns
     -------
@@ -106,6 +112,7 @@ def compare_methods(
         seed=seed,
         level=level,
         include_seeds=include_seeds,
+        anytime=anytime,
     )
     return contrasts_between(study, metric, correction=correction)
 
@@ -132,7 +139,9 @@ def contrasts_between(
     """
     check_choice("correction", correction, Correction)
     asked, summed = study.settings, study.summed[metric]
-    differences = metric_differences(summed, include_seeds=asked.include_seeds)
+    differences = metric_differences(
+        summed, include_seeds=asked.include_seeds, anytime=asked.anytime
+    )
     rows = [
         corrected(
             found,
@@ -146,7 +155,7 @@ def contrasts_between(
     seeds = asked.include_seeds and bool((summed.n_seeds > 1).any())
     return differences.dataset(rows).assign_attrs(
         metric=metric,
-        correction=correction,
+        correction="holm" if asked.anytime and correction == "max-t" else correction,
         level=asked.level,
         seeds="included" if seeds else "not included",
     )
@@ -188,7 +197,11 @@ class MetricDifferences:
 
 
 def metric_differences(
-    metric: MethodMetric, *, methods: Sequence[str] | None = None, include_seeds: bool = True
+    metric: MethodMetric,
+    *,
+    methods: Sequence[str] | None = None,
+    include_seeds: bool = True,
+    anytime: bool = False,
 ) -> MetricDifferences:
     """Differences between all methods in a metric that has been summed by user.
 
@@ -198,7 +211,7 @@ def metric_differences(
         With sums.
     methods : sequence of str, optional
         Methods to compare; all by default.
-    include_seeds : bool
+    include_seeds, anytime : bool
         As for :func:`compare_methods`.
 
     Returns
@@ -239,6 +252,7 @@ def metric_differences(
             include_seeds=include_seeds,
             bounded=metric.info.values != "free",
             overlap=overlap,
+            arrival=metric.sums.arrival if anytime else None,
         )
         if metric.sums.overlaps and overlap is None:  # the methods of this model have all the same
             n_examples = np.full(len(found.first), metric.n_examples.sel(at).max(), dtype=np.int64)
@@ -272,6 +286,9 @@ def corrected(
     dict of str to ndarray, shape (pair,)
     """
     found = differences
+    told: dict[str, NDArray[Any]] = {}
+    if isinstance(found, AnytimeDifferences) and correction == "max-t":
+        correction = "holm"
     p_value = found.beyond(0.0)
     alone = -float(special.ndtri((1 - level) / 2))
     if correction == "max-t":
@@ -288,6 +305,10 @@ def corrected(
     else:
         p_adjusted, critical = p_value, alone
     low, high = found.limits(critical)
+    if isinstance(found, AnytimeDifferences):
+        told["users_times"] = found.users_times(critical)
+    if found.n_examples is not None:
+        told["n_examples"] = found.n_examples
     return {
         "estimate": found.estimate,
         "low": low,
@@ -297,4 +318,4 @@ def corrected(
         "se": found.se,
         "df": found.df,
         "n_users": found.n_users,
-    } | ({} if found.n_examples is None else {"n_examples": found.n_examples})
+    } | told

@@ -42,6 +42,7 @@ def decoupling_test(
     level: float = 0.95,
     options: MetricOptions | None = None,
     include_seeds: bool = True,
+    anytime: bool = False,
 ) -> xr.Dataset:
     """Judge for every pair of methods whether discrimination and generation go together.
 
@@ -73,7 +74,7 @@ def decoupling_test(
         Differences of the downstream metric within it count as none, in its units.
     discrimination_margin : float
         Differences of the upstream metric within it count as none.
-    resample, seed, level, options, include_seeds
+    resample, seed, level, options, include_seeds, anytime
         As for :func:`compare_methods`.
     correction : {"holm", "none"}
         For the number of pairs; "none" is for a single pair chosen before the data were seen.
@@ -118,6 +119,7 @@ def decoupling_test(
         seed=seed,
         level=level,
         include_seeds=include_seeds,
+        anytime=anytime,
     )
     (found,) = decoupling_between(
         [study],
@@ -165,7 +167,9 @@ def decoupling_between(
         asked, x, y = study.settings, study.summed[upstream], study.summed[downstream]
         shared = _shared_methods(x, y)
         above, below = (
-            metric_differences(metric, methods=shared, include_seeds=asked.include_seeds)
+            metric_differences(
+                metric, methods=shared, include_seeds=asked.include_seeds, anytime=asked.anytime
+            )
             for metric in (x, y)
         )
         rows = []

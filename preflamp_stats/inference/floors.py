@@ -9,6 +9,7 @@ import numpy as np
 from preflamp_stats.metric import Metric
 
 __all__ = [
+    "NO_ENDS",
     "NO_VARIATION",
     "above_ceiling",
     "cannot_be_judged",
@@ -19,6 +20,7 @@ __all__ = [
     "unknown_direction",
 ]
 
+NO_ENDS = "no interval that holds whenever one looks: the scale of the metric has no ends"
 NO_VARIATION = "no variation among users: no interval can be made"
 
 

@@ -17,7 +17,7 @@ from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
 from preflamp_stats.io.select import Results
 from preflamp_stats.kernels.multiplicity import holm, max_t_critical
-from preflamp_stats.kernels.paired import PairedDifferences
+from preflamp_stats.kernels.paired import AnytimeDifferences, PairedDifferences
 from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = ["in_context_between", "in_context_test", "lead_over_best"]
@@ -35,6 +35,7 @@ def in_context_test(
     level: float = 0.95,
     options: MetricOptions | None = None,
     include_seeds: bool = True,
+    anytime: bool = False,
 ) -> xr.Dataset:
     """Compare each method of another family with the best reward-guided method, model by model.
 
@@ -50,7 +51,7 @@ def in_context_test(
         One benchmark dataset of a results file, with the coordinate ``method_family``.
     metric : str
         Metric of generation quality.
-    resample, n_resamples, seed, options, include_seeds
+    resample, n_resamples, seed, options, include_seeds, anytime
         As for :func:`compare_methods`.
     level : float
         Confidence level in (0, 1) of each interval, whichever guided method is best.
@@ -95,6 +96,7 @@ def in_context_test(
         seed=seed,
         level=level,
         include_seeds=include_seeds,
+        anytime=anytime,
     )
     return in_context_between(study, metric)
 
@@ -111,7 +113,9 @@ def in_context_between(study: ResampledStudy, metric: str) -> xr.Dataset:
             )
         )
     families = dict(zip(map(str, family["method"].values), map(str, family.values), strict=True))
-    differences = metric_differences(summed, include_seeds=asked.include_seeds)
+    differences = metric_differences(
+        summed, include_seeds=asked.include_seeds, anytime=asked.anytime
+    )
     methods = differences.methods
     guided = [i for i, name in enumerate(methods) if families[name] == _GUIDED]
     contenders = [i for i, name in enumerate(methods) if families[name] != _GUIDED]
@@ -205,6 +209,11 @@ def lead_over_best(
     tail = (1 - level) / 2
     # The lead over the best is the smallest lead; a lower limit of every single one will do for it.
     low = float(np.min(leads.limits(-float(special.ndtri(tail)))[0]))
+    p_value = float(min(1.0, 2 * special.ndtr(-leads.statistic.min())))
+    if isinstance(leads, AnytimeDifferences):
+        high = float(np.min(leads.limits(-float(special.ndtri(tail / len(where))))[1]))
+        estimate = found["naive_estimate"]
+        return found | {"estimate": estimate, "low": low, "high": high, "p_value": p_value}
     # From above, the smallest limit counts, so all must hold together: but only for those methods
     # that can be the best.
     maxima = pairs.null_maxima(rng, n_draws, pairs=where, signs=sign)
@@ -221,7 +230,7 @@ def lead_over_best(
         "estimate": float(np.min(middle[possible])),
         "low": low,
         "high": float(np.min(leads.limits(critical(1 - tail))[1][possible])),
-        "p_value": float(min(1.0, 2 * special.ndtr(-leads.statistic.min()))),
+        "p_value": p_value,
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from scipy import stats
 
 from preflamp_stats.choices import Resample
 from preflamp_stats.inference.alignment import align_metrics, over_models
+from preflamp_stats.inference.contrasts import MetricDifferences, metric_differences
 from preflamp_stats.inference.floors import unknown_direction
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.io.select import Results
@@ -107,6 +110,7 @@ def regret_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.
     """Regret of choosing by a metric of a study; see :func:`selection_regret`."""
     x, y = study.drawn[upstream], study.drawn[downstream]
     undirected = unknown_direction(x.info, y.info)
+    pairs = metric_differences(y.ranked, include_seeds=False) if y.sums is not None else None
 
     def row(here: xr.Dataset) -> dict[str, Any]:
         there = (here["x"].notnull() & here["y"].notnull()).values
@@ -122,6 +126,9 @@ def regret_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.
             y.info.sign * here["y_draws"].values[:, there],
             n_units=int(here["n_users"]),
             level=study.settings.level,
+            alike=None
+            if pairs is None
+            else partial(_leads_of_alike, pairs, here, y.info.sign, methods.tolist()),
         )
         return {
             "chosen": ", ".join(methods[regret.chosen > 0].tolist()),
@@ -140,6 +147,21 @@ def regret_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.
         target="regret of this choice among these methods",
         interval="simultaneous, choice redrawn",
     )
+
+
+def _leads_of_alike(
+    pairs: MetricDifferences, here: xr.Dataset, sign: int, methods: list[str], tail: float
+) -> tuple[Array, Array]:
+    """Limits of every method's lead over every other that most users find like it, else NaN."""
+    model = str(here["model"].item()) if pairs.models is not None and "model" in here else ""
+    found = pairs.by_model[model]
+    low, high = np.full((2, len(pairs.methods), len(pairs.methods)), np.nan)
+    if found.few is not None:
+        ends = np.sort(sign * np.stack(found.few.limits(tail)), axis=0)
+        for (i, j), turn in (((found.first, found.second), 1), ((found.second, found.first), -1)):
+            low[i, j], high[i, j] = ends[::turn] * turn
+    own = np.ix_(*2 * [[pairs.methods.index(name) for name in methods]])
+    return low[own], high[own]
 
 
 _NO_INTERVAL = "no interval: nothing tells how far off the downstream values are"
@@ -184,7 +206,14 @@ class Regret:
 
 
 def choice_regret(
-    x: Array, y: Array, x_draws: Array, y_draws: Array, *, n_units: int, level: float = 0.95
+    x: Array,
+    y: Array,
+    x_draws: Array,
+    y_draws: Array,
+    *,
+    n_units: int,
+    level: float = 0.95,
+    alike: Callable[[float], tuple[Array, Array]] | None = None,
 ) -> Regret:
     """Regret, in y, of choosing the method with the largest x.
 
@@ -202,6 +231,9 @@ def choice_regret(
         Units behind them.
     level : float
         Confidence level.
+    alike : callable, optional
+        Takes the probability of a tail, returns limits of each method's lead over each other, shape
+        (method, method), where their difference seems to have no error, or less than it has.
 
     Returns
     -------
@@ -228,7 +260,7 @@ def choice_regret(
         bias_of_best = float((y_draws.max(axis=1) - y.max()).mean())
         bias_of_chosen = float(((choices * (y_draws - y)).sum(axis=1)).mean())
         estimate = max(0.0, naive - bias_of_best + bias_of_chosen)
-        limits = _limits(y, chosen, y_draws, choices, n_units, level)
+        limits = _limits(y, chosen, y_draws, choices, n_units, level, alike)
         # Limits are conservative; only a rare and lucky draw puts the corrected estimate outside.
         estimate = float(np.clip(estimate, limits[0], limits[1]))
     low, high, gain_low, gain_high = limits.tolist()
@@ -237,7 +269,13 @@ def choice_regret(
 
 
 def _limits(
-    y: Array, chosen: Array, y_draws: Array, choices: Array, n_units: int, level: float
+    y: Array,
+    chosen: Array,
+    y_draws: Array,
+    choices: Array,
+    n_units: int,
+    level: float,
+    alike: Callable[[float], tuple[Array, Array]] | None = None,
 ) -> Array:
     """Limits of the regret, then of the gain over a random pick."""
     tail = (1 - level) / 2
@@ -272,14 +310,17 @@ def _limits(
     reach = np.quantile(np.abs(gains[:, plausible]).max(axis=1), level)
     gain = chosen @ y - y.mean()
     gain_error = float(_errors(average, chosen[None], covariance)[0, 0])
-    return np.array(
-        [
-            max(0.0, (lead - below * error).max()),
-            max(0.0, (lead + above * error).max()),
-            gain - reach * gain_error,
-            gain + reach * gain_error,
-        ]
-    )
+    leads = [lead - below * error, lead + above * error]
+    ends = [gain - reach * gain_error, gain + reach * gain_error]
+    if alike is not None:
+        some = chosen > 0
+        low, high = (alike(t)[s] for t, s in ((tail / max(len(y) - 1, 1), 0), (tail, 1)))
+        lower, upper = (limit[:, some] @ chosen[some] for limit in (low, high))
+        leads = [np.fmin(leads[0], lower), np.fmax(leads[1], upper)]
+        if (~np.isnan(upper)).sum() == len(y) - 1:
+            other = -np.nansum([upper, lower], axis=1) / len(y)
+            ends = [min(ends[0], other[0]), max(ends[1], other[1])]
+    return np.array([*(max(0.0, one.max()) for one in leads), *ends])
 
 
 def _errors(targets: Array, choices: Array, covariance: Array) -> Array:

@@ -55,6 +55,8 @@ class UserSums:
         By model (None where there is no such dim), where methods have different examples.
     kind : {"users", "examples"}
         What a unit is.
+    arrival : ndarray of int, shape (unit,), optional
+        Units in the order of the file.
 
     Examples
     --------
@@ -70,6 +72,7 @@ class UserSums:
     resolution: float = 0.0
     overlaps: Mapping[Any, SharedExamples] = field(default_factory=dict)
     kind: str = "users"
+    arrival: NDArray[np.intp] | None = None
 
     @property
     def n_users(self) -> xr.DataArray:
@@ -334,6 +337,7 @@ class _Total:
             resolution=RESOLUTION * grid,
             overlaps=self._shared(average, grid),
             kind=units.kind,
+            arrival=units.arrival,
         )
 
     def _shared(self, average: Average, step: float) -> dict[Any, SharedExamples]:

@@ -36,6 +36,11 @@ class Units:
     kind: str
 
     @property
+    def arrival(self) -> NDArray[np.intp]:
+        """Units in the order in which the file first names them."""
+        return np.asarray(np.argsort(np.unique(self.codes, return_index=True)[1]))
+
+    @property
     def most_drawn(self) -> int:
         """Bound on the examples of a resample: the largest unit, drawn every time."""
         return int(np.bincount(self.codes).max(initial=1)) * max(len(self.labels), 1)

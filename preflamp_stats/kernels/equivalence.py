@@ -8,7 +8,7 @@ from scipy import special
 
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["equivalence_test", "minimum_effect_test", "t_interval"]
+__all__ = ["equivalence_test", "minimum_effect_test"]
 
 Array = NDArray[np.float64]
 
@@ -92,33 +92,6 @@ def minimum_effect_test(
     size = np.abs(np.asarray(estimate, dtype=np.float64))
     beyond = _upper_tail(size - margin, se, df) + _upper_tail(size + margin, se, df)
     return np.asarray(np.minimum(beyond, 1.0))
-
-
-def t_interval(
-    estimate: ArrayLike, se: ArrayLike, df: ArrayLike, *, level: float = 0.95
-) -> tuple[Array, Array]:
-    """Central t interval.
-
-    Parameters
-    ----------
-    estimate, se, df
-        As for :func:`equivalence_test`.
-    level : float
-        Confidence level in (0, 1).
-
-    Returns
-    -------
-    low, high : ndarray of float64
-
-    Examples
-    --------
-    >>> low, high = t_interval(0.0, 1.0, 10, level=0.95)
-    >>> round(float(high), 3)
-    2.228
-    """
-    centre, se, df = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (estimate, se, df)))
-    half = special.stdtrit(df, (1 + level) / 2) * se
-    return centre - half, centre + half
 
 
 def _upper_tail(distance: ArrayLike, se: ArrayLike, df: ArrayLike) -> Array:

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
+from preflamp_stats.kernels.betting import betting_limits, betting_p_values
 from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_test
-from preflamp_stats.kernels.few_differ import LOOKED_AT, FewDiffer, few_differ, may_agree
 from preflamp_stats.kernels.overlap import Overlap
-from preflamp_stats.kernels.unlike_units import UnlikeUnits, unlike_units
+from preflamp_stats.kernels.unlike_units import (
+    UnlikeUnits,
+    middle_value,
+    side_by_side,
+    spread_over,
+    unlike_units,
+)
 
-__all__ = ["PairedDifferences", "paired_differences"]
+__all__ = ["AnytimeDifferences", "PairedDifferences", "paired_differences"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 _DRAWS_AT_ONCE = 1024
-_SAME = 1e-12
 _MAY_DIFFER = 0.75
-"""Share of the first users that may differ where over all users a majority still agrees."""
+"""Share of some users, spread over all, that may differ where a majority of all agrees."""
+_VALUES_AT_ONCE = 2**22
+_SAME = 1e-12
 
 
 @dataclass(frozen=True)
@@ -37,13 +46,10 @@ class PairedDifferences:
         share no user; no standard error where they share fewer than two.
     n_users : ndarray of int, shape (pair,)
         Users that both methods have.
-    few : FewDiffer, optional
-        Of pairs of which all users, or all but a few, say the same: their standard error tells
-        little or nothing.
     n_examples : ndarray of int, shape (pair,), optional
         Examples that both methods have, where methods have different ones.
     unlike : UnlikeUnits, optional
-        Of pairs of which most users say the same: how surely they differ by less than a margin.
+        Of pairs of which most users say the same: their standard error tells little, or nothing.
     """
 
     first: Index
@@ -52,7 +58,6 @@ class PairedDifferences:
     se: Array
     df: Array
     n_users: NDArray[np.int64]
-    few: FewDiffer | None = None
     n_examples: NDArray[np.int64] | None = None
     unlike: UnlikeUnits | None = None
 
@@ -65,9 +70,14 @@ class PairedDifferences:
             self.se[pairs],
             self.df[pairs],
             self.n_users[pairs],
-            self.few and self.few.oriented(pairs, sign),
             unlike=self.unlike and self.unlike.oriented(pairs, sign),
         )
+
+    @cached_property
+    def few(self) -> UnlikeUnits | None:
+        """Of pairs of which all users, or all but a few, say the same."""
+        few = self.unlike and self.unlike.few
+        return few if few is not None and np.isfinite(few.value).any() else None
 
     @property
     def statistic(self) -> Array:
@@ -100,10 +110,10 @@ class PairedDifferences:
         Where most users say the same, also the users not seen must leave it there.
         """
         p = equivalence_test(self.estimate, self.se, self.df, margin=margin)
-        for known in (self.few, self.unlike):
-            if known is not None:
-                p = np.fmax(p, np.fmax(known.at_least(margin), known.at_most(-margin)))
-        return p
+        if self.unlike is None:
+            return p
+        above = self.unlike.at_least(margin, cautious=True)
+        return np.fmax(p, np.fmax(above, self.unlike.at_most(-margin, cautious=True)))
 
     def limits(self, critical: float) -> tuple[Array, Array]:
         """Limits for a critical value on the normal scale."""
@@ -185,6 +195,67 @@ class PairedDifferences:
         return maxima
 
 
+@dataclass(frozen=True)
+class AnytimeDifferences(PairedDifferences):
+    """Differences whose p-values and limits hold whenever one looks, and stops adding users.
+
+    By bets on the users' differences, all within [−1, 1], in the order in which they came; see
+    :func:`preflamp_stats.kernels.betting.betting_p_values`. What is known of the largest weight of
+    a user is taken to have been known beforehand.
+
+    Parameters
+    ----------
+    values, weights : ndarray, shape (user, pair)
+        Differences of each user's means, and their weights as shares of the largest; NaN values
+        where the scale has no ends: then nothing is known.
+    """
+
+    values: Array = field(default_factory=lambda: np.empty((0, 0)))
+    weights: Array = field(default_factory=lambda: np.empty((0, 0)))
+
+    def oriented(self, pairs: Index, sign: Array) -> AnytimeDifferences:
+        """Some of the pairs, those of sign −1 the other way round."""
+        fixed = super().oriented(pairs, sign)
+        own = {one.name: getattr(fixed, one.name) for one in fields(fixed)}
+        return AnytimeDifferences(
+            **own, values=sign * self.values[:, pairs], weights=self.weights[:, pairs]
+        )
+
+    @property
+    def statistic(self) -> Array:
+        """On the normal scale, with the tail of a difference that is at most 0."""
+        return np.asarray(-special.ndtri(self._at_most(0.0)))
+
+    def beyond(self, margin: float) -> Array:
+        """p-values of the minimum-effect test, two-sided."""
+        return np.asarray(
+            np.minimum(1.0, 2 * np.minimum(self._at_most(margin), self._at_least(-margin)))
+        )
+
+    def within(self, margin: float) -> Array:
+        """p-values of the equivalence test."""
+        return np.maximum(self._at_least(margin), self._at_most(-margin))
+
+    def limits(self, critical: float) -> tuple[Array, Array]:
+        """Limits for the tail of a critical value on the normal scale."""
+        low, high = betting_limits(
+            self.values, self.weights, -1.0, 1.0, float(special.ndtr(-critical))
+        )
+        return np.minimum(low, self.estimate), np.maximum(high, self.estimate)
+
+    def users_times(self, critical: float) -> Array:
+        """How many times as many users these limits need as those for a number of users fixed."""
+        (low, high), (lower, upper) = self.limits(critical), super().limits(critical)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(((high - low) / (upper - lower)) ** 2)
+
+    def _at_most(self, target: float) -> Array:
+        return betting_p_values(self.values, self.weights, -1.0, target)
+
+    def _at_least(self, target: float) -> Array:
+        return betting_p_values(-self.values, self.weights, -1.0, -target)
+
+
 def paired_differences(
     sums: ArrayLike,
     counts: ArrayLike,
@@ -192,6 +263,7 @@ def paired_differences(
     include_seeds: bool = True,
     bounded: bool = False,
     overlap: Overlap | None = None,
+    arrival: Index | None = None,
 ) -> PairedDifferences:
     """Differences between all methods from sums per user.
 
@@ -212,17 +284,20 @@ def paired_differences(
         Include the variance between training seeds, where a method has at least two. Without it
         the difference is that of the trained models at hand.
     bounded : bool
-        Whether all values lie in [0, 1]. Where all users, or all but a few, see the same difference
-        its error is then bounded by what the others could have seen; otherwise, where all do, it is
-        unknown.
+        Whether all values lie in [0, 1]. Where most users see the same difference its error is then
+        bounded by what the others could have seen; otherwise it is unknown where all do, and no
+        equivalence is shown where fewer than ten do not.
     overlap : Overlap, optional
         What methods have in common, where they have different examples.
+    arrival : ndarray of int, shape (user,), optional
+        Users in the order in which they came, for p-values and limits that hold whenever one looks;
+        those of training seeds are then left out.
 
     Returns
     -------
     PairedDifferences
-        Each pair over the users, and examples, that both methods have, so that no method gains
-        from having been spared the difficult ones.
+        Or AnytimeDifferences, with ``arrival``. Each pair over the users, and examples, that both
+        methods have, so that no method gains from having been spared the difficult ones.
 
     References
     ----------
@@ -252,8 +327,9 @@ def paired_differences(
 
     estimate, se, df = np.full((3, len(first)), np.nan)
     n_users = np.zeros(len(first), dtype=np.int64)
-    few = np.full((len(fields(FewDiffer)), len(first)), np.nan)
-    unlike = None
+    ends = (-1.0, 1.0) if bounded else (-np.inf, np.inf)
+    unlike: list[tuple[Index, UnlikeUnits]] = []
+    came = np.full((2, 0 if arrival is None else len(s), len(first)), [[[np.nan]], [[0.0]]])
     n_examples = None if overlap is None else np.zeros(len(first), dtype=np.int64)
     for (one, other), members in groups.items():
         pairs = np.asarray(members)
@@ -268,49 +344,57 @@ def paired_differences(
             own = _Methods.of(s_pair[users], n_pair[users])
             estimate[pairs] = own.mean[a] - own.mean[b]
             se[pairs], df[pairs] = own.error_of_difference(a, b, include_seeds=include_seeds)
-            if bounded:
-                few[:, pairs] = _few_users_differ(*own.by_user, a, b)
-                some, found = _users_unlike(*own.by_user, a, b)
-                if some.size:
-                    unlike = found.among(pairs[some], len(first), unlike)
-    unknown = (se == 0) & np.isnan(few[0])
-    return PairedDifferences(
+            parts = _users_unlike(*own.by_user, a, b, *ends)
+            unlike += [(pairs[some], part) for some, part in parts]
+            if arrival is not None:
+                v, w = own.by_user
+                weight = np.minimum(w[:, a], w[:, b])
+                rows = np.ix_(users, pairs)
+                came[0][rows] = v[:, a] - v[:, b] if bounded else np.nan
+                came[1][rows] = weight / weight.max(axis=0)
+    joined = side_by_side(unlike, len(first)) if unlike else None
+    unknown = se == 0 if joined is None else (se == 0) & np.isnan(joined.value)
+    fixed = PairedDifferences(
         first,
         second,
         estimate,
         np.where(unknown, np.nan, se),
         df,
         n_users,
-        few=FewDiffer(*few) if np.isfinite(few[0]).any() else None,
         n_examples=n_examples,
-        unlike=unlike,
+        unlike=joined,
+    )
+    if arrival is None:
+        return fixed
+    values, weights = came[:, arrival]
+    # A user without the pair comes with a weight of 0; where nobody has it all are NaN.
+    some = ~np.isnan(values).all(axis=0)
+    values[:, some] = np.nan_to_num(values[:, some])
+    return AnytimeDifferences(
+        **{one.name: getattr(fixed, one.name) for one in fields(fixed)},
+        values=values,
+        weights=weights,
     )
 
 
-def _few_users_differ(values: Array, weights: Array, a: Index, b: Index) -> Array:
-    """Fields of FewDiffer for the pairs a minus b, shape (field, pair)."""
-
-    def differences(users: slice, pairs: Index) -> tuple[Array, Array]:
-        one, other = a[pairs], b[pairs]
-        v, w = values[users], weights[users]
-        return v[:, one] - v[:, other], np.minimum(w[:, one], w[:, other])
-
-    found = np.full((len(fields(FewDiffer)), len(a)), np.nan)
-    some = np.flatnonzero(may_agree(*differences(slice(LOOKED_AT), np.arange(len(a)))))
-    rows = few_differ(*differences(slice(None), some), -1.0, 1.0)
-    found[:, some] = [getattr(rows, field.name) for field in fields(rows)]
-    return found
-
-
-def _users_unlike(values: Array, weights: Array, a: Index, b: Index) -> tuple[Index, UnlikeUnits]:
-    """Pairs of whose first users a majority may say the same, and what the others say."""
-    v, _w = values[:LOOKED_AT], weights[:LOOKED_AT]
-    away = v[:, a] - v[:, b]
-    differ = np.abs(away - np.median(away, axis=0)) > _SAME
-    some = np.flatnonzero(differ.mean(axis=0) <= _MAY_DIFFER)
-    a, b = a[some], b[some]
-    shared = np.minimum(weights[:, a], weights[:, b])
-    return some, unlike_units(values[:, a] - values[:, b], shared, -1.0, 1.0)
+def _users_unlike(
+    values: Array, weights: Array, a: Index, b: Index, least: float, most: float
+) -> Iterator[tuple[Index, UnlikeUnits]]:
+    """Pairs that most users may find alike, a block at a time, and what the others say."""
+    look = slice(None, None, spread_over(len(values)))
+    v, w = values[look], weights[look]
+    size = max(1, _VALUES_AT_ONCE // len(values))
+    for start in range(0, len(a), size):
+        one, other = a[start : start + size], b[start : start + size]
+        away, there = v[:, one] - v[:, other], np.minimum(w[:, one], w[:, other]) > 0
+        differ = (there & (np.abs(away - middle_value(away, there)) > _SAME)).sum(axis=0)
+        some = np.flatnonzero(differ <= _MAY_DIFFER * there.sum(axis=0))
+        if some.size:
+            one, other = one[some], other[some]
+            shared = np.minimum(weights[:, one], weights[:, other])
+            found = unlike_units(values[:, one] - values[:, other], shared, least, most)
+            if np.isfinite(found.value).any():
+                yield start + some, found
 
 
 @dataclass(frozen=True)

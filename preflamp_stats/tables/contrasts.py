@@ -44,7 +44,7 @@ CONTRASTS = Table(
     question="differ",
     rows=_rows,
     caption="Differences between two methods, A minus B, paired by {unit}. Intervals ({level}) and "
-    "adjusted p-values hold for all pairs of a dataset, model and metric at once.",
+    "adjusted p-values hold for all pairs of a dataset, model and metric at once. {anytime}",
     reading="A difference is shown where the interval leaves 0 out.",
     answer=_answer,
 )

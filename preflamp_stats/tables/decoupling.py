@@ -77,7 +77,7 @@ DECOUPLING = Table(
     "more than {least} while the downstream one is equivalent within {margin}. Coupled, reversed: "
     "both differ by more than their margins, in the same or in opposite directions. Each verdict "
     "is corrected for the number of pairs in all datasets and models. Intervals: {level} "
-    "simultaneous over pairs.",
+    "simultaneous over pairs. {anytime}",
     reading="Decoupled takes an equivalence test, not a large p-value. Inconclusive means that the "
     "data cannot tell: it is no evidence of anything.",
     answer=_answer,

@@ -96,7 +96,7 @@ IN_CONTEXT = Table(
     rows=_rows,
     caption="A method without a reward model minus the best reward-guided one, whichever that "
     "truly is: the luck of looking best is taken out. Intervals: {level}; p-values "
-    "adjusted for all models and methods compared.",
+    "adjusted for all models and methods compared. {anytime}",
     reading="An interval wholly above 0 shows a lead; the size named is the smallest from which it "
     "holds for every larger model.",
     answer=_answer,

@@ -70,7 +70,8 @@ def metric_rows(
     evidence: ResampledStudy, metric: MethodMetric, keys: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
     """Rows of a metric or curve: one a method, model (and point) that has it."""
-    found = estimate_with_interval(metric, evidence.settings.level)
+    asked = evidence.settings
+    found = estimate_with_interval(metric, asked.level, anytime=asked.anytime)
     frame = tidy(found, evidence, {**(keys or {}), **_told(metric)})
     return frame[frame["estimate"].notna()].reset_index(drop=True)
 

@@ -73,13 +73,16 @@ def fill(template: str, settings: Settings, frame: pd.DataFrame) -> str:
         reference="the user's own completion" if users else "the reference",
         estimators=", ".join(sorted(distinct(frame, "estimator"))),
         variant=settings.variant,
+        anytime=_anytime(settings, frame),
         margin=f"{settings.margin:g}",
         least=f"{settings.discrimination_margin:g}",
-    )
+    ).rstrip()
 
 
 def _intervals(settings: Settings, frame: pd.DataFrame) -> str:
     """Say in a sentence how the intervals were made."""
+    if settings.anytime and "users_times" in frame:
+        return f"Intervals: {settings.level * 100:g}%. {_anytime(settings, frame)}"
     kinds = distinct(frame, "resample") or [settings.resample]
     unit = " or ".join(words for kind, words in _UNITS.items() if kind in kinds)
     made = [_INTERVALS.get(kind, kind) for kind in distinct(frame, "interval") if kind]
@@ -88,6 +91,15 @@ def _intervals(settings: Settings, frame: pd.DataFrame) -> str:
         f"Intervals: {settings.level * 100:g}% {' and '.join(made) or 'percentile bootstrap'}, "
         f"{unit}{seeds}, {settings.resamples} resamples."
     )
+
+
+def _anytime(settings: Settings, frame: pd.DataFrame) -> str:
+    """Say that users may be added until something is decided, and what that costs."""
+    if not settings.anytime:
+        return ""
+    times = frame["users_times"].median() if "users_times" in frame else math.nan
+    cost = "" if math.isnan(times) else f", for {times:.1f} times as many users at their width"
+    return f"They hold whenever one looks and stops adding users, in the order of the file{cost}."
 
 
 def by_dataset(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

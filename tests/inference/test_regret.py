@@ -192,3 +192,25 @@ def test_limits_are_those_of_students_t_where_units_are_few() -> None:
         return float(np.sqrt(n_units / (n_units - 1)) * stats.t.isf(0.025, n_units - 1))
 
     assert half_width(4) / half_width(1001) == pytest.approx(factor(4) / factor(1001))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.03])
+def test_methods_that_most_users_find_alike_are_not_certain_to_be_equal(share: float) -> None:
+    """Equal texts have no error; before, the regret was 0 [0, 0] whatever the number of users."""
+    rng, n = np.random.default_rng(0), 40
+    right = rng.random((3, n)) < np.array([[0.6], [0.7], [0.9]])
+    texts = np.tile(rng.uniform(0.2, 0.6, n), (3, 1))
+    texts = texts + 0.1 * (rng.random((3, n)) < share)
+    ds = xr.Dataset(
+        {
+            "reward": (("method", "example", "candidate"), np.stack([right, ~right], -1) * 1.0),
+            "rouge1": (("method", "example"), texts),
+            "user": ("example", [f"u{i:02}" for i in range(n)]),
+        },
+        coords={"method": ["a", "b", "c"], "candidate": ["chosen", "rejected"]},
+    )
+    found = selection_regret(ds, n_resamples=300)
+    assert found["low"] == 0
+    unseen = 1 - 0.025 ** (1 / n)
+    assert found["high"] >= unseen * (0.9 if share == 0 else 0.4)
+    assert found["gain_low"] < found["gain"] < found["gain_high"]

@@ -8,11 +8,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from preflamp_stats.errors import InputError
-from preflamp_stats.kernels.equivalence import (
-    equivalence_test,
-    minimum_effect_test,
-    t_interval,
-)
+from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_test
 
 finite = st.floats(-5, 5)
 positive = st.floats(0.01, 5)
@@ -35,7 +31,7 @@ def test_equals_tost_in_r(difference: float, error: float, df: float, p_value: f
 
 @given(finite, positive, degrees, positive, st.sampled_from([0.01, 0.05, 0.2]))
 def test_tost_is_inclusion_of_the_central_interval(estimate, se, df, margin, alpha) -> None:
-    low, high = t_interval(estimate, se, df, level=1 - 2 * alpha)
+    low, high = stats.t.interval(1 - 2 * alpha, df, estimate, se)
     p = float(equivalence_test(estimate, se, df, margin=margin))
     inside = -margin < low and high < margin
     if abs(p - alpha) > 1e-9:

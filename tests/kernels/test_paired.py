@@ -170,9 +170,13 @@ def test_few_who_differ_do_not_show_equivalence() -> None:
     values = np.ones((50, 2, 1))
     values[0, 1] = 0.5
     found = paired_differences(values, np.ones_like(values), bounded=True)
-    share = 0.01 / 0.75  # of users, each further off by (0.5 + 1) / 2
-    assert_allclose(found.within(0.01), stats.binom.cdf(1, 50, share))
+    # The one seen and one who was not, each with an exponential share, against 49 who agree.
+    rng = np.random.default_rng(0)
+    seen, unseen = rng.exponential(size=(2, 200_000))
+    beyond = 0.49 * seen + 0.99 * unseen >= 0.01 * rng.gamma(49, size=200_000)
+    assert_allclose(found.within(0.01), beyond.mean(), atol=0.005)
     assert found.within(0.2)[0] < 0.05
+    assert found.within(0.1)[0] < 0.05 < found.within(0.07)[0]
 
 
 def equal_pairs(n_methods: int, se: float = 1.0) -> PairedDifferences:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+from cells import nearly_alike as alike
 from cells import tests_of_association as association
 from cells import tests_of_methods as methods
 from cells.pooled import PooledCell, pooled_study, surrogacy_study
@@ -106,6 +107,24 @@ _SAME_METHODS = [
     for n_users, n_methods, unequal in product((50, 200), (4, 6, 12), (False, True))
 ]
 
+_UNLIKE = [
+    *product(("same",), (0.2, 0.1, 0.05, 0.02, 0.01)),
+    *product(("normal", "exponential", "two sizes"), (0.3, 0.1, 0.05)),
+]
+_ALIKE = [
+    alike.AlikeCell(n_users, share, kind, unequal)
+    for (kind, share), n_users in product(_UNLIKE, (8, 20, 50, 100, 200, 500))
+    for unequal in (False, True)
+]
+_NO_ENDS = [replace(cell, bounded=False) for cell in _ALIKE if not cell.unequal]
+_NEAR_ONE = [
+    alike.AlikeCell(n_users, share, unequal=unequal, n_examples=n_examples)
+    for share, n_users in product((0.0, 0.005, 0.01, 0.03, 0.05), (10, 20, 50, 200))
+    for unequal, n_examples in product((False, True), (5, 20))
+]
+_STOPPED = [alike.AlikeCell(600, share, kind) for kind, share in (
+    ("same", 0.05), ("same", 0.2), ("exponential", 0.2), ("normal", 1.0))]  # fmt: skip
+
 GROUPS: dict[str, Group] = {
     "tau": Group(tau_study, _plain([*_GRID, *_BEYOND]), 1000, 1),
     "peers": Group(
@@ -149,5 +168,20 @@ GROUPS: dict[str, Group] = {
         association.two_predictors_study, _plain(_SAME_METHODS), 1000, 16
     ),
     "regret": Group(association.regret_study, _plain(_ASSOCIATION), 1000, 12),
+    "nearly alike": Group(alike.alike_study, _plain(_ALIKE), 25, 21),
+    "nearly alike, no ends": Group(alike.alike_study, _plain(_NO_ENDS), 25, 25),
+    "nearly alike power": Group(
+        alike.alike_study,
+        [(alike.AlikeCell(n_users, 0.05), {"true": 0.0}) for n_users in (50, 200, 1000)],
+        25,
+        22,
+    ),
+    "accuracy near 1": Group(alike.accuracy_study, _plain(_NEAR_ONE), 25, 23),
+    "stopping": Group(
+        alike.stopping_study, [(cell, {"true": alike.MARGIN}) for cell in _STOPPED], 1000, 24
+    ),
+    "stopping power": Group(
+        alike.stopping_study, [(cell, {"true": 0.0}) for cell in _STOPPED], 1000, 26
+    ),
     "example level": Group(association.example_level_study, _plain(_ASSOCIATION), 1000, 13),
 }

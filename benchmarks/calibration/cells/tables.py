@@ -62,6 +62,30 @@ TESTS = (
     Shares(
         "equivalence", "Equivalence", "size", ("holm", "single pair"), _DIFFERENCE[1], _TWO_GROUPS
     ),
+    Shares(
+        "nearly alike", "Equivalence, most users alike", "size", ("equivalent",), ("t alone",),
+        "methods lie the margin apart; 1 to 30 % of users see all of it, equally, normally, "
+        "exponentially, or a fifth of them six times as much; 8 to 500 users, sizes equal or "
+        "log-normal. 1,000 pairs a cell.",
+    ),
+    Shares(
+        "nearly alike, no ends", "Equivalence, most users alike, no ends of the scale", "size",
+        ("equivalent",), ("t alone",),
+    ),
+    Shares(
+        "stopping", "Equivalence, a look after every ten of 600 users", "size", ("bets",),
+        ("t at every look",), "methods lie the margin apart.",
+    ),
+    Shares(
+        "nearly alike power", "Equivalence, most users alike", "power", ("equivalent",),
+        ("t alone",), "5 % of users see a difference of 0.2 in either direction, on average none.",
+    ),
+    Shares("nearly alike", "Difference, most users alike", "coverage", ("covers",)),
+    Shares(
+        "nearly alike, no ends", "Difference, most users alike, no ends of the scale", "coverage",
+        ("covers",),
+    ),
+    Shares("accuracy near 1", "Accuracies of .95 to 1", "coverage", ("covers",)),
     Shares("minimum effect", "Minimum effect", "size", ("holm", "single pair"), (), _TWO_GROUPS),
     Shares(
         "decoupling", "Decoupling", "size", ("holm", "holm, first pair", "holm, coupled"),
@@ -187,7 +211,7 @@ def share_table(kind: str, groups: Mapping[str, Sequence[Cell]]) -> str:
 
 
 def _size_name(cell: Cell) -> str:
-    return f"{cell.design['n_methods']} × {cell.design['n_users']}"
+    return f"{cell.design.get('n_methods', 2)} × {cell.design['n_users']}"
 
 
 def _tau_row(cell: Cell) -> dict[str, str]:

@@ -19,7 +19,7 @@ from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
 from preflamp_stats.kernels.covariance import means_covariance
-from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_test, t_interval
+from preflamp_stats.kernels.equivalence import equivalence_test
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.multiplicity import holm
 from preflamp_stats.kernels.paired import paired_differences
@@ -125,9 +125,10 @@ def _moments(values: Array) -> tuple[float, float, int]:
 
 
 def _ours_t(values: Array) -> Array:
-    mean, se, df = _moments(values)
-    limits = t_interval(mean, se, df)
-    return np.array([minimum_effect_test(mean, se, df, margin=0.0), *limits])
+    both = np.stack([values, np.zeros_like(values)], axis=1)[:, :, None]
+    found = paired_differences(both, np.ones_like(both))
+    limits = found.limits(float(stats.norm.isf(0.025)))
+    return np.concatenate([found.beyond(0.0), *limits])
 
 
 def _scipy_t(values: Array) -> Array:
