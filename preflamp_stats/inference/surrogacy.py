@@ -19,13 +19,9 @@ from preflamp_stats.choices import Resample
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.alignment import joined_notes
 from preflamp_stats.inference.example_level import example_products
-from preflamp_stats.inference.pooled import (
-    Stratum,
-    gather_strata,
-    pool_strata,
-    read_studies,
-)
+from preflamp_stats.inference.pooled import pool_strata
 from preflamp_stats.inference.resampled import ResampledStudy
+from preflamp_stats.inference.strata import Stratum, gather_strata, read_studies
 from preflamp_stats.kernels.posterior_limits import central_limits
 from preflamp_stats.kernels.surrogate import DifferenceModel, within_correlation
 from preflamp_stats.metrics.options import MetricOptions

@@ -20,7 +20,8 @@ from cells.tau_intervals import (
     outcome,
     true_probits,
 )
-from preflamp_stats.inference.pooled import POOLED_INTERVALS, StackedEvidence, Stratum
+from preflamp_stats.inference.pooled import POOLED_INTERVALS, StackedEvidence
+from preflamp_stats.inference.strata import Stratum
 from preflamp_stats.inference.surrogacy import new_populations
 from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.kernels.kendall import kendall_tau
