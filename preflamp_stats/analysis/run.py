@@ -141,7 +141,7 @@ def _notes(evidence: Sequence[ResampledStudy], settings: Settings) -> list[str]:
         own, users = [], len(dataset.units.labels)
         if absent := [metric_words(name) for name in asked if name not in dataset.metrics]:
             own.append(f"not in the file and left out: {', '.join(absent)}.")
-        if dataset.units.kind == "examples" and settings.resample != "examples":
+        if users and dataset.units.kind == "examples" and settings.resample != "examples":
             own.append(
                 "the file names no users, so each example is taken as its own unit; if "
                 "users wrote several examples each, the intervals are too narrow."

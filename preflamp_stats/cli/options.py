@@ -80,7 +80,8 @@ def column_options(command: _Command) -> _Command:
 
 def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     pairs = [value.partition("=")[::2] for value in values]
-    if bad := [theirs for theirs, ours in pairs if not theirs or not ours]:
+    # Nothing before = stands for the column that has no name.
+    if bad := [theirs for theirs, ours in pairs if not ours]:
         raise InputError(f"--map {bad[0]}: write it as THEIRS=OURS, such as judge_no=user")
     for theirs, ours in pairs:
         if dict(pairs)[theirs] != ours:

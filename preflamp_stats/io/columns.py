@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -130,15 +131,21 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
     left_out: list[str] = []
     unreadable = {given.get(n, n): what for n, what in table.unreadable.items() if n not in ignore}
     cells = table.cells.drop(columns=[name for name in ignore if name in table.cells])
-    cells = _without_index(cells, left_out, table.file, problems)
+    cells = _without_index(cells, given, left_out, table.file, problems)
     mapped = [(theirs, ours) for theirs, ours in given.items() if theirs in cells]
-    said = [f"{theirs} read as {ours}" for theirs, ours in mapped]
+    said = [f"{theirs or 'the first column'} read as {ours}" for theirs, ours in mapped]
     for ours in {ours for _, ours in mapped if [each for _, each in mapped].count(ours) > 1}:
         names = " and ".join(theirs for theirs, each in mapped if each == ours)
         problems.append(Problem(f"{names} are both mapped to {ours}", "map one", table.file))
     replaced = {ours for _, ours in mapped if ours in cells and ours not in given}
     left_out += [f"{name} (another column is mapped to it)" for name in sorted(replaced)]
     cells = cells.drop(columns=list(replaced)).rename(columns=dict(given))
+    cells = _without_slashes(cells, said)
+    for twice in cells.columns[cells.columns.duplicated()].unique() if not problems else []:
+        what = "stands twice, once written with a slash"
+        problems.append(Problem(what, "rename one", table.file, variable=str(twice)))
+    if not cells.columns.is_unique:
+        return Known(table, {}, [], problems)
     halves = _halves(cells, {*given.values()}, table, problems)
     if halves and "candidate" in cells:
         what = f"stands beside {', '.join([*halves][:2])}, which are candidates too"
@@ -151,7 +158,7 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
     for name, what in unreadable.items():
         if name in _KNOWN:
             mend = "write text or a number"
-            mend += f", or leave it out with --ignore {name}" * (name != "user")
+            mend += f", or leave it out with {_ignore(name)}" * (name != "user")
             problems.append(Problem(f"holds {what}", mend, table.file, variable=name))
         else:
             left_out.append(f"{name} (holds {what})")
@@ -178,18 +185,44 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
 
 
 def _without_index(
-    cells: pd.DataFrame, left_out: list[str], file: str, problems: list[Problem]
+    cells: pd.DataFrame,
+    mapped: Mapping[str, str],
+    left_out: list[str],
+    file: str,
+    problems: list[Problem],
 ) -> pd.DataFrame:
     """Leave out the index that data frames write as a first column without a name."""
-    for name in [n for n in cells if not str(n).strip() or re.match(r"Unnamed: \d+$", str(n))]:
+    nameless = [n for n in cells if not str(n).strip() or re.match(r"Unnamed: \d+$", str(n))]
+    for name in [n for n in map(str, nameless) if n not in mapped]:
         given = cells[name].dropna()
         if (pd.to_numeric(given, errors="coerce") % 1 == 0).all():
             left_out.append(f"{name or 'the first column'} (an index)")
             cells = cells.drop(columns=name)
         else:
             what = f"a column has no name; it holds {str(given.iloc[0])[:40]!r}"
-            problems.append(Problem(what, "name every column", file))
+            # In quotes, for some shells read a word that begins with = as a command's.
+            mend = f"write --map '{name}=method' or --map '{name}=example' if it names those"
+            problems.append(Problem(what, f"{mend}, or name every column", file))
     return cells
+
+
+def _map(theirs: str, ours: str) -> str:
+    return f"--map {shlex.quote(f'{theirs}={ours}')}"
+
+
+def _ignore(name: str) -> str:
+    return f"--ignore {shlex.quote(name)}"
+
+
+def without_slash(name: str) -> str:
+    """Name of a column as a variable: in the file a slash would name a group."""
+    return name.replace("/", "_")
+
+
+def _without_slashes(cells: pd.DataFrame, said: list[str]) -> pd.DataFrame:
+    names = {name: without_slash(name) for name in map(str, cells) if "/" in name}
+    said += [f"{theirs} read as {ours}" for theirs, ours in names.items()]
+    return cells.rename(columns=names)
 
 
 def _synonyms(
@@ -210,7 +243,7 @@ def _synonyms(
     for ours, names in found.items():
         if len(names) > 1:
             what = f"{' and '.join(names)} may each be the {ours}"
-            mend = f"say which: --map {names[0]}={ours} or --map {names[1]}={ours}"
+            mend = f"say which: {_map(names[0], ours)} or {_map(names[1], ours)}"
             problems.append(Problem(what, mend, file))
     return {names[0]: ours for ours, names in found.items()}
 
@@ -281,7 +314,7 @@ def _halves(
             if alone and name not in told and _numeric(cells[name]):
                 other = _CANDIDATES[word == "chosen"]
                 what = f"holds numbers of {word} candidates, and no column those of {other} ones"
-                mend = f"give both; --ignore {name}, or --map {name}={name} if it is a metric"
+                mend = f"give both; {_ignore(name)}, or {_map(name, name)} if it is a metric"
                 problems.append(Problem(what, mend, file, variable=name))
     variables = [variable for _, _, variable in pairs.values()]
     # Beside reward models that are named, "score" or "reward" is the name of one too.
@@ -293,7 +326,7 @@ def _halves(
             continue
         names = [n for sides, _, each in pairs.values() if each == variable for n in sides.values()]
         what = f"{', '.join(names)}: more than one pair of columns may be the {variable}"
-        mend = f"leave one out with --ignore {names[-2]} --ignore {names[-1]}"
+        mend = f"leave one out with {_ignore(names[-2])} {_ignore(names[-1])}"
         problems.append(Problem(what, mend, file))
     if of_methods and "" in pairs and pairs[""][1]:
         what = f"{', '.join(pairs[''][0].values())} name no reward model, as {others[0]} does"
@@ -399,7 +432,9 @@ def _labelled(
     elif not _close("example", cells):
         mend = "name the example of every row, the same for all methods"
         if not cells.duplicated(labels).any() and {*held} <= {"rouge1", "rouge2", "rougeL"}:
-            mend += f"; numbers of whole methods need another name: --map {held[0]}=mean_{held[0]}"
+            mend += (
+                f"; numbers of whole methods need another name: {_map(held[0], f'mean_{held[0]}')}"
+            )
         if "prompt" in cells and not cells.duplicated([*labels, "prompt"]).any():
             mend += "; if the prompt does, write --map prompt=example"
         problems.append(Problem("column is missing", mend, table.file, variable="example"))
@@ -471,14 +506,14 @@ def _own_columns(
         close = [] if name in told or name.lower().startswith("rouge") else _close(name, absent)
         if close:
             what = f"is not a known column, but close to {close[0]!r}"
-            mend = f"write --map {name}={close[0]} if it is that, else --map {name}={name}"
+            mend = f"write {_map(name, close[0])} if it is that, else {_map(name, name)}"
             problems.append(Problem(what, mend, file, variable=name))
         elif "user" not in cells and _may_name(cells, name) and _groups(cells, name):
             value = as_text(cells.loc[given, name].iloc[0])[:40]
             what = f"may name what examples share (such as {value!r}), and no column names the user"
-            mend = f"write --map {name}=user, or --map {name}=subset if it is a kind of task"
+            mend = f"write {_map(name, 'user')}, or {_map(name, 'subset')} if it is a kind of task"
             if _rates(cells, name):
-                mend += f", or --ignore {name} if it measures the example"
+                mend += f", or {_ignore(name)} if it measures the example"
             problems.append(Problem(what, mend, file, variable=name))
         elif name not in told and halves and _split(name) and _numeric(cells[name]):
             left_out.append(f"{name} (another pair is the reward)")
@@ -491,15 +526,12 @@ def _own_columns(
             left_out.append(f"{name} (another column is the {_MEANS[_plain(name)]})")
         elif of_candidate is not None and (of_candidate & given).any():
             what = "is not a known column of candidates"
-            mend = f"leave candidate empty if it rates the generation, or --ignore {name}"
+            mend = f"leave candidate empty if it rates the generation, or {_ignore(name)}"
             problems.append(Problem(what, mend, file, variable=name))
         elif halves and _may_name(cells, name):
             left_out.append(f"{name} (the same for all methods)")
         elif of_no_method:
             left_out.append(f"{name} (it is of no method)")
-        elif "/" in name:
-            mend = f"rename it: --map {name}={name.replace('/', '_')}"
-            problems.append(Problem("has a slash, which names groups", mend, file, variable=name))
         else:
             per_method = "example" not in cells
             metrics[name] = VariableSpec(
@@ -567,7 +599,9 @@ def _spoilt(column: pd.Series, row: str) -> Problem | None:
     more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
     what = f"is {bad.iloc[0][:40]!r}, not a number, in {row} {bad.index[0]}{more}"
     mend = "write a number, with a point, without % or marks between thousands, or leave it empty"
-    return Problem(what, f"{mend}; --ignore {column.name} if it is text", variable=str(column.name))
+    return Problem(
+        what, f"{mend}; {_ignore(str(column.name))} if it is text", variable=str(column.name)
+    )
 
 
 def _truth(values: Sequence[str] | np.ndarray) -> bool:

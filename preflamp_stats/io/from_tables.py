@@ -15,7 +15,13 @@ import pandas as pd
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem, SchemaError, printable
-from preflamp_stats.io.columns import ABSENT_NUMBERS, VALUE_COLUMNS, is_number, recognise
+from preflamp_stats.io.columns import (
+    ABSENT_NUMBERS,
+    VALUE_COLUMNS,
+    is_number,
+    recognise,
+    without_slash,
+)
 from preflamp_stats.io.row_arrays import LABEL_COLUMNS, Rows, Texts, dataset_from_rows
 from preflamp_stats.io.schema import find_problems
 from preflamp_stats.io.tables import Table, as_text, frame_table, read_table
@@ -220,6 +226,7 @@ def _directions(
     specs: Mapping[str, VariableSpec], lower: Sequence[str], higher: Sequence[str]
 ) -> dict[str, str]:
     own = [name for name in specs if name not in VALUE_COLUMNS]
+    lower, higher = ([n if n in own else without_slash(n) for n in ns] for ns in (lower, higher))
     problems = []
     for name in dict.fromkeys([*lower, *higher]):
         if name in lower and name in higher:

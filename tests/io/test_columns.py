@@ -16,6 +16,7 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 import preflamp_stats as pls
 from preflamp_stats.errors import InputError
@@ -446,3 +447,48 @@ def test_sides_are_paired_by_their_own_words() -> None:
     same(found)
     left = "left out: winner (text), empty (empty), chosen_model (text), rejected_model (text)"
     assert left in said
+
+
+LEADERBOARD = """,Agreement [%],Price [$/1000],Variance
+aviary,69.8,12.9,15.4
+gpt4,66.6,12.5,13.1
+longest,62.2,0.0,0.0
+chatgpt,58.5,0.8,32.3
+cohere,53.0,2.5,46.9
+"""
+
+
+def test_a_leaderboard_whose_first_column_has_no_name(tmp_path: Path) -> None:
+    path = tmp_path / "board.csv"
+    path.write_text(LEADERBOARD)
+    with pytest.raises(InputError, match="--map '=method' or --map '=example'"):
+        convert(path)
+    lines: list[str] = []
+    tree = convert(
+        path, mapping={"": "method"}, lower_is_better=["Price [$/1000]"], say=lines.append
+    )
+    ds = next(iter(pls.datasets(tree).values()))
+    assert ds["method"].values.tolist() == ["aviary", "gpt4", "longest", "chatgpt", "cohere"]
+    assert ds["Price [$_1000]"].values.ravel().tolist() == [12.9, 12.5, 0.0, 0.8, 2.5]
+    assert ds["Price [$_1000]"].attrs["direction"] == "lower"
+    said = " ".join(lines)
+    assert "the first column read as method; Price [$/1000] read as Price [$_1000]" in said
+    asked = pls.Settings(100, upstream=("Variance",), downstream=("Agreement [%]",))
+    found = pls.analyze(tree, asked)
+    # There are no examples to stand for users.
+    assert not any("users" in note for note in found.notes)
+    pairs_of = found.tables["tau"].frame.iloc[0]
+    expected = stats.kendalltau([15.4, 13.1, 0, 32.3, 46.9], range(5, 0, -1)).statistic
+    assert pairs_of["estimate"] == pytest.approx(expected)
+
+
+def test_names_that_a_slash_alone_tells_apart_are_refused() -> None:
+    with pytest.raises(InputError, match="a_b: stands twice, once written with a slash"):
+        from_frame(pairs().assign(**{"a/b": 1.0, "a_b": 2.0}))
+
+
+def test_what_to_write_is_quoted_as_a_shell_needs_it() -> None:
+    table = pairs().assign(**{"my judge's score": ["high", *["1"] * (len(pairs()) - 1)]})
+    with pytest.raises(InputError) as caught:
+        from_frame(table)
+    assert "--ignore 'my judge'\"'\"'s score'" in str(caught.value)
