@@ -16,7 +16,6 @@ __all__ = [
     "enough_methods",
     "enough_users",
     "p_against_interval",
-    "p_against_population",
     "unknown_direction",
 ]
 
@@ -135,24 +134,4 @@ def p_against_interval(p_value: float, low: float, high: float, level: float = 0
     return (
         "p asks whether the observed order could be chance; the interval, which allows for the "
         "noise of the users, leaves the order of these methods open"
-    )
-
-
-def p_against_population(p_value: float, low: float, high: float, level: float = 0.95) -> str:
-    """Why a p-value and the interval of the population tau differ; empty where they agree.
-
-    Both are about methods like these: the p-value by the order of the estimates alone, the interval
-    by how far apart the methods lie and how noisy each is.
-    """
-    excludes = low > 0 or high < 0
-    if np.isnan(p_value) or np.isnan(low) or excludes == (p_value <= 1 - level):
-        return ""
-    if excludes:
-        return (
-            "the p is larger than the interval of the population tau suggests: p goes by the order "
-            "of the methods alone, the interval by how far apart they lie too"
-        )
-    return (
-        "the p is smaller than the interval of the population tau suggests: p goes by the order as "
-        "observed, the interval allows for the noise in it"
     )

@@ -140,13 +140,15 @@ def recognise(table: Table, ignore: Iterable[str], given: Mapping[str, str]) -> 
     replaced = {ours for _, ours in mapped if ours in cells and ours not in given}
     left_out += [f"{name} (another column is mapped to it)" for name in sorted(replaced)]
     cells = cells.drop(columns=list(replaced)).rename(columns=dict(given))
-    cells = _without_slashes(cells, said)
-    for twice in cells.columns[cells.columns.duplicated()].unique() if not problems else []:
+    if not cells.columns.is_unique:
+        return Known(table, {}, [], problems)
+    halves = _halves(cells, {*given.values()}, table, problems)
+    cells = _without_slashes(cells, halves, said)
+    for twice in cells.columns[cells.columns.duplicated()].unique():
         what = "stands twice, once written with a slash"
         problems.append(Problem(what, "rename one", table.file, variable=str(twice)))
     if not cells.columns.is_unique:
         return Known(table, {}, [], problems)
-    halves = _halves(cells, {*given.values()}, table, problems)
     if halves and "candidate" in cells:
         what = f"stands beside {', '.join([*halves][:2])}, which are candidates too"
         mend = "leave one out with --ignore, or say with --map what candidate is"
@@ -219,8 +221,12 @@ def without_slash(name: str) -> str:
     return name.replace("/", "_")
 
 
-def _without_slashes(cells: pd.DataFrame, said: list[str]) -> pd.DataFrame:
-    names = {name: without_slash(name) for name in map(str, cells) if "/" in name}
+def _without_slashes(
+    cells: pd.DataFrame, halves: Mapping[str, Half], said: list[str]
+) -> pd.DataFrame:
+    """Rename the columns that become variables; a pair's name is that of a reward model."""
+    slashed = [name for name in map(str, cells) if "/" in name and name not in halves]
+    names = {name: without_slash(name) for name in slashed}
     said += [f"{theirs} read as {ours}" for theirs, ours in names.items()]
     return cells.rename(columns=names)
 
@@ -424,17 +430,17 @@ def _labelled(
         _check_shared(cells, table, said, problems)
         return cells
     labels = [name for name in ("dataset", "model", "method", "seed") if name in cells]
-    if not of_examples and "candidate" not in cells and not cells.duplicated(labels).any():
+    told_apart = bool(labels) and not cells.duplicated(labels).any()
+    if not of_examples and "candidate" not in cells and told_apart:
         said.append("no column names the example: numbers are those of whole methods")
     elif "candidate" not in cells and ("method" not in cells or cells["method"].nunique() < 2):
         said.append("no column names the example: each row is one")
         cells = cells.assign(example=cells.index.astype(str))
     elif not _close("example", cells):
         mend = "name the example of every row, the same for all methods"
-        if not cells.duplicated(labels).any() and {*held} <= {"rouge1", "rouge2", "rougeL"}:
-            mend += (
-                f"; numbers of whole methods need another name: {_map(held[0], f'mean_{held[0]}')}"
-            )
+        if told_apart and {*held} <= {"rouge1", "rouge2", "rougeL"}:
+            renamed = _map(held[0], f"mean_{held[0]}")
+            mend += f"; numbers of whole methods need another name: {renamed}"
         if "prompt" in cells and not cells.duplicated([*labels, "prompt"]).any():
             mend += "; if the prompt does, write --map prompt=example"
         problems.append(Problem("column is missing", mend, table.file, variable="example"))

@@ -10,7 +10,6 @@ import pandas as pd
 from preflamp_stats.inference.floors import (
     above_ceiling,
     p_against_interval,
-    p_against_population,
 )
 from preflamp_stats.inference.pooled import pooled_between
 from preflamp_stats.inference.resampled import ResampledStudy
@@ -97,15 +96,8 @@ def _at_odds(row: Mapping[Hashable, Any]) -> Iterator[str]:
     """Why numbers of one row seem to contradict each other; empty where they do not."""
     if row["target"] == THESE_METHODS:
         yield p_against_interval(row["p_value"], row["low"], row["high"], row["level"])
-    yield _p_against_population(row)
     yield above_ceiling(row["estimate"], row["ceiling"])
     yield row["users_needed_note"]
-
-
-def _p_against_population(row: Mapping[Hashable, Any]) -> str:
-    return p_against_population(
-        row["p_value"], row["population_low"], row["population_high"], row["level"]
-    )
 
 
 def _words(rows: pd.DataFrame, table: ResultTable) -> tuple[str, str]:
@@ -195,16 +187,12 @@ def _judged(rows: pd.DataFrame, pooled: pd.DataFrame, table: ResultTable) -> tup
     tau, low, high = (float(judged[column].mean()) for column in columns)
     like = words.bracketed({"estimate": tau, "low": low, "high": high}, COEFFICIENT)
     basis = f"{words.sample(judged)} each, mean of {len(judged)} taus"
-    at_odds = ""
     if len(judged) == 1:
-        row = judged.iloc[0].to_dict()
-        basis = f"p {_p(row['p_value'])}; {words.sample(judged)}"
-        if _p_against_population(row):
-            at_odds = "; why p and interval differ is told with the table"
+        basis = f"p {_p(judged['p_value'].iloc[0])}; {words.sample(judged)}"
     ruled_out = ""
     if low <= 0 <= high < _TELLING:
         ruled_out = f", so that a tau above {number(high, COEFFICIENT)} is ruled out"
-    text = f"For methods like these, tau is {like} ({basis}{at_odds}){ruled_out}{of_these}"
+    text = f"For methods like these, tau is {like} ({basis}){ruled_out}{of_these}"
     metrics = [table.metric(rows[side].iloc[0]) for side in ("upstream", "downstream")]
     unknown = [words.direction_unknown(metric) for metric in metrics if not metric.sign]
     if unknown:

@@ -64,8 +64,7 @@ def population(
          "5 methods, 30 users). For these methods, tau is 0.10 [-0.90, 0.90]."),
         ([(-0.5, -0.1)], "No. For methods like these, tau is -0.30 [-0.50, -0.10] (p"),
         ([(-0.3, 0.8)], "Open. For methods like these, tau is 0.25 [-0.30, 0.80] (p"),
-        ([(-0.15, 0.23)], "30 users; why p and interval differ is told with the table), so that a "
-         "tau above 0.23 is ruled out. For these"),
+        ([(-0.15, 0.23)], "30 users), so that a tau above 0.23 is ruled out. For these"),
         ([(0.0, 0.5)], "Open. "),
         ([(0.1, 0.5), (-0.1, 0.9)], "Open. For methods like these, tau is 0.35 [0.00, 0.70] "
          "(5 methods, 30 users each, mean of 2 taus)"),

@@ -83,9 +83,7 @@ def test_p_and_interval_never_contradict_each_other_without_a_word(seed: int) ->
     assert ("p is about methods like these" in explained or "p asks whether" in explained) == (
         these != small
     )
-    assert ("interval of the population tau suggests" in explained) == (population != small)
-    if population != small and "p =" in answer(found):
-        assert "why p and interval differ is told with the table" in answer(found)
+    assert population == small  # the test and the interval of one target
     assert ("above its ceiling" in explained) == (row["estimate"] > row["ceiling"])
     assert ("times as many users" in explained) == np.isnan(row["users_needed"])
     assert (row["users_needed_note"] == "") == np.isfinite(row["users_needed"])
