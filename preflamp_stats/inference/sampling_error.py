@@ -42,6 +42,37 @@ class SamplingError:
         blocks = self.seed_blocks * np.outer([x, y], [x, y])
         return SamplingError(self.sums * signs, self.counts, blocks)
 
+    def of_methods(self, index: NDArray[np.intp]) -> SamplingError:
+        """The same of some methods."""
+        columns = np.concatenate([index, index + len(self.seed_blocks)])
+        return SamplingError(
+            self.sums[:, columns], self.counts[:, columns], self.seed_blocks[index]
+        )
+
+    @cached_property
+    def alike(self) -> NDArray[np.intp]:
+        """Groups of methods that every unit gave the same value, numbered, shape (2, method).
+
+        No covariance shows it so surely. Methods that are right for every unit, or that are without
+        numbers by unit, only seem alike: each is a group of its own.
+        """
+        groups = []
+        columns = (np.split(values, 2, axis=1) for values in (self.sums, self.counts))
+        for sums, counts in zip(*columns, strict=True):
+            _, labels = np.unique(np.vstack([sums, counts]), axis=1, return_inverse=True)
+            varied = np.ptp(sums, axis=0) > 0 if len(sums) else np.zeros(sums.shape[1], dtype=bool)
+            alone = labels.max(initial=0) + 1 + np.arange(sums.shape[1])
+            groups.append(
+                np.unique(np.where(varied, labels.ravel(), alone), return_inverse=True)[1]
+            )
+        return np.stack(groups)
+
+    @cached_property
+    def distinct(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Methods, those alike in both metrics once, and which of them each method is."""
+        _, first, place = np.unique(self.alike, axis=1, return_index=True, return_inverse=True)
+        return first, place.ravel()
+
     @cached_property
     def of_contrasts(self) -> MeansCovariance:
         """Covariance of differences from the mean over methods, shrunk for few users."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -106,10 +106,19 @@ class TauEvidence:
     @cached_property
     def latent(self) -> LatentDraws:
         """Draws of the methods' true values, given the estimates and their sampling error."""
-        families = None if self.families is None else self.families[self.compared]
-        return latent_draws(
-            self.estimates, self.covariance, families=families, rng=self.generator()
+        own = place = np.arange(int(self.compared.sum()))
+        error = self.error
+        if error is not None and len(error.distinct[0]) < len(own):
+            own, place = error.distinct
+            error = error.of_methods(own)
+        covariance = self.covariance if error is None else error.of_contrasts.covariance
+        draws = latent_draws(
+            self.estimates.reshape(2, -1)[:, own].ravel(),
+            covariance,
+            families=None if self.families is None else self.families[self.compared][own],
+            rng=self.generator(),
         )
+        return replace(draws, theta_x=draws.theta_x[:, place], theta_y=draws.theta_y[:, place])
 
     @cached_property
     def latent_tau(self) -> Array:

@@ -52,6 +52,17 @@ def test_families_that_are_unrelated_are_no_association(n_methods):
     assert size(make) <= 0.14
 
 
+def test_families_whose_errors_go_together_are_no_association():
+    """Of these studies a third is rejected by permutation in blocks and the limits inverted."""
+    families = np.arange(24) % 5
+
+    def make(rng):
+        true = 2 * rng.normal(size=(2, 5))[:, families] + rng.normal(size=(2, 24))
+        return evidence_of(study(rng, 0.09 * true, shared=0.95), families.astype(str))
+
+    assert size(make) <= 0.14
+
+
 def test_methods_that_share_a_reward_model_are_one_upstream():
     model = np.repeat(np.arange(4), 3)
 

@@ -150,6 +150,30 @@ def test_users_that_cannot_be_told_or_reached_say_why(noisy):
     assert "would not narrow" in why
 
 
+def test_methods_alike_for_every_user_are_one():
+    """Given three times, a method says no more of the population, and keeps its own truth."""
+    rng = default_rng(5)
+    values = rng.normal(size=(30, 2, 6)) + rng.normal(size=(2, 6))
+    repeated = values[:, :, [0, 1, 2, 0, 3, 4, 5, 0]]
+
+    def evidence(values: np.ndarray) -> TauEvidence:
+        sums = values.reshape(30, -1)
+        error = SamplingError(sums, np.ones(sums.shape), np.zeros((values.shape[2], 2, 2)))
+        x, y = values.mean(axis=0)
+        return TauEvidence(x, y, x[None], y[None], 30, 0.95, "b", error=error)
+
+    once, thrice = evidence(values), evidence(repeated)
+    index, place = thrice.error.distinct
+    assert {*index} == {0, 1, 2, 4, 5, 6}
+    np.testing.assert_array_equal(repeated[:, :, index][:, :, place], repeated)
+    theta = thrice.latent.theta_x
+    np.testing.assert_array_equal(theta[:, [3, 7]], theta[:, [0, 0]])
+    assert np.median(thrice.latent.rho) == pytest.approx(np.median(once.latent.rho), abs=0.05)
+    # One that differs for one user in one metric is another method.
+    repeated[0, 1, 3] += 0.1
+    assert len(evidence(repeated).error.distinct[0]) == 7
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_true_agreement_of_all_methods_is_inside(sign):
     """The same true accuracies in both metrics, or opposed: the tau of the estimates misses ±1."""
