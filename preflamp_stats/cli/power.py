@@ -171,7 +171,12 @@ def _usual_metrics(ds: xr.Dataset) -> list[str]:
     return [metric.name for metric in available_metrics(ds) if metric.name in usual]
 
 
-_TAU_COLUMNS = {"power": "test", "power_interval": "interval", "width": "width"}
+_TAU_COLUMNS = {
+    "power": "test",
+    "power_verdict": "verdict",
+    "power_interval": "interval",
+    "width": "width",
+}
 
 
 def print_plan(found: xr.Dataset) -> None:
@@ -260,6 +265,8 @@ def _heading(question: str, found: xr.Dataset) -> list[str]:
     lines = [f"test: power of the permutation test ({found.attrs['n_studies']} simulated studies)"]
     if found.attrs["n_intervals"]:
         lines += [
+            "verdict: power of the p of analyze and tau_test, which knows the noise too; users are "
+            "planned for it",
             f"interval: share of {found.attrs['n_intervals']} studies whose {level:.0%} interval "
             "for the tau of these methods excludes 0",
             "width: its mean width",

@@ -75,18 +75,20 @@ def power(
     target : float
         Power asked for.
     n_studies, n_intervals, seed
-        For tau, which is simulated: studies for the permutation test and for the interval (0 for
-        none), and their seed. Standard errors are at most .011 for 2000 and .08 for 40 studies.
+        For tau, which is simulated: studies for the permutation test and for interval and verdict
+        (0 for none), and their seed. Standard errors are at most .011 for 2000 and .08 for 40.
 
     Returns
     -------
     Dataset, dims (tau or difference or margin, methods, users)
         ``power``, and ``users_needed`` for the target (without the dim users). For differences also
         ``detectable``, the smallest difference found with the target power, dims (methods, users).
-        For tau ``power`` is of the permutation test; ``power_interval`` and ``width`` are of the
-        default interval for these methods (excludes 0; mean width); ``observed`` is the mean
+        For tau ``power`` is of the permutation test, ``power_verdict`` of the p of ``tau_test``,
+        which knows the noise too and rejects more rarely; ``power_interval`` and ``width`` are of
+        the default interval for these methods (excludes 0; mean width); ``observed`` is the mean
         observed tau; ``users_needed`` and ``users_narrow`` (for a mean width of at most twice
-        ``half_width``) are the smallest of the given ``users`` that suffice, inf where none does.
+        ``half_width``) are the smallest of the given ``users`` that suffice, inf where none does;
+        they go by ``power_verdict`` where intervals are simulated.
 
     Raises
     ------
@@ -147,7 +149,7 @@ def _tau(
     level: float,
     target: float,
 ) -> xr.Dataset:
-    names = ("power", "power_interval", "width", "observed")
+    names = ("power", "power_verdict", "power_interval", "width", "observed")
     shape = tuple(len(values) for values in coords.values())
     columns = {name: np.full(shape, np.nan) for name in names}
     for at in np.ndindex(shape):
@@ -159,6 +161,7 @@ def _tau(
     found = xr.Dataset({name: (tuple(coords), v) for name, v in columns.items()}, coords)
     enough = {"users_needed": found["power"] >= target}
     if simulation["n_intervals"]:
+        enough["users_needed"] = found["power_verdict"] >= target
         enough["users_narrow"] = found["width"] <= 2 * half_width
     return found.assign(
         {

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from preflamp_stats.inference.association_test import association_p_value
 from preflamp_stats.inference.metric_design import MetricDesign
 from preflamp_stats.inference.sampling_error import SamplingError
 from preflamp_stats.inference.streams import stream
@@ -21,6 +22,8 @@ from preflamp_stats.kernels.permutation import tau_permutation_test
 __all__ = ["TauPlan", "TauPower", "tau_power"]
 
 Array = NDArray[np.float64]
+
+_PERMUTATIONS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,10 @@ class TauPower:
     ----------
     power : float
         Share of studies in which the permutation test finds an association.
+    power_verdict : float
+        Share in which the p-value of ``tau_test`` does, which is never smaller: that of the
+        permutation test, times how often the verdict agrees with it where intervals were simulated.
+        NaN where that was never.
     power_interval : float
         Share in which the default interval, for the tau of these methods, excludes 0; NaN where
         no intervals were simulated.
@@ -66,6 +73,7 @@ class TauPower:
     """
 
     power: float
+    power_verdict: float
     power_interval: float
     width: float
     observed: float
@@ -85,7 +93,7 @@ def tau_power(plan: TauPlan, *, n_studies: int, n_intervals: int, seed: int) -> 
     n_studies : int
         Studies for the permutation test.
     n_intervals : int
-        Studies for the interval, which takes some milliseconds each.
+        Studies for the interval and the verdict, which take some milliseconds each.
     seed : int
 
     Returns
@@ -98,27 +106,34 @@ def tau_power(plan: TauPlan, *, n_studies: int, n_intervals: int, seed: int) -> 
     errors = np.array([d.method_se(plan.n_users) for d in (plan.upstream, plan.downstream)])
     estimates = true + errors[:, None] * rng.standard_normal(shape)
     tau = np.asarray(kendall_tau(estimates[:, 0], estimates[:, 1]))
+    alpha = 1 - plan.level + 1e-12
     # Without ties the p-value depends on the size of tau alone, and falls with it.
     sizes, example = np.unique(np.abs(tau).round(9), return_index=True)
 
     def significant(place: int) -> bool:
         test = tau_permutation_test(*estimates[example[place]], rng=rng)
-        return test.p_value <= 1 - plan.level + 1e-12
+        return test.p_value <= alpha
 
     first = bisect_left(range(len(sizes)), True, key=significant)
     power = float((np.abs(tau).round(9) >= sizes[first]).mean()) if first < len(sizes) else 0.0
-    intervals = np.array([_interval(plan, i, seed) for i in range(n_intervals)]).reshape(-1, 2)
+    intervals, agrees = np.full((n_intervals, 2), np.nan), []
+    for study in range(n_intervals):
+        evidence = _evidence(plan, study, seed)
+        intervals[study] = INTERVALS[DEFAULT_INTERVAL](evidence)
+        if tau_permutation_test(evidence.x, evidence.y, rng=rng).p_value <= alpha:
+            agrees.append(association_p_value(evidence, _PERMUTATIONS) <= alpha)
     excludes = (intervals[:, 0] > 0) | (intervals[:, 1] < 0)
     return TauPower(
         power=power,
+        power_verdict=power * float(np.mean(agrees)) if agrees else np.nan,
         power_interval=float(excludes.mean()) if n_intervals else np.nan,
         width=float((intervals[:, 1] - intervals[:, 0]).mean()) if n_intervals else np.nan,
         observed=float(tau.mean()),
     )
 
 
-def _interval(plan: TauPlan, study: int, seed: int) -> tuple[float, float]:
-    """Default interval of one study, from sums per user."""
+def _evidence(plan: TauPlan, study: int, seed: int) -> TauEvidence:
+    """What one study knows of tau, from sums per user."""
     root = stream(seed, "power", f"{plan.n_methods} methods", f"interval {study}")
     truth_stream, noise_stream, own_stream = root.spawn(3)
     normal = np.random.default_rng(truth_stream).standard_normal((1, 2, plan.n_methods))
@@ -133,7 +148,7 @@ def _interval(plan: TauPlan, study: int, seed: int) -> tuple[float, float]:
     sums, counts = (np.hstack([part[i] for part in parts]) for i in (0, 1))
     x, y = np.split(sums.sum(axis=0) / counts.sum(axis=0), 2)
     no_draws = np.empty((0, plan.n_methods))
-    evidence = TauEvidence(
+    return TauEvidence(
         x,
         y,
         no_draws,
@@ -144,7 +159,6 @@ def _interval(plan: TauPlan, study: int, seed: int) -> tuple[float, float]:
         error=SamplingError(sums, counts, np.zeros((plan.n_methods, 2, 2))),
         seed=own_stream,
     )
-    return INTERVALS[DEFAULT_INTERVAL](evidence)
 
 
 def _true_values(plan: TauPlan, normal: Array) -> Array:

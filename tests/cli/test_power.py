@@ -26,7 +26,8 @@ def test_table_for_tau() -> None:
                 "--intervals", 1)  # fmt: skip
     assert found.exit_code == 0, found.output
     rows = [line.split() for line in found.output.splitlines()]
-    header = rows.index(["tau", "methods", "users", "test", "interval", "width", "observed"])
+    names = ["tau", "methods", "users", "test", "verdict", "interval", "width", "observed"]
+    header = rows.index(names)
     assert [row[:3] for row in rows[header + 1 : header + 4]] == [
         ["0.4", "6", "50"],
         ["0.4", "6", "200"],

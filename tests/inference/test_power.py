@@ -91,6 +91,17 @@ def test_interval_narrows_with_users_and_answers_follow() -> None:
     assert 0 <= found["power_interval"].min() <= found["power_interval"].max() <= 1
 
 
+def test_the_verdict_asks_for_more_than_the_order_of_the_methods() -> None:
+    plan = {"tau": 0.6, "methods": 8, "n_studies": 400}
+    found = power(users=[20, 3000], n_intervals=30, **plan)
+    assert bool((found["power_verdict"] <= found["power"]).all())
+    assert (found["power"] - found["power_verdict"]).sel(users=20).item() > 0.05
+    reached = found["power_verdict"].max().item()
+    assert power(users=[20, 3000], n_intervals=30, target=reached, **plan)["users_needed"] == 3000
+    without = power(users=20, n_intervals=0, **plan)
+    assert np.isnan(without["power_verdict"].item())
+
+
 def test_same_seed_same_numbers() -> None:
     sizes = {"methods": 6, "users": 40, "n_studies": 100, "n_intervals": 2}
     first = power(tau=0.4, **sizes)
