@@ -40,6 +40,7 @@ _HOMES = {
     "metrics.generation": ["rouge"],
     "metrics.options": ["MetricOptions"],
     "metrics.values": ["available_metrics"],
+    "outputs.plots": ["plot_methods", "plot_scatter", "plot_tau", "plot_weight_curve"],
     "results": ["ResultTable"],
     "io.schema": ["datasets", "validate"],
     "settings": ["Settings"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,13 @@ class ResultTable:
     ranked: bool = False
     reading: str = ""
     findings: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        return f"<ResultTable {self.name}: {self.title}, {len(self.frame)} rows>"
+
+    def _repr_html_(self) -> str:
+        caption = html.escape(f"{self.title}. {self.caption}")
+        return f"<p>{caption}</p>{self.frame.to_html(index=False, na_rep='–', max_rows=40)}"
 
     def metric(self, name: object) -> Metric:
         """Metric of a name; one that nobody described is in its own units, without direction."""
@@ -117,6 +125,63 @@ class Analysis:
     versions: Mapping[str, str] = field(default_factory=dict)
     questions: Sequence[Question] = ()
     notes: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        answers = [f"  {each.title} {each.answer}" for each in self.questions if each.answer]
+        return "\n".join(
+            [f"<Analysis of {len(self.tables)} tables: {', '.join(self.tables)}>", *answers]
+        )
+
+    def _repr_html_(self) -> str:
+        told = [(html.escape(q.title), html.escape(q.answer)) for q in self.questions if q.answer]
+        rows = "".join(f"<dt>{title}</dt><dd>{answer}</dd>" for title, answer in told)
+        return f"<dl>{rows}</dl><p>Tables: {html.escape(', '.join(self.tables))}</p>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Rows of all tables that hold an estimate, one below the other; ``table`` names theirs.
+
+        Returns
+        -------
+        DataFrame
+            Columns that a table lacks are NaN. ``polars.from_pandas`` takes it as it is.
+        """
+        frames = [
+            table.frame.assign(table=name)
+            for name, table in self.tables.items()
+            if "estimate" in table.frame
+        ]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def to_dict(self) -> dict[str, float]:
+        """Every estimate and its limits by a flat name, as W&B and MLflow log them.
+
+        Returns
+        -------
+        dict of str to float
+            Such as ``{"rm_accuracy/vpl": 0.61, "rm_accuracy/vpl/low": 0.55, …}``: the table, then
+            the values of the keys in which its rows differ. NaN is left out.
+
+        Examples
+        --------
+        >>> import preflamp_stats as pls
+        >>> study = pls.simulate(n_methods=3, n_users=20, n_examples=5, seed=1)
+        >>> logged = pls.analyze(study, pls.Settings(resamples=100)).to_dict()
+        >>> [name for name in logged if name.startswith("rm_accuracy")][:2]
+        ['rm_accuracy/guided-01', 'rm_accuracy/guided-01/low']
+        """
+        found = {}
+        for name, table in self.tables.items():
+            if "estimate" not in table.frame:
+                continue
+            frame = table.frame.drop(columns="method_family", errors="ignore")
+            keys = list(frame.columns[: frame.columns.get_loc("estimate")])
+            told = [key for key in keys if frame[key].nunique(dropna=False) > 1]
+            for row in frame.to_dict("records"):
+                path = "/".join([name, *(str(row[key]) for key in told)])
+                for column, end in (("estimate", ""), ("low", "/low"), ("high", "/high")):
+                    if not pd.isna(row.get(column)):
+                        found[path + end] = float(row[column])
+        return found
 
     @property
     def summary(self) -> list[str]:

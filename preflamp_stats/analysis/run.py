@@ -32,7 +32,7 @@ Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Analysis(results.Analysis):
     """All estimates of one run, as :class:`preflamp_stats.results.Analysis`, to be written."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -30,18 +30,24 @@ def weight_position(weight: float) -> float:
     return 1.0 if math.isinf(weight) else weight / (1 + weight)
 
 
+def weight_ticks(weights: Iterable[float]) -> dict[float, str]:
+    """Labels of an axis of weights by their place, as many as do not run into each other."""
+    positions: dict[float, str] = {}
+    for weight in sorted({*weights}):
+        place = weight_position(weight)
+        end = {0.0: "0\nbase\nmodel", 1.0: "∞\nreward\nalone"}.get(place)
+        # Labels nearer than this would run into each other; the ends are always named.
+        crowded = any(abs(place - other) < 0.13 for other in (*positions, 0.0, 1.0))
+        if end or not crowded:
+            positions[place] = end or f"{weight:.2g}"
+    return positions
+
+
 def draw_weight_curve(analysis: Analysis, frame: pd.DataFrame) -> layout.Drawn:
     """Draw policy accuracy over the weight w of the reward, from base model to reward alone."""
 
     def finish(panel: Axes, rows: pd.DataFrame) -> None:
-        positions: dict[float, str] = {}
-        for weight in sorted(rows["weight"].unique()):
-            place = weight_position(weight)
-            end = {0.0: "0\nbase\nmodel", 1.0: "∞\nreward\nalone"}.get(place)
-            # Labels nearer than this would run into each other; the ends are always named.
-            crowded = any(abs(place - other) < 0.13 for other in (*positions, 0.0, 1.0))
-            if end or not crowded:
-                positions[place] = end or f"{weight:.2g}"
+        positions = weight_ticks(rows["weight"])
         panel.set_xticks(list(positions), list(positions.values()))
         panel.set_xlim(-0.03, 1.03)
 
