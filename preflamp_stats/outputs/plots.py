@@ -81,6 +81,15 @@ def plot_methods(analysis: Analysis, metric: str, *, ax: Axes | None = None) -> 
     ------
     InputError
         If the analysis has no such metric.
+
+    Examples
+    --------
+    >>> import preflamp_stats as pls
+    >>> study = pls.simulate(n_methods=4, n_users=30, n_examples=5, seed=1)
+    >>> analysis = pls.analyze(study, pls.Settings(resamples=100))
+    >>> ax = pls.plot_methods(analysis, "rouge1")
+    >>> ax.get_xlabel()
+    'ROUGE-1 (points)'
     """
     rows = _metric_rows(analysis, metric)
     own = _labels(rows, ("dataset", "model", "method", "seed"))
@@ -110,6 +119,15 @@ def plot_scatter(
     ------
     InputError
         If a metric is not in the analysis, or no method has both.
+
+    Examples
+    --------
+    >>> import preflamp_stats as pls
+    >>> study = pls.simulate(n_methods=4, n_users=30, n_examples=5, seed=1)
+    >>> analysis = pls.analyze(study, pls.Settings(resamples=100))
+    >>> ax = pls.plot_scatter(analysis, "rm_accuracy", "rouge1")
+    >>> len(ax.texts)
+    4
     """
     first, second = (_metric_rows(analysis, name) for name in (upstream, downstream))
     keys = [k for k in ("dataset", "model", "method", "seed") if k in first and k in second]
@@ -145,6 +163,14 @@ def plot_weight_curve(analysis: Analysis, *, ax: Axes | None = None) -> Axes:
     ------
     InputError
         If the analysis has no weight curve.
+
+    Examples
+    --------
+    >>> import preflamp_stats as pls
+    >>> study = pls.simulate(n_methods=4, n_users=30, n_examples=5, seed=1)
+    >>> ax = pls.plot_weight_curve(pls.analyze(study, pls.Settings(resamples=100)))
+    >>> ax.get_xlabel()
+    'Weight w of the reward'
     """
     rows = _rows(analysis, "weight_curve")
     rows = rows.assign(x=rows["weight"].map(weight_position)).sort_values("x", kind="stable")
