@@ -30,6 +30,16 @@ _HOMES = {
     "inference.tau": ["tau_test"],
     "io.describe": ["coverage", "describe"],
     "io.files": ["open_results", "write_results"],
+    "io.imports": [
+        "import_files",
+        *(
+            f"read_{kind}"
+            for kind in (
+                "alpaca_eval", "inspect", "judgebench", "lm_eval", "mt_metrics_eval", "preference",
+                "rewardbench", "rewardbench2", "rm_bench",
+            )
+        ),
+    ],
     "io.merge": ["merge"],
     "io.from_tables": ["convert", "from_frame"],
     "metrics.correlation": ["kendall_tau"],

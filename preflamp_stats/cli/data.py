@@ -99,6 +99,45 @@ def convert_command(scores: tuple[Path, ...], out: Path, **options: Any) -> None
     _say_written(tree, out)
 
 
+_OF_FILES = {
+    "method": "Name of what was evaluated.",
+    "dataset": "Name of the benchmark dataset.",
+    "user": "Field of a record that names the user, such as doc.person.",
+    "subset": "Field of a record that names the subset.",
+    "filter": "Filter of lm-evaluation-harness whose responses are read.",
+}
+
+
+def _import_options(command: _Command) -> _Command:
+    for name, told in reversed(_OF_FILES.items()):
+        command = click.option(f"--{name}", default="", help=told)(command)
+    return command
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=_PATH, metavar="[KIND] FILES...")
+@results_option
+@_import_options
+@click.option("--texts", is_flag=True, help="Read generations too where the tool scored them.")
+@column_options
+@_direction("lower")
+@_direction("higher")
+def import_command(files: tuple[Path, ...], out: Path, **options: Any) -> None:
+    """Make a results file from FILES that another tool wrote, or folders of them.
+
+    KIND is rewardbench, rewardbench2, rm-bench, judgebench, alpaca-eval, lm-eval, inspect,
+    mt-metrics-eval or preference; left out, it is found from what the files hold. How they were
+    read is said on standard error. --map and --ignore are for preference sets.
+    """
+    from preflamp_stats.io.files import write_results
+    from preflamp_stats.io.imports import KINDS, import_files
+
+    kind = str(files[0]) if str(files[0]) in KINDS else ""
+    tree = import_files(files[1:] if kind else files, kind, **options)
+    write_results(tree, out)
+    _say_written(tree, out)
+
+
 @click.command("merge")
 @click.argument("shards", nargs=-1, required=True, type=_PATH)
 @results_option

@@ -16,7 +16,7 @@ from preflamp_stats.errors import InputError
 
 _COMMANDS = {
     "analyze": "analyze", "demo": "simulate", "describe": "data", "validate": "data",
-    "convert": "data", "merge": "data", "simulate": "simulate", "power": "power",
+    "convert": "data", "import": "data", "merge": "data", "simulate": "simulate", "power": "power",
 }  # fmt: skip
 """Module below ``preflamp_stats.cli`` of each command, in the order of the help."""
 

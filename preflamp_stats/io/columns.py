@@ -81,6 +81,13 @@ _KNOWN = (*LABEL_COLUMNS, *VALUE_COLUMNS)
 _MEANS = {_plain(name): name for name in _KNOWN} | {
     theirs: ours for ours, names in _SYNONYMS.items() for theirs in names.split()
 }
+
+
+def meaning(name: str) -> str:
+    """Column of ours that a name means, such as user for annotator_id; "" for none."""
+    return _MEANS.get(_plain(name), "")
+
+
 _NAMES_A_THING = re.compile(r"(^|_)(id|ids|uuid|guid|hash|key|index|idx|no|number)$")
 _SHOWN = 6
 

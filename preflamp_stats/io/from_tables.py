@@ -18,6 +18,7 @@ from preflamp_stats.errors import InputError, Problem, SchemaError, printable
 from preflamp_stats.io.columns import (
     ABSENT_NUMBERS,
     VALUE_COLUMNS,
+    Known,
     is_number,
     recognise,
     without_slash,
@@ -173,9 +174,15 @@ def _read(
     specs = dict(VALUE_COLUMNS)
     there: set[str] = set()
     for source in sources:
+        if isinstance(source, Known):  # a reader of another tool's files knows its columns
+            specs |= source.metrics
+            tables.append(source.table)
+            continue
         try:
             if isinstance(source, str | os.PathLike):
                 table = read_table(Path(source))
+            elif isinstance(source, Table):
+                table = source
             else:
                 name = "table" if len(sources) == 1 else f"table {len(tables) + 1}"
                 table = frame_table(source, name)

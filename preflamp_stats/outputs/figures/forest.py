@@ -64,7 +64,9 @@ def draw_by_method(analysis: Analysis, frame: pd.DataFrame, table: str) -> layou
         own = here.groupby("method", sort=False)["value"]
         last = own.transform("size") - 1
         beside = (own.cumcount() / last.clip(lower=1) - 0.5) * 0.5 * (last > 0)
-        at, looked = here["method"].map(methods.index) + beside, [looks[m] for m in here["method"]]
+        # Floats, for pandas leaves the texts of a panel without rows what they are.
+        at = here["method"].map(methods.index).astype(float) + beside
+        looked = [looks[m] for m in here["method"]]
         style.bars(panel.axes, at, here["below"], here["above"], looked, "x")
         style.points(panel.axes, here["value"], at, looked)
         _write_lines(panel.axes, labels)
