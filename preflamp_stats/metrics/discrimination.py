@@ -17,6 +17,7 @@ from preflamp_stats.metrics.policy import policy_score, require
 
 __all__ = [
     "best_of_accuracy",
+    "best_of_credit",
     "compared_pair",
     "pair_accuracy",
     "policy_accuracy",
@@ -165,6 +166,32 @@ def rm_accuracy(
     return _named(accuracy, "rm_accuracy", "Reward model accuracy", ties=ties, average=average)
 
 
+def best_of_credit(score: xr.DataArray, *, ties: Ties = "half") -> xr.DataArray:
+    """Credit of each example for whether the chosen response scores highest of all.
+
+    Parameters
+    ----------
+    score : DataArray, dims (..., candidate)
+        As for :func:`score_credit`, with any number of candidates.
+    ties : {"half", "strict", "drop"}
+        As for :func:`best_of_accuracy`.
+
+    Returns
+    -------
+    DataArray, dims (...)
+        1, 0 or a share of 1; NaN where a score is missing or a tie is dropped.
+    """
+    check_choice("ties", ties, Ties)
+    chosen, _ = compared_pair(score)
+    best = score.max("candidate", skipna=False)
+    at_top = (score == best).sum("candidate")
+    credit = (1 / at_top).where(chosen == best, 0.0).where(best.notnull())
+    if ties != "half":
+        shared = (chosen == best) & (at_top > 1)
+        credit = credit.where(~shared, 0.0 if ties == "strict" else np.nan)
+    return credit
+
+
 def best_of_accuracy(
     ds: Results, *, ties: Ties = "half", average: Average = "micro"
 ) -> xr.DataArray:
@@ -206,16 +233,8 @@ def best_of_accuracy(
     >>> best_of_accuracy(xr.Dataset({"reward": reward})).item()  # (1 + 1/2) / 2
     0.75
     """
-    check_choice("ties", ties, Ties)
     ds = one_dataset(ds)
-    reward = require(ds, "reward", "for the accuracy among several")
-    chosen, _ = compared_pair(reward)
-    best = reward.max("candidate", skipna=False)
-    at_top = (reward == best).sum("candidate")
-    credit = (1 / at_top).where(chosen == best, 0.0).where(best.notnull())
-    if ties != "half":
-        shared = (chosen == best) & (at_top > 1)
-        credit = credit.where(~shared, 0.0 if ties == "strict" else np.nan)
+    credit = best_of_credit(require(ds, "reward", "for the accuracy among several"), ties=ties)
     accuracy = example_mean(credit, user=ds.get("user"), average=average)
     return _named(accuracy, "best_of_accuracy", "Accuracy among all", ties=ties, average=average)
 

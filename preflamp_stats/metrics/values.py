@@ -12,7 +12,7 @@ from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.io.variables import method_metrics
 from preflamp_stats.kernels.rouge import ROUGE_METRICS
 from preflamp_stats.metric import POINTS, Direction, Metric
-from preflamp_stats.metrics.discrimination import score_credit
+from preflamp_stats.metrics.discrimination import best_of_credit, score_credit
 from preflamp_stats.metrics.generation import generation_metrics, generation_quality
 from preflamp_stats.metrics.options import MetricOptions
 from preflamp_stats.metrics.policy import policy_score
@@ -31,6 +31,7 @@ DISCRIMINATION = ("rm_accuracy", "policy_accuracy")
 
 _WORDS = {
     "rm_accuracy": "RM accuracy",
+    "best_of_accuracy": "accuracy among all",
     "policy_accuracy": "policy accuracy",
     "rouge1": "ROUGE-1",
     "rouge2": "ROUGE-2",
@@ -66,6 +67,9 @@ def available_metrics(ds: Results, options: MetricOptions | None = None) -> list
     """
     ds, options = one_dataset(ds), options or MetricOptions()
     found = [_discrimination("rm_accuracy", ("reward",))] * ("reward" in ds)
+    if found and ds["reward"].sizes.get("candidate", 0) > 2:
+        of_all = _discrimination("best_of_accuracy", ("reward",))
+        found.append(replace(of_all, values="share"))  # a tie of k gives 1/k
     policy_needs = policy_variables(options)
     if set(policy_needs) <= set(ds):
         found.append(_discrimination("policy_accuracy", policy_needs))
@@ -146,6 +150,8 @@ def example_values(ds: xr.Dataset, metric: Metric, options: MetricOptions) -> xr
     """
     if metric.name == "rm_accuracy":
         return score_credit(ds["reward"], ties=options.ties)
+    if metric.name == "best_of_accuracy":
+        return best_of_credit(ds["reward"], ties=options.ties)
     if metric.name == "policy_accuracy":
         score = policy_score(
             ds,

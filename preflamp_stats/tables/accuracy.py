@@ -13,13 +13,16 @@ from preflamp_stats.tables import words
 from preflamp_stats.tables.rows import metric_rows
 from preflamp_stats.tables.table import Table
 
-__all__ = ["POLICY_ACCURACY", "RM_ACCURACY"]
+__all__ = ["BEST_OF_ACCURACY", "POLICY_ACCURACY", "RM_ACCURACY"]
 
 
-def _rm_rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
-    for study in studies:
-        if "rm_accuracy" in study.summed:
-            yield metric_rows(study, study.metrics["rm_accuracy"])
+def _rows_of(name: str) -> Callable[[Sequence[ResampledStudy]], Iterator[pd.DataFrame]]:
+    def rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
+        for study in studies:
+            if name in study.summed:
+                yield metric_rows(study, study.metrics[name])
+
+    return rows
 
 
 def _policy_rows(studies: Sequence[ResampledStudy]) -> Iterator[pd.DataFrame]:
@@ -81,12 +84,23 @@ RM_ACCURACY = Table(
     name="rm_accuracy",
     title="Reward model accuracy",
     question="discriminate",
-    rows=_rm_rows,
+    rows=_rows_of("rm_accuracy"),
     caption="Share of pairs in which the reward model scores the chosen response above the "
     "rejected one ({counting}). {intervals}",
     reading="50 points, the dashed line, is a coin toss. Two methods whose intervals overlap may "
     "still differ, since they saw the same users: see the comparison of methods.",
     answer=_beats_chance("rm_accuracy", "the reward"),
     estimate_of="rm_accuracy",
+    ranked=True,
+)
+BEST_OF_ACCURACY = Table(
+    name="best_of_accuracy",
+    title="Accuracy among all responses",
+    question="discriminate",
+    rows=_rows_of("best_of_accuracy"),
+    caption="Share of examples whose chosen response has the highest reward of all its candidates "
+    "({counting}; of k that share the highest each counts 1/k). {intervals}",
+    reading="By chance it is 100 divided by the number of candidates, such as 25 among four.",
+    estimate_of="best_of_accuracy",
     ranked=True,
 )

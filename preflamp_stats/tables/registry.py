@@ -14,7 +14,7 @@ from preflamp_stats.metric import Metric
 from preflamp_stats.results import Question, ResultTable
 from preflamp_stats.settings import Settings
 from preflamp_stats.tables import words
-from preflamp_stats.tables.accuracy import POLICY_ACCURACY, RM_ACCURACY
+from preflamp_stats.tables.accuracy import BEST_OF_ACCURACY, POLICY_ACCURACY, RM_ACCURACY
 from preflamp_stats.tables.agreement import AGREEMENT
 from preflamp_stats.tables.best_of_k import BEST_OF_K, OVER_OPTIMISATION
 from preflamp_stats.tables.contrasts import CONTRASTS
@@ -42,6 +42,7 @@ TABLES: tuple[Table, ...] = (
     EXAMPLE_LEVEL,
     POLICY_ACCURACY,
     RM_ACCURACY,
+    BEST_OF_ACCURACY,
     WEIGHT_CURVE,
     PREFIX_ACCURACY,
     LENGTH_DIFFERENCE,
