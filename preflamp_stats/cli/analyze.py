@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 @click.command("analyze", context_settings={"show_default": True})
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @directory_option("preflamp-analysis")
+@click.option("--by-subset", is_flag=True, help="Take each subset of examples for a dataset.")
 @click.option("--json", "as_json", is_flag=True, help="Print analysis.json instead of the answers.")
 @column_options
 @add_options(Settings)
 def analyze_command(
     results: tuple[Path, ...],
     out: Path,
+    by_subset: bool,
     as_json: bool,
     mapping: dict[str, str],
     ignore: tuple[str, ...],
@@ -39,17 +41,25 @@ def analyze_command(
     convert reads them; each benchmark dataset in them is analysed.
     """
     columns = {"mapping": mapping, "ignore": ignore}
-    run_analysis(results, out, Settings(**settings), as_json=as_json, **columns)
+    how = {"by_subset": by_subset, "as_json": as_json}
+    run_analysis(results, out, Settings(**settings), **how, **columns)
 
 
 def run_analysis(
-    paths: tuple[Path, ...], out: Path, settings: Settings, *, as_json: bool = False, **columns: Any
+    paths: tuple[Path, ...],
+    out: Path,
+    settings: Settings,
+    *,
+    by_subset: bool = False,
+    as_json: bool = False,
+    **columns: Any,
 ) -> None:
     """Analyse files, write the directory, print the answers; ``columns`` as open_any."""
     from contextlib import ExitStack
 
     from preflamp_stats.analysis.run import analyze
     from preflamp_stats.cli.console import console, stage_progress
+    from preflamp_stats.io.select import by_subset as split
     from preflamp_stats.io.select import open_any
     from preflamp_stats.io.tables import format_of
     from preflamp_stats.outputs.write import write_analysis
@@ -65,7 +75,8 @@ def run_analysis(
         for tree in trees.values():
             stack.callback(tree.close)
         progress = stack.enter_context(stage_progress())
-        analysis = analyze(_joined(trees), settings, inputs=paths, progress=progress)
+        found = split(_joined(trees)) if by_subset else _joined(trees)
+        analysis = analyze(found, settings, inputs=paths, progress=progress)
         written = write_analysis(analysis, out, progress=progress)
     if as_json:
         click.echo((out / "analysis.json").read_text(encoding="utf-8"), nl=False)

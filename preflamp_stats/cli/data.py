@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -129,13 +130,19 @@ def import_command(files: tuple[Path, ...], out: Path, **options: Any) -> None:
     mt-metrics-eval or preference; left out, it is found from what the files hold. How they were
     read is said on standard error. --map and --ignore are for preference sets.
     """
+    from preflamp_stats.cli.console import say
     from preflamp_stats.io.files import write_results
     from preflamp_stats.io.imports import KINDS, import_files
+    from preflamp_stats.io.schema import datasets
+    from preflamp_stats.io.variables import generation_metrics
 
-    kind = str(files[0]) if str(files[0]) in KINDS else ""
+    kind = str(files[0]) if len(files) > 1 and str(files[0]) in KINDS else ""
     tree = import_files(files[1:] if kind else files, kind, **options)
     write_results(tree, out)
     _say_written(tree, out)
+    own = [name for ds in datasets(tree).values() for name in generation_metrics(ds)]
+    told = f" --downstream {','.join(dict.fromkeys(own))}" if own else ""
+    say(f"next: preflamp-stats analyze {shlex.quote(str(out))}{told}", err=True)
 
 
 @click.command("merge")

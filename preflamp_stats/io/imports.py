@@ -133,7 +133,7 @@ def import_files(
     ...     file = Path(folder, "rm_all.jsonl")
     ...     _ = file.write_text('{"chosen": 1.5, "rejected": [0.5]}')
     ...     tree = import_files(file, say=lambda line: None)
-    >>> pls.rm_accuracy(tree).sel(method="rm").item()
+    >>> pls.rm_accuracy(tree).sel({"method": "rm"}).item()
     1.0
     """
     if kind and kind not in KINDS:
@@ -190,6 +190,8 @@ def _sources(
             if not names and not kind:
                 _refuse(each.path, "is of no kind that is known", kind)
         found += fits
+    if not found:
+        raise InputError(Problem("no file is named", "name one, or a folder of them"))
     names = {name for _, each in found for name in each}
     if not kind and len(names) > 1:
         shown = "; ".join(f"{each.path} as {' or '.join(of)}" for each, of in found[:4])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+import pandas as pd
 import xarray as xr
 
 from preflamp_stats.errors import InputError, Problem
@@ -105,3 +107,45 @@ def open_any(
             tree.close()
         raise
     return trees
+
+
+def by_subset(found: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """Take every subset of a dataset for a dataset of its own.
+
+    Parameters
+    ----------
+    found : mapping of str to Dataset
+        Benchmark datasets by name; one without variable ``subset`` stays whole.
+
+    Returns
+    -------
+    dict of str to Dataset
+        ``"NAME: SUBSET"``, or the subset alone where there is one dataset. Examples without a
+        subset are ``(no subset)``.
+
+    Raises
+    ------
+    InputError
+        If no dataset has subsets.
+
+    Examples
+    --------
+    >>> credit = xr.Dataset({"acc": (("method", "example"), [[1.0, 0.0, 1.0]])})
+    >>> parts = by_subset({"mmlu": credit.assign(subset=("example", ["law", "law", "art"]))})
+    >>> {name: part["acc"].values.tolist() for name, part in parts.items()}
+    {'law': [[1.0, 0.0]], 'art': [[1.0]]}
+    """
+    parts: dict[str, xr.Dataset] = {}
+    for name, ds in found.items():
+        if "subset" not in ds.variables:
+            parts[name] = ds
+            continue
+        labels = pd.Series(ds["subset"].values).fillna("(no subset)").astype(str)
+        for label in labels.unique():
+            part = label if len(found) == 1 else f"{name}: {label}"
+            at = np.flatnonzero(labels == label)
+            parts[part] = ds.isel(example=at).drop_vars("subset").assign_attrs(dataset=part)
+    if parts.keys() == found.keys():
+        mend = "name the subset when the files are read: --subset FIELD, or a column subset"
+        raise InputError(Problem("no dataset has subsets", mend, variable="subset"))
+    return parts

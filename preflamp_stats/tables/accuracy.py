@@ -99,7 +99,7 @@ BEST_OF_ACCURACY = Table(
     question="discriminate",
     rows=_rows_of("best_of_accuracy"),
     caption="Share of examples whose chosen response has the highest reward of all its candidates "
-    "({counting}; of k that share the highest each counts 1/k). {intervals}",
+    "({counting}; where ties count half, each of k counts 1/k). {intervals}",
     reading="By chance it is 100 divided by the number of candidates, such as 25 among four.",
     estimate_of="best_of_accuracy",
     ranked=True,

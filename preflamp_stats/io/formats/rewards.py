@@ -21,7 +21,7 @@ _RM_BENCH_FILE = re.compile(r"(?:total_dataset|\w+_filtered)_(.+)_REWORD_MODEL_\
 def is_rewardbench(source: Source) -> bool:
     """Whether records hold a score of chosen and rejected, in one of the names of rewardbench."""
     named = {key for key in (*_CHOSEN, *_REJECTED) if _is_score(source.first.get(key, ""))}
-    return bool({*_CHOSEN} & named and {*_REJECTED} & named)
+    return bool({*_CHOSEN} & named and {*_REJECTED} & named) and not is_rm_bench(source)
 
 
 def is_rewardbench2(source: Source) -> bool:

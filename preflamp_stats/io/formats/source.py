@@ -162,7 +162,9 @@ class Source:
             like = [
                 key
                 for key in ([] if name or not records else records[0])
-                if meaning(key) == label and all(_names(record.get(key)) for record in records)
+                if meaning(key) == label
+                and all(_names(record.get(key)) for record in records)
+                and len({str(record[key]) for record in records}) > 1
             ]
             if name or len(like) == 1:
                 fields[label] = name or like[0]

@@ -152,6 +152,10 @@ def preference(source: Source, asked: Asked) -> Table:
     for name in frame:
         if frame[name].map(plain_text).notna().any():
             frame[name] = frame[name].map(plain_text)
+    named = {"method": asked.method, "dataset": asked.dataset}
+    frame = frame.assign(**{label: name for label, name in named.items() if name})
+    fields = {"user": asked.user, "subset": asked.subset}
+    asked.mapping.update({name: label for label, name in fields.items() if name})
     table = frame_table(frame, str(source.path))
     known = recognise(table, [n for n in asked.ignore if n in frame], asked.mapping)
     if not known.problems and "reward" not in known.table.cells:
