@@ -46,6 +46,7 @@ def draw_by_method(analysis: Analysis, frame: pd.DataFrame, table: str) -> layou
     rows, left = layout.select(analysis, table, frame, _MARGIN + _TIGHT * min(len(methods), _SURE))
     panels, room = [panel for row in rows for panel in row], layout.ROOM / len(rows) - _MARGIN
     looks, note = layout.coloured(analysis, panels)
+    methods = [method for method in methods if method in looks]  # the panels may hold no other
     if note:
         fit, every = int(room / _TIGHT), len(looks)
         kept = style.extremes([panel.ranking() for panel in panels], fit, fit)
