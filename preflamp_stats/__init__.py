@@ -35,8 +35,15 @@ _HOMES = {
         *(
             f"read_{kind}"
             for kind in (
-                "alpaca_eval", "inspect", "judgebench", "lm_eval", "mt_metrics_eval", "preference",
-                "rewardbench", "rewardbench2", "rm_bench",
+                "alpaca_eval",
+                "inspect",
+                "judgebench",
+                "lm_eval",
+                "mt_metrics_eval",
+                "preference",
+                "rewardbench",
+                "rewardbench2",
+                "rm_bench",
             )
         ),
     ],

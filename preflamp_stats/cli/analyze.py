@@ -40,9 +40,9 @@ def analyze_command(
     RESULTS are results files (NetCDF-4), or tables of scores (CSV, TSV, JSON, JSONL, Parquet) as
     convert reads them; each benchmark dataset in them is analysed.
     """
-    columns = {"mapping": mapping, "ignore": ignore}
-    how = {"by_subset": by_subset, "as_json": as_json}
-    run_analysis(results, out, Settings(**settings), **how, **columns)
+    columns: dict[str, Any] = {"mapping": mapping, "ignore": ignore}
+    columns |= {"by_subset": by_subset, "as_json": as_json}
+    run_analysis(results, out, Settings(**settings), **columns)
 
 
 def run_analysis(

@@ -138,7 +138,9 @@ def import_files(
     """
     if kind and kind not in KINDS:
         raise InputError(Problem(f"{kind!r} is no kind", f"choose one of {', '.join(KINDS)}"))
-    sources, reader = _sources([files] if isinstance(files, str | os.PathLike) else files, kind, say)
+    sources, reader = _sources(
+        [files] if isinstance(files, str | os.PathLike) else files, kind, say
+    )
     notes: dict[str, list[Path]] = {}
     wishes = Asked(lambda path, note: notes.setdefault(note, []).append(path), **asked)
     parts = [reader.read(source, wishes) for source in sources]
@@ -179,7 +181,9 @@ def _sources(
     for path in map(Path, files):
         inside = sorted(each for each in path.rglob("*") if each.suffix in _ENDINGS)
         here = [Source(each) for each in (inside if path.is_dir() else [path])]
-        fits = [(each, [n for n in ([kind] if kind else KINDS) if KINDS[n].fits(each)]) for each in here]
+        fits = [
+            (each, [n for n in ([kind] if kind else KINDS) if KINDS[n].fits(each)]) for each in here
+        ]
         if path.is_dir():
             fits = [(each, names) for each, names in fits if names]
             if not fits:
@@ -192,13 +196,13 @@ def _sources(
         found += fits
     if not found:
         raise InputError(Problem("no file is named", "name one, or a folder of them"))
-    names = {name for _, each in found for name in each}
-    if not kind and len(names) > 1:
+    kinds = {name for _, each in found for name in each}
+    if not kind and len(kinds) > 1:
         shown = "; ".join(f"{each.path} as {' or '.join(of)}" for each, of in found[:4])
         mend = "name the kind, or read the files of each by themselves"
         raise InputError(Problem(f"more than one kind fits: {shown}", mend))
     if not kind:
-        kind = names.pop()
+        kind = kinds.pop()
         say(f"{_listed([each.path for each, _ in found])}: read as {kind}")
     return [each for each, _ in found], KINDS[kind]
 

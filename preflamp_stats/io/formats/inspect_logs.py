@@ -101,7 +101,7 @@ def _number(value: Any) -> float | None:
 def _read_texts(rows: list[Row], samples: dict[str, Row], source: Source, asked: Asked) -> None:
     """Add what the model wrote, and the target where it is one text to compare with."""
     if not asked.texts:
-        asked.say(source.path, f"texts are left out: --texts reads them, for ROUGE")
+        asked.say(source.path, "texts are left out: --texts reads them, for ROUGE")
         return
     several = 0
     for row in rows:

@@ -57,7 +57,9 @@ def rewardbench(source: Source, asked: Asked) -> Found:
     for place, (where, record, base) in enumerate(_examples(source, asked, records)):
         for candidate, names in (("chosen", _CHOSEN), ("rejected", _REJECTED)):
             # An output of rewardbench holds texts as chosen and numbers as scores_chosen.
-            held = [name for name in names[1:] if name in record] or [n for n in names if n in record]
+            held = [name for name in names[1:] if name in record] or [
+                n for n in names if n in record
+            ]
             if not held:
                 source.refuse("is missing", "give both responses of a pair", where, candidate)
             value = record[held[0]]
@@ -165,7 +167,7 @@ def judgebench(source: Source, asked: Asked) -> Found:
         if label not in ("A>B", "B>A"):
             source.refuse(f"is {label!r}", "give A>B or B>A", where, "label")
         games = [game if isinstance(game, dict) else {} for game in record["judgments"]]
-        about = next((g["judgment"] for g in games if isinstance(g.get("judgment"), dict)), {})
+        about: Row = next((g["judgment"] for g in games if isinstance(g.get("judgment"), dict)), {})
         judge, model = str(record.get("judge_name", "")), str(about.get("judge_model", ""))
         name = model if judge == "reward_model" else f"{judge} {model}".strip()
         base = {"example": str(record.get("pair_id", place)), "method": asked.method or name}
@@ -202,9 +204,7 @@ def _games_won(games: list[Row]) -> tuple[float, float]:
     return (won["A"], won["B"]) if verdicts else (math.nan, math.nan)
 
 
-def _examples(
-    source: Source, asked: Asked, records: list[Row]
-) -> Iterator[tuple[str, Row, Row]]:
+def _examples(source: Source, asked: Asked, records: list[Row]) -> Iterator[tuple[str, Row, Row]]:
     """Where a record is, the record, and the labels of its rows."""
     ids = [record.get("id", record.get("example_id")) for record in records]
     if None in ids or len({*map(str, ids)}) < len(ids):

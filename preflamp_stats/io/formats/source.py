@@ -197,7 +197,9 @@ def _look(record: Any, name: str) -> Any:
     if isinstance(record, dict) and name in record:
         return record[name]
     head, _, rest = name.partition(".")
-    return _look(record[head], rest) if rest and isinstance(record, dict) and head in record else None
+    return (
+        _look(record[head], rest) if rest and isinstance(record, dict) and head in record else None
+    )
 
 
 def plain_text(value: Any) -> str | None:

@@ -129,15 +129,19 @@ def mt_metrics_eval(source: Source, asked: Asked) -> Found:
             segment = segments[system] = segments.get(system, 0) + 1
             row |= {"example": str(segment), metric: value}
             if of and segment > len(of):
-                source.refuse(f"has more than {len(of)} segments of {system}", "check the documents")
+                source.refuse(
+                    f"has more than {len(of)} segments of {system}", "check the documents"
+                )
             row |= dict(zip(("subset", "user"), of[segment - 1], strict=True)) if of else {}
         found.rows.append(row)
     return found
 
 
 def is_preference(source: Source) -> bool:
-    """Whether records hold chosen and rejected as texts or messages, without rewardbench's scores."""
-    return "scores_chosen" not in source.first and all(plain_text(source.first.get(side)) is not None for side in ("chosen", "rejected"))
+    """Whether records hold chosen and rejected as texts or messages; not rewardbench's."""
+    return "scores_chosen" not in source.first and all(
+        plain_text(source.first.get(side)) is not None for side in ("chosen", "rejected")
+    )
 
 
 def preference(source: Source, asked: Asked) -> Table:
@@ -159,6 +163,8 @@ def preference(source: Source, asked: Asked) -> Table:
     table = frame_table(frame, str(source.path))
     known = recognise(table, [n for n in asked.ignore if n in frame], asked.mapping)
     if not known.problems and "reward" not in known.table.cells:
-        mend = "score them with preflamp-stats run, or add columns chosen_reward and rejected_reward"
+        mend = (
+            "score them with preflamp-stats run, or add columns chosen_reward and rejected_reward"
+        )
         source.refuse("holds chosen and rejected, but no score of them", mend)
     return table
