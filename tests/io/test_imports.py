@@ -223,6 +223,20 @@ def test_inspect_says_what_we_say(form: str) -> None:
     assert read(f"inspect_{form}", texts=True)[0]["sums"]["generation"].values[0, 0] is not None
 
 
+def test_grades_that_a_reducer_left_as_letters(tmp_path: Path) -> None:
+    """The reducer "mode" keeps them; the letters of these samples are put in by hand."""
+    log = json.loads((TOOLS / "inspect_json/pick_bad.json").read_text())
+    for sample, value in zip(
+        log["reductions"][0]["samples"], ["C", "I", "P", "N", "?"], strict=True
+    ):
+        sample["value"] = value
+    (tmp_path / "log.json").write_text(json.dumps(log))
+    said: list[str] = []
+    tree = pls.read_inspect(tmp_path, say=said.append)
+    np.testing.assert_equal(tree["pick"]["choice"].values, [[1, 0, 0.5, 0, np.nan]])
+    assert any("choice left out, whose values are no numbers" in line for line in said)
+
+
 def test_an_eval_file_without_inspect_ai_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "inspect_ai.log", None)
     with pytest.raises(InputError, match=r"preflamp-stats\[inspect\]"):

@@ -82,7 +82,6 @@ FIGURES: dict[str, FigureSpec] = {
         "Curves of the quality of the sample with the highest reward among k, over k, with bands.",
     ),
     "rm_accuracy": _by_method("rm_accuracy", "RM accuracy"),
-    "best_of_accuracy": _by_method("best_of_accuracy", "Accuracy among all responses"),
     "policy_accuracy": _by_method("policy_accuracy", "Policy accuracy"),
     "generation": _by_method("generation", "Generation quality"),
     "weight_curve": FigureSpec(
