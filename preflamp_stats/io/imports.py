@@ -239,46 +239,48 @@ def _spec(name: str, of_examples: bool) -> VariableSpec:
     )
 
 
-def read_rewardbench(files: Any, **options: Any) -> xr.DataTree:
-    """Read rewards of rewardbench; options as :func:`import_files`."""
-    return import_files(files, "rewardbench", **options)
+def _reader(kind: str, of: str) -> Callable[..., xr.DataTree]:
+    name = f"read_{kind.replace('-', '_')}"
+
+    def read(files: Any, **options: Any) -> xr.DataTree:
+        return import_files(files, kind, **options)
+
+    read.__name__ = read.__qualname__ = name
+    read.__doc__ = f"""Read {of}.
+
+    Parameters
+    ----------
+    files : path, or iterable of paths
+        Files, or folders of them.
+    **options
+        As of :func:`import_files`.
+
+    Returns
+    -------
+    xarray.DataTree
+
+    Raises
+    ------
+    InputError, SchemaError
+        As :func:`import_files`.
+
+    Examples
+    --------
+    >>> import preflamp_stats as pls
+    >>> pls.{name}("nowhere.json")
+    Traceback (most recent call last):
+    ...
+    preflamp_stats.errors.InputError: nowhere.json: no such file; check the path
+    """
+    return read
 
 
-def read_rewardbench2(files: Any, **options: Any) -> xr.DataTree:
-    """Read rewards of RewardBench 2; options as :func:`import_files`."""
-    return import_files(files, "rewardbench2", **options)
-
-
-def read_rm_bench(files: Any, **options: Any) -> xr.DataTree:
-    """Read rewards of RM-Bench; options as :func:`import_files`."""
-    return import_files(files, "rm-bench", **options)
-
-
-def read_judgebench(files: Any, **options: Any) -> xr.DataTree:
-    """Read judgments of JudgeBench; options as :func:`import_files`."""
-    return import_files(files, "judgebench", **options)
-
-
-def read_alpaca_eval(files: Any, **options: Any) -> xr.DataTree:
-    """Read annotations or leaderboards of alpaca_eval; options as :func:`import_files`."""
-    return import_files(files, "alpaca-eval", **options)
-
-
-def read_lm_eval(files: Any, **options: Any) -> xr.DataTree:
-    """Read samples of lm-evaluation-harness; options as :func:`import_files`."""
-    return import_files(files, "lm-eval", **options)
-
-
-def read_inspect(files: Any, **options: Any) -> xr.DataTree:
-    """Read logs of inspect_ai; options as :func:`import_files`."""
-    return import_files(files, "inspect", **options)
-
-
-def read_mt_metrics_eval(files: Any, **options: Any) -> xr.DataTree:
-    """Read score files of mt-metrics-eval; options as :func:`import_files`."""
-    return import_files(files, "mt-metrics-eval", **options)
-
-
-def read_preference(files: Any, **options: Any) -> xr.DataTree:
-    """Read a preference set that has scores; options as :func:`import_files`."""
-    return import_files(files, "preference", **options)
+read_rewardbench = _reader("rewardbench", "rewards of rewardbench")
+read_rewardbench2 = _reader("rewardbench2", "rewards of RewardBench 2")
+read_rm_bench = _reader("rm-bench", "rewards of RM-Bench")
+read_judgebench = _reader("judgebench", "judgments of JudgeBench")
+read_alpaca_eval = _reader("alpaca-eval", "annotations or leaderboards of alpaca_eval")
+read_lm_eval = _reader("lm-eval", "samples of lm-evaluation-harness")
+read_inspect = _reader("inspect", "logs of inspect_ai")
+read_mt_metrics_eval = _reader("mt-metrics-eval", "score files of mt-metrics-eval")
+read_preference = _reader("preference", "a preference set that has scores")
