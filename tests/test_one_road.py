@@ -38,6 +38,9 @@ def _dataset(seeds: bool) -> xr.Dataset:
     rng = np.random.default_rng(0)
     study = pls.simulate(n_methods=4, n_icl=1, models=2, n_users=12, n_examples=6, seed=3)
     ds = study.to_dataset().isel(example=slice(0, 68)).load()
+    compared = ds[[name for name in ds if "candidate" in ds[name].dims]]
+    third = compared.isel(candidate=[1]).roll(example=1).assign_coords(candidate=["third"])
+    ds = ds.drop_dims("candidate").merge(xr.concat([compared, third], "candidate"))
     ds["reward"] = ds["reward"].round(1)
     ds["rouge1"][0, 0, 3] = np.nan
     steps = xr.DataArray(np.linspace(0.2, 1.0, 5), dims="token")
