@@ -159,7 +159,7 @@ class EvaluationLog:
         return self._said(found.isel(seed=0, drop=True))
 
     def forget_after(self, step: int) -> None:
-        """Leave out later steps of this method and seed: a training that goes on makes them anew."""
+        """Leave out later steps of this method and seed: who goes on makes them anew."""
         if self.results is None:
             return
         ds = self.results
