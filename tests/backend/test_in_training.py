@@ -14,7 +14,7 @@ from preflamp_backend.models.loading import ModelSource, load_sequence_classifie
 from preflamp_backend.prompts.encoding import PromptFormat, encode, suffix_ids
 from preflamp_backend.scoring.score import score_rewards
 from preflamp_backend.training.evaluation_log import EvaluationLog, over_steps
-from preflamp_backend.training.trainer_callback import (
+from preflamp_backend.runs.trainer_callback import (
     RewardCallback,
     classifier_rewards,
     read_after,

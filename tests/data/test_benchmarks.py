@@ -1,4 +1,4 @@
-"""Personalized RewardBench, PersonalLLM, RewardBench 2: rows of the published schemas, made here."""
+"""Personalized RewardBench, PersonalLLM, RewardBench 2: rows of the published schemas."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ ABOUT = {
     "rejected": "candidates rejected, rejected2, …: the wrong responses, in the file's order",
     "labels": "right and wrong responses, not anybody's preference",
     "users": "none: each prompt stands for itself",
-    "ties": "prompts with several right responses (chosen, chosen2, …) have a file of their own, as "
-    "the benchmark scores them apart; accuracies compare chosen and rejected, the first of each",
+    "ties": "prompts with several right responses (chosen, chosen2, …) are a file apart, as "
+    "they are scored apart; accuracies compare chosen and rejected, the first of each",
 }
 
 
