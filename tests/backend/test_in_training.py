@@ -12,14 +12,14 @@ from preflamp_backend.data.examples import Example
 from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.models.loading import ModelSource, load_sequence_classifier
 from preflamp_backend.prompts.encoding import PromptFormat, encode, suffix_ids
-from preflamp_backend.scoring.score import score_rewards
-from preflamp_backend.training.evaluation_log import EvaluationLog, over_steps
 from preflamp_backend.runs.trainer_callback import (
     RewardCallback,
     classifier_rewards,
     read_after,
     trainer_ids,
 )
+from preflamp_backend.scoring.score import score_rewards
+from preflamp_backend.training.evaluation_log import EvaluationLog, over_steps
 from tiny_models import save_model
 
 import preflamp_stats as pls
