@@ -153,11 +153,9 @@ _STRUCTURES: dict[str, Callable[[random.Random, Path, Path], None]] = {
 
 
 def _scores_of_others(path: Path) -> object:
-    from preflamp_stats.io.readers import read_lm_eval, read_reward_bench
+    from preflamp_stats import import_files
 
-    if path.stem == "rewardbench":
-        return read_reward_bench(path, method="rm")
-    return read_lm_eval(path, model="m")
+    return import_files([path], "rewardbench" if path.stem == "rewardbench" else "lm-eval")
 
 
 def _weights(path: Path) -> object:
