@@ -2,7 +2,7 @@
 # statsmodels 0.15.0, mcnemar(exact=False), correction on as by default: (|b - c| - 1)^2 / (b + c) is
 # computed for b = c too, where |b - c| - 1 is -1. Two systems that win as often against each other
 # get p < 1, and a smaller p than two that differ by one: evidence grows as the difference falls to
-# none. The correction is meant to end at 0, as in R's mcnemar.test.
+# none. A correction towards 0 has nothing to correct where the difference is 0.
 # Exits with another status than 0 where that has changed.
 set -euo pipefail
 folder=$(mktemp -d)

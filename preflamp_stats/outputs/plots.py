@@ -21,6 +21,7 @@ from preflamp_stats.results import Analysis, distinct
 
 __all__ = ["plot_methods", "plot_scatter", "plot_tau", "plot_weight_curve"]
 
+_KEYS = ("dataset", "model", "method", "seed")
 _REFERENCE: dict[str, Any] = {"color": "0.6", "linewidth": 0.8, "zorder": 0}
 
 
@@ -92,7 +93,7 @@ def plot_methods(analysis: Analysis, metric: str, *, ax: Axes | None = None) -> 
     'ROUGE-1 (points)'
     """
     rows = _metric_rows(analysis, metric)
-    own = _labels(rows, ("dataset", "model", "method", "seed"))
+    own = _labels(rows, _KEYS)
     ax = _forest(rows, own, ax)
     ax.set_xlabel(_axis(analysis, metric))
     return ax
@@ -130,7 +131,7 @@ def plot_scatter(
     4
     """
     first, second = (_metric_rows(analysis, name) for name in (upstream, downstream))
-    keys = [k for k in ("dataset", "model", "method", "seed") if k in first and k in second]
+    keys = [k for k in _KEYS if k in first and k in second]
     both = first.merge(second, on=keys, suffixes=("", "_y"))
     if both.empty:
         _refuse(f"{upstream}, {downstream}", "no method has both", "plot_methods draws one")
@@ -175,7 +176,7 @@ def plot_weight_curve(analysis: Analysis, *, ax: Axes | None = None) -> Axes:
     rows = _rows(analysis, "weight_curve")
     rows = rows.assign(x=rows["weight"].map(weight_position)).sort_values("x", kind="stable")
     ax = _new(ax)
-    keys = [key for key in ("dataset", "model", "method", "seed") if key in rows]
+    keys = [key for key in _KEYS if key in rows]
     labels = np.array(_labels(rows, keys))
     for label in dict.fromkeys(labels):
         own = rows[labels == label]
