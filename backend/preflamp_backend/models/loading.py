@@ -25,7 +25,7 @@ from preflamp_backend.models.heads.head import load_head
 from preflamp_backend.models.heads.linear import LinearHead
 from preflamp_backend.models.model import Backbone, HeadReward, LanguageModel
 from preflamp_backend.models.repeatable import ask_for_repeatable_products
-from preflamp_backend.models.trial import Readout, UnfitError, find_road
+from preflamp_backend.models.trial import Readout, UnfitError, backbone_name, find_road
 from preflamp_backend.options import Options
 from preflamp_stats.errors import InputError
 
@@ -396,8 +396,8 @@ def _tried(
     heads: Sequence[nn.Module],
 ) -> tuple[Backbone, nn.Module]:
     """Backbone by the road that a trial chooses, and the first head that gives its numbers."""
-    network: Any = model.base_model
-    if network is model:
+    network = getattr(model, backbone_name(model), None)
+    if network is None:
         raise _unfit(source, "has no backbone apart from its head")
     backbone = Backbone(network, tokenizer, context_length(model.config))
     try:

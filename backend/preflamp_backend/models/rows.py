@@ -154,13 +154,19 @@ class _Part:
 
 def _joined(parts: Sequence[_Part]) -> _Part:
     """Parts of different length as one."""
+    padded = False
+
+    def stack(values: Sequence[Tensor]) -> Tensor:
+        nonlocal padded
+        padded |= len({value.shape[1:] for value in values}) > 1
+        return _stack(values)
+
+    cache = _merged([part.cache for part in parts], stack)
     longest = max(part.length for part in parts)
-    return _Part(
-        torch.cat([part.places for part in parts]),
-        _merged([part.cache for part in parts], _stack),
-        torch.cat([part.blank + longest - part.length for part in parts]),
-        longest,
-    )
+    blank = [part.blank + (longest - part.length) * padded for part in parts]
+    # Recurrent states have no length, and nothing is padded: such a model asks for no mask.
+    places = torch.cat([part.places for part in parts])
+    return _Part(places, cache, torch.cat(blank), longest)
 
 
 class RowSequences:

@@ -38,6 +38,12 @@ _ROADS = (
 """Ways of the second road, the fastest first."""
 
 
+def backbone_name(model: PreTrainedModel) -> str:
+    """What a model calls its backbone; '' where it has none apart from its head."""
+    named = [model.base_model_prefix, "model"]
+    return next((name for name in named if isinstance(getattr(model, name, None), nn.Module)), "")
+
+
 class UnfitError(Exception):
     """No road gives the model's own numbers; says why."""
 
@@ -125,7 +131,7 @@ class Readout(nn.Module):
         super().__init__()
         alone = copy(model)
         alone._modules = dict(model._modules)
-        alone._modules[model.base_model_prefix] = _Given()
+        alone._modules[backbone_name(model)] = _Given()
         self.model = alone
 
     def forward(self, hidden: Tensor) -> Tensor:
