@@ -318,10 +318,15 @@ def context_length(config: Any) -> int:
     """Tokens that a model can see, by its configuration.
 
     Where the rope's factors change with the longest text of a batch (longrope) it is the length up
-    to which they do not: beyond it a text's numbers would depend on its neighbours.
+    to which they do not: beyond it a text's numbers would depend on its neighbours. Where attention
+    picks the best keys it is their number: beyond it ties among keys decide.
     """
     text = config.get_text_config()
     limit = int(getattr(text, "max_position_embeddings", 0) or 2**31)
+    for name in ("index_topk", "indexer_budget", "keep_window_size", "index_topk_blocks"):
+        picked = getattr(text, name, None) or limit
+        each = text.index_block_size if name == "index_topk_blocks" and picked < limit else 1
+        limit = min(limit, int(picked) * each)
     ropes = getattr(text, "rope_parameters", None) or {}
     for rope in (ropes, *(each for each in ropes.values() if isinstance(each, dict))):
         if rope.get("rope_type") == "longrope":

@@ -27,7 +27,13 @@ _ALLOWED = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Largest difference of logits, as a share of the largest one."""
 
 _WINDOW = 4
-"""Tokens of a sliding window during the trial."""
+"""Tokens of a window during the trial."""
+
+_WINDOWS = (
+    *("sliding_window", "sliding_window_size", "attention_window_size", "local_attention"),
+    "attention_chunk_size",
+)
+"""What configurations and layers call it."""
 
 _ROADS = (
     RowRoad(padded=True, cached=True),
@@ -69,20 +75,21 @@ def layer_windows(config: Any) -> dict[str, int | None] | None:
 
 
 @contextmanager
-def _short_windows(model: nn.Module) -> Iterator[None]:
-    """Let the model's windows be a few tokens, in its configurations and its layers."""
+def _short_windows(model: nn.Module) -> Iterator[bool]:
+    """Let the model's windows be a few tokens, in its configurations and its layers; any there?"""
     configs = [getattr(module, "config", None) for module in model.modules()]
     owners = {id(each): each for each in (*configs, *model.modules()) if each is not None}
     before = []
     for owner in owners.values():
-        for name in ("sliding_window", "attention_chunk_size"):
+        for name in _WINDOWS:
             size = getattr(owner, name, None)
-            if type(size) is int and size > _WINDOW:
+            settable = not isinstance(getattr(type(owner), name, None), property)
+            if type(size) is int and size > _WINDOW and settable:
                 before.append((owner, name, size))
-    for owner, name, _ in before:
-        setattr(owner, name, _WINDOW)
     try:
-        yield
+        for owner, name, _ in before:
+            setattr(owner, name, _WINDOW)
+        yield bool(before)
     finally:
         for owner, name, size in before:
             setattr(owner, name, size)
@@ -169,12 +176,14 @@ class _Trial:
             if "token" in name and type(value) is int
         }
         size = model.get_input_embeddings().weight.shape[0]
-        free = [token for token in range(3, min(size, 60)) if token not in named][:20]
+        free = [token for token in range(3, min(size, 60)) if token not in named]
         if len(free) < 20:
             raise UnfitError("has too few tokens to be tried")
-        # Two prompts, and for each a text that it goes on with and two that it might have.
-        self.prompts = (tuple(free[:9]), tuple(free[9:12]))
-        self.stays, self.aside = tuple(free[12:16]), tuple(free[16:18])
+        # Long enough for what cuts texts into chunks of 64.
+        free = free[:20] * 4
+        # Two prompts, and for each a text that it goes on with and one that it might have.
+        self.prompts = (tuple(free[:67]), tuple(free[7:10]))
+        self.stays, self.aside = tuple(free[70:74]), tuple(free[75:77])
         self.backbone = backbone
         self.texts = {
             (row, path): (*prompt, *path)
@@ -294,12 +303,13 @@ def find_road(
         If no road does.
     """
     windows = layer_windows(model.config)
+    if getattr(model.config.get_text_config(), "attn_layers", None):
+        raise UnfitError("attends by random hashes, so that no two readings are alike")
     own = getattr(model.config, "_attn_implementation", None) or "eager"
     try:
         trial = _Trial(model, backbone, heads)
-        slides = windows != {"full_attention": None}
         far = trial.beyond()
-        with _short_windows(model):
+        with _short_windows(model) as slides:
             if slides:
                 trial = _Trial(model, backbone, [trial.head])
             # Where a shorter window changes nothing it was set elsewhere, and is not tried.
@@ -314,13 +324,13 @@ def find_road(
                 why.append(f"as trees {reason}")
                 model.set_attn_implementation(own)
             for road in _ROADS:
-                if road.padded and slides and not moved and windows is not None:
+                if road.padded and slides and not moved:
                     continue
                 found = replace(backbone, rows=road)
                 reason = _tried(trial, found)
                 if reason is None:
                     return found, trial.head
-                why.append(f"{road} {reason}")
+                why.append(f"as rows {reason}")
     except UnfitError:
         raise
     except Exception as error:
