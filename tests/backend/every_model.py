@@ -152,8 +152,8 @@ def _shrunk(config: Any, changes: dict[str, Any]) -> Any:
             wanted[name] = value
     if "kv_lora_rank" in known and "num_key_value_heads" in wanted:
         wanted["num_key_value_heads"] = 4
-    if known.get("is_decoder") is False or (hasattr(config, "is_decoder") and not config.is_decoder):
-        wanted["is_decoder"] = True
+    if getattr(config, "is_decoder", True) is False:
+        wanted.setdefault("is_decoder", True)
     layers = known.get("num_hidden_layers")
     for name, value in known.items():
         each = isinstance(value, list) and value and len(value) == layers

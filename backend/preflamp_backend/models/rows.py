@@ -18,8 +18,7 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from preflamp_backend.models.model import Backbone, RowRoad
-
-Ids = Sequence[int]
+from preflamp_backend.models.trees import Ids
 
 _TOKENS_AT_ONCE = 8192
 """Tokens of plain texts read in one call, padding included."""
@@ -171,7 +170,7 @@ def _joined(parts: Sequence[_Part]) -> _Part:
 
 class RowSequences:
     """Prompts read, ready to go on; the same face as
-    :class:`preflamp_backend.models.sequences.TreeSequences`.
+    :class:`preflamp_backend.models.model.TreeSequences`.
 
     Parameters
     ----------

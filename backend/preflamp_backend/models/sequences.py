@@ -12,9 +12,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from preflamp_backend.models.model import Backbone
-from preflamp_backend.models.rows import Ids, RowSequences, read_texts
-from preflamp_backend.models.trees import Packed, SlotCache, hang, pack
+from preflamp_backend.models.model import Backbone, TreeSequences
+from preflamp_backend.models.rows import RowSequences, read_texts
+from preflamp_backend.models.trees import Ids, Packed, SlotCache
 
 
 def read_packed(
@@ -53,75 +53,6 @@ def read_packed(
             stop += len(ids)
             at = first + len(ids)
     return torch.cat(read_texts(backbone, texts))[index]
-
-
-class TreeSequences:
-    """Prompts read into a cache, ready to go on: a row a sequence.
-
-    Parameters
-    ----------
-    backbone : Backbone
-    prompts : sequence of sequence of int
-        Ids, a row each; their lengths may differ.
-    room : int
-        Slots for what follows: the new tokens and the widest tree.
-
-    Attributes
-    ----------
-    last : Tensor, (rows, width)
-        Hidden state of each prompt's last token.
-    """
-
-    def __init__(self, backbone: Backbone, prompts: Sequence[Ids], *, room: int) -> None:
-        packed = pack([(prompt, ()) for prompt in prompts], device=backbone.device)
-        width = packed.ids.shape[1]
-        self.backbone = backbone
-        self.cache = SlotCache(width + room)
-        hidden = backbone.hidden(packed.ids, packed.positions, packed.mask, self.cache)
-        self.cache.advance(width)
-        self.last = hidden[torch.arange(len(prompts), device=backbone.device), packed.last]
-        # Padding stands between a short prompt and what it goes on with, and is never seen.
-        slots = torch.arange(width + room, device=backbone.device)
-        self._seen = (slots <= packed.last[:, None]) | (slots >= width)
-        self._position = packed.last + 1
-
-    def branch(self, chains: Tensor) -> Tensor:
-        """Hidden states of chains that each go on from the row's sequence.
-
-        Parameters
-        ----------
-        chains : Tensor, (rows, chains, length), int64
-
-        Returns
-        -------
-        Tensor, (rows, chains, length, width)
-        """
-        rows, count, length = chains.shape
-        seen = self._seen[:, None, : self.cache.used].expand(-1, count, -1)
-        where = hang(chains, seen, self._position[:, None].expand(-1, count))
-        hidden = self.backbone.hidden(chains.flatten(1), *where, self.cache)
-        return hidden.view(rows, count, length, -1)
-
-    def go_on(self, written: Tensor) -> Tensor:
-        """Hidden states, (rows, width), after one more token a row, (rows,), which stays."""
-        hidden = self.branch(written[:, None, None])[:, 0, 0]
-        self.keep()
-        return hidden
-
-    def keep(self, offset: Tensor | None = None) -> None:
-        """Go on with the token that :meth:`branch` just read, or the ``offset``-th of them."""
-        if offset is None:
-            self.cache.advance(1)
-        else:
-            self.cache.keep(offset)
-        self._position = self._position + 1
-
-    def select(self, rows: Tensor) -> None:
-        """Go on with these rows, (kept,), int64; a row may be named more than once."""
-        self.cache.select(rows)
-        self.last = self.last[rows]
-        self._seen = self._seen[rows]
-        self._position = self._position[rows]
 
 
 Sequences: TypeAlias = TreeSequences | RowSequences
