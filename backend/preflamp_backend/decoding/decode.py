@@ -20,12 +20,11 @@ from preflamp_backend.models.heads.head import BatchRewards
 from preflamp_backend.models.loading import other_tokenizer, same_vocabulary
 from preflamp_backend.models.model import (
     AutoregressiveReward,
-    Backbone,
     HeadReward,
     LanguageModel,
     RewardModel,
 )
-from preflamp_backend.models.trees import SlotCache, hang, pack
+from preflamp_backend.models.sequences import sequences
 from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode, suffix_ids
 from preflamp_backend.scoring.forward import Batches
 from preflamp_backend.scoring.score import (
@@ -255,75 +254,6 @@ def write(
     return [Written(tuple(each), why) for each, why in zip(ids, stop, strict=True)]
 
 
-class Inference:
-    """Prompts read into a cache, ready to go on: a row a sequence.
-
-    Parameters
-    ----------
-    backbone : Backbone
-    prompts : sequence of sequence of int
-        Ids, a row each; their lengths may differ.
-    room : int
-        Slots for what follows: the new tokens and the widest tree.
-
-    Attributes
-    ----------
-    last : Tensor, (rows, width)
-        Hidden state of each prompt's last token.
-    """
-
-    def __init__(self, backbone: Backbone, prompts: Sequence[Ids], *, room: int) -> None:
-        packed = pack([(prompt, ()) for prompt in prompts], device=backbone.device)
-        width = packed.ids.shape[1]
-        self.backbone = backbone
-        self.cache = SlotCache(width + room)
-        hidden = backbone.hidden(packed.ids, packed.positions, packed.mask, self.cache)
-        self.cache.advance(width)
-        self.last = hidden[torch.arange(len(prompts), device=backbone.device), packed.last]
-        # Padding stands between a short prompt and what it goes on with, and is never seen.
-        slots = torch.arange(width + room, device=backbone.device)
-        self._seen = (slots <= packed.last[:, None]) | (slots >= width)
-        self._position = packed.last + 1
-
-    def branch(self, chains: Tensor) -> Tensor:
-        """Hidden states of chains that each go on from the row's sequence.
-
-        Parameters
-        ----------
-        chains : Tensor, (rows, chains, length), int64
-
-        Returns
-        -------
-        Tensor, (rows, chains, length, width)
-        """
-        rows, count, length = chains.shape
-        seen = self._seen[:, None, : self.cache.used].expand(-1, count, -1)
-        where = hang(chains, seen, self._position[:, None].expand(-1, count))
-        hidden = self.backbone.hidden(chains.flatten(1), *where, self.cache)
-        return hidden.view(rows, count, length, -1)
-
-    def go_on(self, written: Tensor) -> Tensor:
-        """Hidden states, (rows, width), after one more token a row, (rows,), which stays."""
-        hidden = self.branch(written[:, None, None])[:, 0, 0]
-        self.keep()
-        return hidden
-
-    def keep(self, offset: Tensor | None = None) -> None:
-        """Go on with the token that :meth:`branch` just read, or the ``offset``-th of them."""
-        if offset is None:
-            self.cache.advance(1)
-        else:
-            self.cache.keep(offset)
-        self._position = self._position + 1
-
-    def select(self, rows: Tensor) -> None:
-        """Go on with these rows, (kept,), int64; a row may be named more than once."""
-        self.cache.select(rows)
-        self.last = self.last[rows]
-        self._seen = self._seen[rows]
-        self._position = self._position[rows]
-
-
 class _PlainSteps:
     """The model's own next token."""
 
@@ -336,7 +266,7 @@ class _PlainSteps:
     ) -> None:
         self.model, self.options = model, options
         prompts = [each.prompt.prompt for each in requests]
-        self.inference = Inference(model.backbone, prompts, room=options.max_new_tokens)
+        self.inference = sequences(model.backbone, prompts, room=options.max_new_tokens)
         if samples > 1:
             every = torch.arange(len(prompts), device=model.backbone.device)
             self.inference.select(every.repeat_interleave(samples))
@@ -382,7 +312,7 @@ class _LogitSteps(_PlainSteps):
         super().__init__(model, requests, options)
         self.reward = reward
         judged = [each.judged for each in requests]
-        self.judge = Inference(reward.backbone, judged, room=options.max_new_tokens)
+        self.judge = sequences(reward.backbone, judged, room=options.max_new_tokens)
         self.judged = self.judge.last
 
     def next(self, uniform: Tensor) -> Tensor:
@@ -429,10 +359,10 @@ class _HeadSteps:
         longest, shared = options.max_new_tokens, reward.backbone is model.backbone
         room = longest + options.top_k * (1 + len(suffix))
         prompts = [each.prompt.prompt for each in requests]
-        self.inference = Inference(model.backbone, prompts, room=room if shared else longest)
+        self.inference = sequences(model.backbone, prompts, room=room if shared else longest)
         self.judge = self.inference
         if not shared:
-            self.judge = Inference(reward.backbone, [each.judged for each in requests], room=room)
+            self.judge = sequences(reward.backbone, [each.judged for each in requests], room=room)
         users = [each.user for each in requests]
         self.heads: BatchRewards = reward.for_users(users, self.judge.last)
         self.suffix = torch.tensor(list(suffix), dtype=torch.int64, device=reward.backbone.device)

@@ -162,7 +162,10 @@ _STATES = ("chosen", "rejected", "prompt")
 _PART = 512
 """Pairs that are read, and written when the reading is stopped in between, at a time."""
 
-_READERS = ("models/trees.py", "prompts/encoding.py", "scoring", "training/features.py")
+_READERS = (
+    *(f"models/{name}.py" for name in ("model", "rows", "sequences", "trees")),
+    *("prompts/encoding.py", "scoring", "training/features.py"),
+)
 """Modules that turn texts into hidden states; a change of theirs makes features anew."""
 
 
