@@ -20,8 +20,15 @@ def _choice(flag: str, *names: str, what: str) -> Callable[[Any], Any]:
     return click.option(flag, type=click.Choice(names), default=names[0], help=what)
 
 
-_SPLIT = (
+_WHOLE = (
     out_folder("Directory for a JSONL file a side and card.json."),
+    click.option(
+        "--drop", is_flag=True, help="Leave out and count what cannot be used; else refuse it."
+    ),
+)
+"""Options of a benchmark that is a test as a whole."""
+
+_SPLIT = (
     _choice(
         "--mode",
         "later",
@@ -38,11 +45,9 @@ _SPLIT = (
         help="Hold a text out for one user only, or for all who share it.",
     ),
     click.option("--seed", default=0, help="Seed of the draw of users and of random pairs."),
-    click.option(
-        "--drop", is_flag=True, help="Leave out and count what cannot be used; else refuse it."
-    ),
+    *_WHOLE,
 )
-"""Options that every builder has."""
+"""Options of a benchmark that is split."""
 
 _RULE = (
     _choice(
@@ -161,6 +166,58 @@ def prism_command(files: tuple[Path, ...], hub_split: str, against: Any, **choic
     _split_and_write(examples, files, taken, about, dialogues=True)
 
 
+@build_group.command("personal-llm", context_settings={"show_default": True})
+@_with(*_PUBLIC)
+@click.option("--users", default=100, help="People to simulate.")
+@click.option("--pairs", default=20, help="Pairs that each of them compares.")
+@click.option("--alpha", default=0.1, help="How mixed people are: small, each like one model.")
+@_with(*_SPLIT)
+def personal_llm_command(
+    files: tuple[Path, ...], hub_split: str, users: int, pairs: int, alpha: float, **choices: Any
+) -> None:
+    """PersonalLLM: simulated people compare responses in FILES, or of the hub."""
+    from preflamp_backend.data.personal_llm import ABOUT, HUB, simulated_examples
+    from preflamp_backend.data.rows import read_rows
+
+    drawn = {"users": users, "pairs": pairs, "alpha": alpha, "seed": choices["seed"]}
+    taken = _taken(choices, files)
+    rows = read_rows(files, HUB, hub_split)
+    examples = simulated_examples(rows, **drawn, faults=taken[2])
+    _split_and_write(examples, files, taken, {**ABOUT, "simulated": drawn})
+
+
+@build_group.command("personalized-reward-bench", context_settings={"show_default": True})
+@_with(*_PUBLIC, *_WHOLE)
+@_choice(
+    "--topic",
+    *("Art_and_Entertainment", "Lifestyle_and_Personal_Development", "Society_and_Culture"),
+    what="Part that is read from the hub, where no file is named.",
+)
+def personalized_command(
+    files: tuple[Path, ...], hub_split: str, topic: str, out: Path, drop: bool
+) -> None:
+    """Personalized RewardBench from FILES, or from the hub; narrative and rubric stay out."""
+    from preflamp_backend.data import personalized_reward_bench as bench
+    from preflamp_backend.data.rows import Faults, read_rows
+
+    faults = Faults(", ".join(map(str, files)), drop)
+    rows = read_rows(files, (bench.HUB, topic), hub_split)
+    examples = bench.personalized_examples(rows, faults)
+    _write_whole({"test": examples}, files, out, bench.ABOUT, faults)
+
+
+@build_group.command("reward-bench-2", context_settings={"show_default": True})
+@_with(*_PUBLIC, *_WHOLE)
+def reward_bench_command(files: tuple[Path, ...], hub_split: str, out: Path, drop: bool) -> None:
+    """RewardBench 2 from FILES, or from the hub; a file a subset, one right response of four."""
+    from preflamp_backend.data.reward_bench_2 import ABOUT, HUB, best_of_examples
+    from preflamp_backend.data.rows import Faults, read_rows
+
+    faults = Faults(", ".join(map(str, files)), drop)
+    found = best_of_examples(read_rows(files, HUB, hub_split), faults)
+    _write_whole(found, files, out, ABOUT, faults)
+
+
 @data_group.command("describe")
 @click.argument("files", nargs=-1, required=True, type=_PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -221,6 +278,19 @@ def _split_and_write(
 
     out, split, faults = taken
     built = split_pairs(examples, options=split, faults=faults, about=about, **options)
+    _say(built, write_built(built, out, files))
+
+
+def _write_whole(
+    sides: dict[str, list[Any]], files: tuple[Path, ...], out: Path, about: Any, faults: Any
+) -> None:
+    """Write a benchmark that is a test as a whole."""
+    from preflamp_backend.data.build import Built, write_built
+    from preflamp_backend.data.checks import usable
+
+    sides = {name: usable(rows, faults) for name, rows in sides.items()}
+    dropped = {"left_out_for_shared_texts": 0, "left_out_as_faulty": len(faults.problems)}
+    built = Built(sides, {**about, **dropped})
     _say(built, write_built(built, out, files))
 
 

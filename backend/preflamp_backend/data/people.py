@@ -55,7 +55,7 @@ def comparison_examples(rows: Sequence[_Row], faults: Faults | None = None) -> l
         )
 
     mend = "give info, summaries[2].text, choice (0 or 1) and worker"
-    return _examples(rows, "row", _wrong_comparison, made, mend, faults)
+    return examples_of(rows, "row", _wrong_comparison, made, mend, faults)
 
 
 def conversation_examples(
@@ -87,10 +87,10 @@ def conversation_examples(
     mend = "give conversation_id, user_id and conversation_history as PRISM does"
     turns = lambda number, row: _turns(row, against)  # noqa: E731
     wrong = lambda row: _wrong_conversation(row, against)  # noqa: E731
-    return _examples(rows, "conversation", wrong, turns, mend, faults)
+    return examples_of(rows, "conversation", wrong, turns, mend, faults)
 
 
-def _examples(
+def examples_of(
     rows: Sequence[_Row],
     what: str,
     wrong: Callable[[_Row], Iterator[str]],
@@ -98,7 +98,26 @@ def _examples(
     mend: str,
     faults: Faults | None,
 ) -> list[Example]:
-    """Make examples of rows, and note those that cannot be used."""
+    """Make examples of rows, and note those that cannot be used.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+    what : str
+        What a row is called.
+    wrong : callable
+        A row to reasons why it cannot be used.
+    made : callable
+        Number (from 1) and row to examples.
+    mend : str
+        What a row should be.
+    faults : Faults, optional
+
+    Raises
+    ------
+    InputError
+        For rows that cannot be used, unless ``faults`` drops them.
+    """
     faults = faults or Faults()
     examples: list[Example] = []
     for number, row in enumerate(rows, 1):
