@@ -15,7 +15,8 @@ from preflamp_backend.models.heads.head import save_head
 from preflamp_backend.models.heads.linear import LinearHead
 from preflamp_backend.prompts.encoding import Encoding
 from preflamp_backend.runs.arrays import generation_arrays
-from preflamp_backend.runs.run import estimate, prepare, run_study
+from preflamp_backend.runs.estimate import estimate
+from preflamp_backend.runs.run import prepare, run_study
 from preflamp_backend.scoring.score import BaseScores
 from preflamp_backend.study.study import read_study
 from study_files import LIGHT, STUDY, write_study
