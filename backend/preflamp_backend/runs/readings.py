@@ -42,9 +42,7 @@ def check_readings(study: Study, identity: Identify) -> list[str]:
                 if path is None:
                     continue
                 if trained is None:
-                    silent[
-                        f"{path} does not say how it was trained; it reads what the study says"
-                    ] = None
+                    silent[f"{path} does not say how it was trained, and is read as it is"] = None
                     continue
                 source = study.models[model]
                 prompt = None if method.kind == "head" else method.prompt

@@ -47,13 +47,12 @@ class Plan:
     @property
     def untrained(self) -> list[str]:
         """Reward models that the study trains and that are not there yet, by method and model."""
-        found = [
+        return [
             f"{name} under {model}"
             for name, method in self.study.methods.items()
             for model in self.study.models
             if any(self.study.untrained(method, model, seed) for seed in self.study.run.seeds)
         ]
-        return found
 
     @property
     def folder(self) -> Path:
