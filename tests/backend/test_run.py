@@ -229,12 +229,12 @@ def test_a_prompt_loses_whole_shots_and_both_the_file_and_a_note_say_so(tmp_path
     notes = run_study(planned)
     with open_results(tmp_path / "r.nc") as tree:
         ds = tree["titles"].to_dataset().load().squeeze("model")
-    shown = ds.generation_shots.sel(method="icl").values.tolist()
+    shown = ds.generation_shots.sel({"method": "icl"}).values.tolist()
     assert shown[0] == 3
     assert 0 < shown[1] < 3
-    assert ds.generation_overlong.sel(method="icl").values.tolist() == [0, 1]
-    assert ds.generation_overlong.sel(method="rm").values.tolist() == [0, 1]
-    assert ds.reward_overlong.sel(method="rm").values.tolist() == [0, 1]
+    assert ds.generation_overlong.sel({"method": "icl"}).values.tolist() == [0, 1]
+    assert ds.generation_overlong.sel({"method": "rm"}).values.tolist() == [0, 1]
+    assert ds.reward_overlong.sel({"method": "rm"}).values.tolist() == [0, 1]
     said = "titles: icl: 1 of 2 prompts were cut to leave room for a generation; "
     assert f"{said}{np.mean(shown):.1f} of 3 shots are shown on average" in notes
     assert "titles: rm: 1 of 2 prompts were cut to fit the reward model's context" in notes

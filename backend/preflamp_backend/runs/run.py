@@ -157,8 +157,8 @@ def _notes(study: Study, dataset: str, group: Any) -> Iterator[str]:
             if not (count := int(flags.sum())):
                 continue
             said = f"{dataset}: {f'{method}: ' if method else ''}{count} of {int(flags.count())}"
-            shown = ""
-            if name == "generation_overlong" and (asked := study.methods[method].prompt.shots):
+            shown, asked = "", study.methods[method].prompt.shots if method else 0
+            if name == "generation_overlong" and asked and not study.methods[method].rewarded:
                 shots = float(group["generation_shots"].sel({"method": method}).mean())
                 shown = f"; {shots:.1f} of {asked} shots are shown on average"
             yield f"{said} {what}{shown}"

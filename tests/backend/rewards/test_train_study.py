@@ -302,7 +302,7 @@ CHANGES = {
     "count_eos": ("[decoding]", "[prompt]\ncount_eos = true\n[decoding]", "count_eos = False"),
     "dtype": ('path = "small"', 'path = "small"\ndtype = "bfloat16"', "dtype = 'float32'"),
     "base": ('path = "small"', 'path = "retrained"', "another base model"),
-    "tokenizer": ('path = "small"', 'path = "begun"', "another tokenizer, bos = ''"),
+    "tokenizer": ('path = "small"', 'path = "begun"', "bos = '' .*another tokenizer"),
 }
 
 
