@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from preflamp_backend.decoding.options import DecodingOptions, Generation, Ids, Request, Written
+from preflamp_backend.decoding.stop_strings import StopStrings
 from preflamp_backend.faults import fault
 from preflamp_backend.models.heads.head import BatchRewards
 from preflamp_backend.models.loading import other_tokenizer, same_vocabulary
@@ -258,7 +258,7 @@ def write(
     ids: list[list[int]] = [[] for _ in space]
     ended: list[tuple[int, ...]] = [()] * len(space)
     stop = ["" if room > 0 else "context" for room in space]
-    cut = _StopStrings(model.tokenizer, options.stop or ())
+    cut = StopStrings(model.tokenizer, options.stop or ())
     rows = list(range(len(space)))
     for step in range(longest):
         writing = [row for row in rows if not stop[row]]
@@ -283,43 +283,6 @@ def write(
                 stop[row] = "length" if len(ids[row]) == longest else "context"
     found = zip(map(tuple, ids), stop, ended, strict=True)
     return [Written(*each) for each in found]
-
-
-class _StopStrings:
-    """Cuts ids before the first of some texts.
-
-    Parameters
-    ----------
-    tokenizer : PreTrainedTokenizerBase
-    stops : sequence of str
-    """
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, stops: Sequence[str]) -> None:
-        self.tokenizer, self.stops = tokenizer, stops
-        # A token that was just written ends the text, and has a byte at least.
-        self.tail = max((len(each.encode()) for each in stops), default=0) + 4
-
-    def __call__(self, ids: list[int]) -> list[int] | None:
-        """Ids of the text before a stop string that the last token completes; None without one."""
-        if not self.stops or self._first(self._decoded(ids[-self.tail :])) < 0:
-            return None
-        text = self._decoded(ids)
-        if (at := self._first(text)) < 0:
-            return None
-        kept, count = text[:at], len(ids)
-        while not kept.startswith(self._decoded(ids[:count])):
-            count -= 1
-        # A token may hold the end of the response and the start of the stop string, such as ".\n".
-        rest = kept[len(self._decoded(ids[:count])) :]
-        whole = [*ids[:count], *self.tokenizer.encode(rest, add_special_tokens=False)]
-        return whole if self._decoded(whole) == kept else ids[:count]
-
-    def _first(self, text: str) -> int:
-        return min((at for each in self.stops if (at := text.find(each)) >= 0), default=-1)
-
-    def _decoded(self, ids: list[int]) -> str:
-        # Special tokens too: what ends a shot may be one.
-        return str(self.tokenizer.decode(ids, clean_up_tokenization_spaces=False))
 
 
 class Inference:

@@ -75,7 +75,7 @@ def encode_pairs(
     return found
 
 
-_TOKENS_AT_ONCE = 1024
+_TOKENS_AT_ONCE = 512
 """Tokens of pairs of which activations are kept for a gradient: they outweigh the weights."""
 
 
