@@ -94,17 +94,15 @@ def test_a_base_model_stops_before_a_new_line_whoever_writes(gemma):
     # Itself as its guide: the same texts by the other way.
     for options, reward in (
         (free, None),
-        (replace(free, top_k=4), None),
         (guided, AutoregressiveReward("itself", gemma)),
     ):
-        requests = [Request("0", prompt), Request("1", prompt)]
-        [run_on, _] = decode(gemma, requests, options, reward=reward)
+        requests = [Request("0", prompt)]
+        [run_on] = decode(gemma, requests, options, reward=reward)
         assert "\n" in run_on.text.strip()
-        stopped = decode(gemma, requests, replace(options, stop=("\n",)), reward=reward)
-        for each in stopped:
-            assert (each.text, each.stop) == (run_on.text.partition("\n")[0], "stop")
-            again = logprob(gemma, ABSTRACT, each.text, PromptFormat())
-            assert each.logprob == pytest.approx(again, abs=1e-2)
+        [cut] = decode(gemma, requests, replace(options, stop=("\n",)), reward=reward)
+        assert (cut.text, cut.stop) == (run_on.text.partition("\n")[0], "stop")
+        again = logprob(gemma, ABSTRACT, cut.text, PromptFormat())
+        assert cut.logprob == pytest.approx(again, abs=1e-2)
 
 
 def test_gemma_ends_a_turn_as_its_chat_template_does(gemma):
@@ -126,7 +124,7 @@ def test_gemma_ends_a_turn_as_its_chat_template_does(gemma):
 def test_real_tokens_leave_whole_shots(gemma):
     tokenizer, form = gemma.tokenizer, PromptFormat()
     history = tuple(HistoryItem(ABSTRACT[:-7] * 2, f"Title number {i}") for i in range(8))
-    example = Example("e", "u", ABSTRACT, history=history)
+    example = Example("e", "u", ABSTRACT, {}, history=history)
     fits = fitting(tokenizer, form, context=512, room=24)
     options = PromptOptions(8, "recency", budget=5000)
     found = build_prompt(example, options, count=counter_of(tokenizer), fits=fits)
