@@ -264,6 +264,10 @@ def pair_features(
         last = forward.hidden[packed.row[ends], packed.slot[ends]].float().cpu()
         rows_ = torch.arange(len(batch), device=packed.last.device)
         prompts = forward.hidden[rows_, packed.last].float().cpu()
+        if not bool(last.isfinite().all() and prompts.isfinite().all()):
+            dtype = str(backbone.network.dtype).removeprefix("torch.")
+            what = f"the base model gives hidden states that are not finite numbers in {dtype}"
+            raise fault(what, "set dtype = 'bfloat16' or 'float32'", variable="dtype")
         found = zip(prompts.split(1), last.split(forward.branches), strict=True)
         return [torch.cat(each) for each in found]
 
