@@ -37,8 +37,12 @@ EVERY = tuple(sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
 _LAYERS = 4
 
 SMALL: dict[str, Any] = {
-    **dict.fromkeys(("hidden_size", "d_model", "n_embd", "dim", "embed_dim", "hidden_dim", "embedding_dim"), 32),
-    **dict.fromkeys(("embedding_size", "word_embed_proj_dim", "lru_width", "attention_hidden_size"), 32),
+    **dict.fromkeys(
+        ("hidden_size", "d_model", "n_embd", "dim", "embed_dim", "hidden_dim", "embedding_dim"), 32
+    ),
+    **dict.fromkeys(
+        ("embedding_size", "word_embed_proj_dim", "lru_width", "attention_hidden_size"), 32
+    ),
     **dict.fromkeys(("intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner", "d_ff"), 64),
     **dict.fromkeys(("decoder_ffn_dim", "encoder_ffn_dim", "dff", "dim_ff", "d_inner"), 64),
     **dict.fromkeys(("feed_forward_size", "mlp_hidden_size", "intermediate_size_mlp"), 64),
@@ -60,7 +64,9 @@ SMALL: dict[str, Any] = {
     **dict.fromkeys(("q_lora_rank", "kv_lora_rank"), 16),
     **dict.fromkeys(("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"), 8),
     **dict.fromkeys(("linear_key_head_dim", "linear_value_head_dim"), 8),
-    **{"linear_head_dim": 8, "linear_num_heads": 4, "num_experts_per_token": 2},
+    "linear_head_dim": 8,
+    "linear_num_heads": 4,
+    "num_experts_per_token": 2,
     **dict.fromkeys(("indexer_n_heads", "indexer_kv_heads", "index_n_heads"), 2),
     **dict.fromkeys(("indexer_head_dim", "index_head_dim"), 8),
     **dict.fromkeys(("index_topk", "indexer_budget", "keep_window_size"), 128),
@@ -88,7 +94,8 @@ _GEMMA = {"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 400}
 
 EXCEPTIONS: dict[str, dict[str, Any]] = {
     "bailing_hybrid": {
-        **{"num_expert_group": 1, "topk_group": 1},
+        "num_expert_group": 1,
+        "topk_group": 1,
     },
     "bamba": {"attn_layer_indices": [1, 3]},
     "codegen": {"rotary_dim": 4},
@@ -104,7 +111,9 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     "dots1": _LATENT,
     "gemma3n_text": {
         **_GEMMA,
-        **{"num_kv_shared_layers": 2, "laurel_rank": 8, "activation_sparsity_pattern": [0.0] * 4},
+        "num_kv_shared_layers": 2,
+        "laurel_rank": 8,
+        "activation_sparsity_pattern": [0.0] * 4,
     },
     "gemma4_text": {**_GEMMA, "per_layer_config": {"1": {"head_dim": 16}, "3": {"head_dim": 16}}},
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
@@ -119,18 +128,28 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     "ministral": {"head_dim": 8},
     "nemotron": {"num_key_value_heads": 2, "head_dim": 8},
     "qwen4_exp_text": {
-        **{"indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 8},
-        **{"indexer_budget": 128, "indexer_compress_ratio": 4, "hc_lowrank": 8},
+        "indexer_n_heads": 2,
+        "indexer_kv_heads": 1,
+        "indexer_head_dim": 8,
+        "indexer_budget": 128,
+        "indexer_compress_ratio": 4,
+        "hc_lowrank": 8,
     },
     "reformer": {"axial_pos_embds_dim": [16, 16], "axial_pos_shape": [16, 16]},
     "xmod": {"default_language": "en_XX"},
     "zamba": {
-        **{"layers_block_type": ["linear_attention", "hybrid"] * 2, "mamba_dt_rank": 4},
-        **{"attention_hidden_size": 64, "attention_head_dim": 16, "num_key_value_heads": 4},
+        "layers_block_type": ["linear_attention", "hybrid"] * 2,
+        "mamba_dt_rank": 4,
+        "attention_hidden_size": 64,
+        "attention_head_dim": 16,
+        "num_key_value_heads": 4,
     },
     "zamba2": {
-        **{"layers_block_type": ["linear_attention", "hybrid"] * 2, "mamba_headdim": 8},
-        **{"attention_hidden_size": 64, "attention_head_dim": 16, "num_key_value_heads": 4},
+        "layers_block_type": ["linear_attention", "hybrid"] * 2,
+        "mamba_headdim": 8,
+        "attention_hidden_size": 64,
+        "attention_head_dim": 16,
+        "num_key_value_heads": 4,
     },
     "zaya": {"num_experts_per_tok": 1},
 }
@@ -183,9 +202,9 @@ def build(kind: str, **changes: Any) -> Any:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(small_config(kind, **changes), dtype=torch.float32)
     for parameter in model.parameters():
-        if not bool(parameter.isfinite().all()):
-            parameter.data.normal_(0, 0.2)
-        elif parameter.ndim > 1 and parameter.numel() > 1 and parameter.std() < 0.05:
+        if not bool(parameter.isfinite().all()) or (
+            parameter.ndim > 1 and parameter.numel() > 1 and parameter.std() < 0.05
+        ):
             parameter.data.normal_(0, 0.2)
     return model.eval()
 
@@ -253,7 +272,7 @@ def linear_head(model: Any) -> HeadReward:
 
 
 def compare(folder: Path, steps: int = 6) -> tuple[str, str, str]:
-    """Road of a saved model, what differs from the naive way ('' where nothing does), and a note."""
+    """Road of a saved model, what differs from the naive way ('' for nothing), and a note."""
     model = load_language_model(ModelSource(str(folder), device="cpu"))
     naive, heads = Naive(folder), linear_head(model)
     road, note = road_name(model.backbone.rows), ""
@@ -340,7 +359,7 @@ def outcome(kind: str, folder: Path, **changes: Any) -> Outcome:
     except InputError as error:
         what = str(error).split("; take a decoder")[0].split("; name a folder")[0]
         what = what.removeprefix(f"variable {folder}: ")
-        return Outcome(kind, "refused", what if not reason else reason)
+        return Outcome(kind, "refused", reason or what)
     except Exception as error:
         return Outcome(kind, "crash", _short(error))
     return Outcome(kind, "wrong", f"{road}: {why}") if why else Outcome(kind, road, note=note)
@@ -387,8 +406,11 @@ def table(outcomes: Sequence[Outcome]) -> str:
             reasons.setdefault(why, []).append(f"`{each.kind}`")
     lines += [f"| {', '.join(kinds)} | {why} |" for why, kinds in sorted(reasons.items())]
     if noted := sorted(f"`{each.kind}`" for each in outcomes if each.note):
-        lines += ["", f"Their own `generate` writes otherwise than their forward of whole texts, "
-                  f"which we follow: {', '.join(noted)}."]
+        lines += [
+            "",
+            f"Their own `generate` writes otherwise than their forward of whole texts, "
+            f"which we follow: {', '.join(noted)}.",
+        ]
     return "\n".join(lines)
 
 
@@ -398,7 +420,7 @@ def committed() -> str:
 
 
 def main() -> None:
-    """Print outcomes as JSON lines; or, given ``--page FILE``, write those of a file to the page."""
+    """Print outcomes as JSON lines; or, with ``--page FILE``, write those of a file to the page."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     warnings.simplefilter("ignore")

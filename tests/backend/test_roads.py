@@ -117,7 +117,9 @@ def test_suffix_and_policy_score_by_the_second_road(kind, tmp_path):
 def test_rows_write_what_trees_write(models, model_folders, road):
     """Llama by every way of the second road: guided, with a suffix, sampled, best of n."""
     trees = models["llama"]
-    rows = on_road(load_language_model(ModelSource(str(model_folders["llama"]), device="cpu")), road)
+    rows = on_road(
+        load_language_model(ModelSource(str(model_folders["llama"]), device="cpu")), road
+    )
     rows.backbone.network.set_attn_implementation("sdpa")
     requests = [Request(str(i), Encoding(prompt)) for i, prompt in enumerate(PROMPTS)]
     for options, form in (
@@ -166,9 +168,7 @@ def test_longrope_is_read_where_its_factors_stay(tmp_path):
     naive, heads = Naive(tmp_path), linear_head(model)
     options = DecodingOptions("guided", weight=0.5, top_k=3, max_new_tokens=20)
     requests = [Request(str(i), Encoding(prompt)) for i, prompt in enumerate(PROMPTS)]
-    for prompt, each in zip(
-        PROMPTS, decode(model, requests, options, reward=heads), strict=True
-    ):
+    for prompt, each in zip(PROMPTS, decode(model, requests, options, reward=heads), strict=True):
         room = min(20, 30 - len(prompt))
         expected = greedy(naive, heads, model.eos, prompt, replace(options, max_new_tokens=room))
         assert list(each.ids) == expected

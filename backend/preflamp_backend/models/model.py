@@ -21,7 +21,6 @@ from preflamp_backend.models.heads.head import BatchRewards, RewardHead
 from preflamp_backend.models.heads.soft_tokens import SoftTokens
 from preflamp_backend.models.trees import Ids, SlotCache, hang, pack
 
-
 _CACHE_NAMES = ("cache", "past_key_values", "cache_params", "state")
 """Names under which architectures of the library take what they keep of earlier tokens."""
 

@@ -169,8 +169,9 @@ def _joined(parts: Sequence[_Part]) -> _Part:
 
 
 class RowSequences:
-    """Prompts read, ready to go on; the same face as
-    :class:`preflamp_backend.models.model.TreeSequences`.
+    """Prompts read, ready to go on, a row a sequence.
+
+    The same face as :class:`preflamp_backend.models.model.TreeSequences`.
 
     Parameters
     ----------

@@ -211,7 +211,9 @@ class Forward:
         branch = number.to(tokens.device)[tokens]
         row = self.packed.row[tokens]
         # Tokens of the response that a chain follows.
-        begun = self.packed.positions[row, after] - self.packed.positions[row, self.packed.last[row]]
+        begun = (
+            self.packed.positions[row, after] - self.packed.positions[row, self.packed.last[row]]
+        )
         rewards = chains.new_zeros(len(tokens), count, len(rewards_of.methods), dtype=torch.float32)
 
         def note(which: Tensor, ends: Tensor) -> None:
