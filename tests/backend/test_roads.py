@@ -172,7 +172,7 @@ def test_longrope_is_read_where_its_factors_stay(tmp_path):
         room = min(20, 30 - len(prompt))
         expected = greedy(naive, heads, model.eos, prompt, replace(options, max_new_tokens=room))
         assert list(each.ids) == expected
-    with pytest.raises(InputError, match="31 tokens is longer than the model sees \\(30\\)"):
+    with pytest.raises(InputError, match="31 tokens is longer than the model's context of 30"):
         score(model, [Encoding(tuple(range(20, 49)), ((5, 6),))])
 
 

@@ -312,10 +312,12 @@ def find_road(
         with _short_windows(model) as slides:
             if slides:
                 trial = _Trial(model, backbone, [trial.head])
-            # Where a shorter window changes nothing it was set elsewhere, and is not tried.
+            # Where a shorter window changes nothing it was set elsewhere, and is not tried; unless
+            # no layer has one.
             moved = slides and bool((trial.beyond() - far).abs().max() > 1e-6)
+            sure = moved or not slides or windows == {"full_attention": None}
             why = []
-            if windows is not None and (moved or not slides):
+            if windows is not None and sure:
                 model.set_attn_implementation(TREE_ATTENTION)
                 short = {kind: size and min(size, _WINDOW) for kind, size in windows.items()}
                 reason = _tried(trial, replace(backbone, windows=short))
@@ -324,7 +326,7 @@ def find_road(
                 why.append(f"as trees {reason}")
                 model.set_attn_implementation(own)
             for road in _ROADS:
-                if road.padded and slides and not moved:
+                if road.padded and not sure:
                     continue
                 found = replace(backbone, rows=road)
                 reason = _tried(trial, found)
