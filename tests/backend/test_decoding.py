@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,9 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from preflamp_backend.decoding.decode import Request, choose, decode, propose, uniforms
 from preflamp_backend.decoding.options import DecodingOptions
+from preflamp_backend.models.loading import ModelSource, load_language_model
 from preflamp_backend.models.model import AutoregressiveReward
-from preflamp_backend.prompts.encoding import Encoding, PromptFormat
-from tiny_models import make_heads
+from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode, encode_prompt
+from preflamp_backend.scoring.score import score
+from tiny_models import DEVICE, make_heads
 from transformers import AutoModelForCausalLM
 
 from preflamp_stats.errors import InputError
@@ -149,6 +152,137 @@ def test_the_draws_follow_the_distribution():
     np.testing.assert_allclose(shares, [0.5, 0.3, 0.2], atol=4 * math.sqrt(0.25 / 4000))
 
 
+class Ending(torch.nn.Module):
+    """A head that likes a token."""
+
+    def __init__(self, head, token, by):
+        super().__init__()
+        self.head, self.token, self.by = head, token, by
+
+    def forward(self, hidden):
+        logits = self.head(hidden).clone()
+        logits[..., self.token] += self.by
+        return logits
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_what_ended_a_generation_is_what_counts_and_what_a_candidate_ends_with(qwen, chat):
+    # The tokenizer's own end is 0, the chat template's 2; the model's list begins with another.
+    end = 2 if chat else 0
+    form = PromptFormat(chat=chat, count_eos=True)
+    model = replace(qwen, eos=(5, 0), head=Ending(qwen.head, end, 6.0))
+    prompts = [f"Title of paper {i}:" for i in range(40)]
+    limits = {"context": model.backbone.context}
+    asked = [encode_prompt(model.tokenizer, each, form, room=40, **limits) for each in prompts]
+    requests = [Request(str(i), each) for i, each in enumerate(asked)]
+    options = DecodingOptions(temperature=1.0, max_new_tokens=40)
+    compared = 0
+    for prompt, own, found in zip(
+        prompts, asked, decode(model, requests, options, form=form), strict=True
+    ):
+        ids = [*found.ids, end] if found.stop == "eos" else found.ids
+        if found.stop == "eos" and found.ids:
+            [[(scored, _)]] = score(model, [Encoding(own.prompt, (tuple(ids),))])
+            assert found.logprob == pytest.approx(scored.logprob, abs=1e-4)
+            again = encode(model.tokenizer, prompt, [found.text], form, **limits)
+            assert again.continuations[0][-1] == end
+            if list(again.continuations[0]) == list(ids):
+                [[(candidate, _)]] = score(model, [again])
+                assert candidate.logprob == pytest.approx(found.logprob, abs=1e-4)
+                compared += 1
+    assert compared >= 2
+
+
+def test_another_of_several_ends_counts_as_it_was_written(qwen):
+    model = replace(qwen, eos=(5, 0), head=Ending(qwen.head, 5, 4.0))
+    form = PromptFormat(count_eos=True)
+    options = DecodingOptions(temperature=1.0, max_new_tokens=40)
+    found = [each for each in decode(model, ask(PROMPTS), options, form=form) if each.ids]
+    assert found
+    for each in found:
+        ids = (*each.ids, *((5,) if each.stop == "eos" else ()))
+        prompt = PROMPTS[[g.ids for g in decode(model, ask(PROMPTS), options)].index(each.ids)]
+        assert each.logprob == pytest.approx(sum(token_logprobs(model, prompt, ids)), abs=1e-4)
+
+
+def writers(model, models):
+    """Ways to write, with what they need."""
+    heads = make_heads(model, methods=1)
+    plain = {"max_new_tokens": 20}
+    return {
+        "plain": (DecodingOptions(**plain), None),
+        "top": (DecodingOptions(top_k=5, **plain), None),
+        "heads": (DecodingOptions("guided", top_k=5, **plain), heads),
+        "best": (DecodingOptions("best-of-n", temperature=1.0, **plain), heads),
+        "logits": (
+            DecodingOptions("guided", weight=0.5, top_k=6, **plain),
+            AutoregressiveReward("arm", models["arm"]),
+        ),
+    }
+
+
+@pytest.mark.parametrize("way", ["plain", "top", "heads", "best", "logits"])
+def test_a_stop_string_ends_a_text_before_it_whoever_writes(qwen, models, way):
+    options, reward = writers(qwen, models)[way]
+    free = decode(qwen, ask(PROMPTS), options, reward=reward)
+    seen = 0
+    for generation in free:
+        text = generation.text
+        # Every place, so that some stop strings begin inside a token.
+        for stop in dict.fromkeys(text[i : i + 2] for i in range(len(text) - 1)):
+            if not stop.isascii():
+                continue
+            asked = replace(options, stop=(stop, "never written"))
+            found = decode(qwen, ask(PROMPTS), asked, reward=reward)
+            for one, prompt, other in zip(found, PROMPTS, free, strict=True):
+                at = other.text.find(stop)
+                if qwen.tokenizer.decode(list(other.ids)) != other.text:
+                    continue  # special tokens stand in it, which are searched too
+                if at < 0:
+                    assert (one.text, one.stop) == (other.text, other.stop)
+                    continue
+                assert (one.text, one.stop) == (other.text[:at], "stop")
+                assert qwen.tokenizer.decode(list(one.ids)) == one.text
+                if one.ids:
+                    expected = sum(token_logprobs(qwen, prompt, one.ids))
+                    assert one.logprob == pytest.approx(expected, abs=1e-4)
+                seen += 1
+            if seen > 6:
+                return
+    assert seen > 2
+
+
+def test_a_stop_string_may_be_a_special_token(qwen):
+    model = replace(qwen, eos=(), head=Ending(qwen.head, 0, 5.0))
+    options = DecodingOptions(temperature=1.0, max_new_tokens=40, stop=("<|end|>",))
+    found = decode(model, ask(PROMPTS), options)
+    assert "stop" in {each.stop for each in found}
+    assert all(0 not in each.ids for each in found)
+
+
+@pytest.mark.parametrize("broken", ["norm", "head"])
+def test_overflow_stops_at_the_first_batch_and_names_the_precision(model_folders, broken):
+    source = ModelSource(str(model_folders["qwen2"]), dtype="float16", device=DEVICE)
+    model = load_language_model(source)
+    part = model.backbone.network.norm if broken == "norm" else model.head
+    part.weight.data.fill_(6e4)
+    requests = ask(PROMPTS)
+    encodings = [Encoding(each, ((7, 8),)) for each in PROMPTS]
+    for options, heads in (
+        (DecodingOptions(max_new_tokens=4), None),
+        (DecodingOptions("guided", top_k=3, max_new_tokens=4), make_heads(model, 1)),
+    ):
+        with pytest.raises(InputError, match="not finite numbers in float16; set dtype = 'bfl"):
+            decode(model, requests, options, reward=heads)
+    with pytest.raises(InputError, match="not finite numbers in float16; set dtype = 'bfloat16'"):
+        score(model, encodings)
+
+
+def test_a_prompt_longer_than_the_context_is_refused(qwen):
+    with pytest.raises(InputError, match="a text of 300 tokens is longer than the model's context"):
+        decode(qwen, ask([(9,) * 300]), DecodingOptions())
+
+
 def test_of_equal_scores_the_lowest_id_wins():
     ids, logprobs = propose(torch.tensor([[0.0, 5.0, 1.0, 5.0]]), 3)
     assert ids[0, choose(logprobs, 0.0, torch.zeros(1))[0]] == 1
@@ -191,6 +325,7 @@ def test_a_guide_without_top_k_or_reward_model_is_refused(qwen):
         ({"top_k": 0}, "top_k"),
         ({"strategy": "best-of-n", "n": 4}, "temperature"),
         ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"stop": ("",)}, "stop"),
     ],
 )
 def test_options_outside_their_range_are_refused(change, name):

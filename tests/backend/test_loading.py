@@ -32,7 +32,7 @@ from transformers import (
     AutoModelForCausalLM,
     BertConfig,
     BertForSequenceClassification,
-    GraniteConfig,
+    DeepseekV32Config,
     MistralConfig,
     PreTrainedTokenizerFast,
 )
@@ -96,20 +96,6 @@ def test_reading_gives_back_the_library_s_log_and_our_own_errors():
     assert logging.get_verbosity() == before
 
 
-def test_a_model_whose_logits_are_more_than_its_head_is_refused(tmp_path):
-    """Granite divides its logits by a constant; taking the head alone would give other numbers."""
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
-    config = GraniteConfig(
-        vocab_size=400, logits_scaling=8.0, initializer_range=0.3, **shape, **heads
-    )
-    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
-    make_tokenizer(bos=False).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="other numbers for a tree"):
-        load_language_model(source(tmp_path))
-
-
 def test_an_encoder_is_no_reward_model(tmp_path):
     config = BertConfig(
         vocab_size=400, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, num_labels=1
@@ -130,9 +116,12 @@ def test_a_reward_model_has_one_label(tmp_path):
         load_sequence_classifier(source(tmp_path), "rm")
 
 
-def test_a_sliding_window_bounds_the_context():
-    assert context_length(MistralConfig(max_position_embeddings=4096, sliding_window=512)) == 512
+def test_the_context_is_where_a_text_s_numbers_are_its_own():
+    assert context_length(MistralConfig(max_position_embeddings=4096, sliding_window=512)) == 4096
     assert context_length(make_config("llama", context=77)) == 77
+    assert context_length(DeepseekV32Config(index_topk=33)) == 33
+    blocks = {"index_block_size": 4, "index_topk_blocks": 5}
+    assert context_length(MistralConfig(**blocks)) == 20
 
 
 def test_heads_are_loaded_for_a_backbone(tmp_path, qwen):

@@ -78,6 +78,19 @@ def test_shots_stay_within_the_budget(budget, shots):
     assert found.shots <= shots
 
 
+@pytest.mark.parametrize("room", [5, 13, 40])
+def test_what_does_not_fit_loses_whole_shots_the_lowest_rank_first(room):
+    def words(text):
+        return len(text.split())
+
+    options = PromptOptions(3, "recency", shot="{input}: {output}\n")
+    whole = build_prompt(EXAMPLE, options, count=words)
+    found = build_prompt(EXAMPLE, options, count=words, fits=lambda text: words(text) <= room)
+    assert whole.text.endswith(found.text)
+    assert (found.shots, found.left_out) == {5: (0, 3), 13: (1, 2), 40: (3, 0)}[room]
+    assert found.text.count("\n") == found.shots
+
+
 def test_bm25_by_hand():
     # N = 2, n = 1: idf = ln(1 + 1.5/1.5) = ln 2. tf = 1, length 2 of mean 2: 2.5/(1 + 1.5) = 1.
     assert bm25_scores("graph", ["graph matching", "a cat"]) == pytest.approx([0.6931472, 0.0])

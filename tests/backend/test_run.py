@@ -13,9 +13,12 @@ from preflamp_backend.data.examples import Example
 from preflamp_backend.decoding.options import Generation, Request
 from preflamp_backend.models.heads.head import save_head
 from preflamp_backend.models.heads.linear import LinearHead
+from preflamp_backend.models.loading import load_tokenizer
 from preflamp_backend.prompts.encoding import Encoding
 from preflamp_backend.runs.arrays import generation_arrays
-from preflamp_backend.runs.run import estimate, prepare, run_study
+from preflamp_backend.runs.compute import prompt_of
+from preflamp_backend.runs.estimate import estimate
+from preflamp_backend.runs.run import prepare, run_study
 from preflamp_backend.scoring.score import BaseScores
 from preflamp_backend.study.study import read_study
 from study_files import LIGHT, STUDY, write_study
@@ -186,8 +189,92 @@ def test_generations_that_were_cut_are_counted_among_those_written(tmp_path):
         ds = tree["titles"].to_dataset().load()
     written = int(ds.generation.count())
     assert 0 < written < ds.generation.size
-    said = f"titles: {written // 2} of {written} prompts were cut to leave room for a generation"
-    assert said in notes
+    assert written == 6
+    for method in ("bt", "rm"):
+        said = f"titles: {method}: 1 of 2 prompts were cut to leave room for a generation"
+        assert said in notes
+
+
+SHOTS = """
+[data.titles]
+path = "titles.jsonl"
+[models.small]
+path = "small"
+[methods.rm]
+kind = "classifier"
+path = "rm"
+shots = 3
+strategy = "best-of-n"
+n = 3
+temperature = 1.0
+[methods.icl]
+kind = "in-context"
+shots = 3
+order = "recency"
+shot = "{input} | {output}; "
+[prompt]
+template = "Answer.\\n{prompt}"
+[decoding]
+max_new_tokens = 5
+"""
+
+
+def test_a_prompt_loses_whole_shots_and_both_the_file_and_a_note_say_so(tmp_path):
+    folder = write_study(tmp_path / "shots", text=SHOTS, examples=2).parent
+    lines = [json.loads(line) for line in (folder / "titles.jsonl").read_text().splitlines()]
+    for item in lines[1]["history"]:
+        item["input"] = "abstract of cats " * 15
+    (folder / "titles.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    planned = prepare(read_study(folder / "study.toml"), tmp_path / "r.nc")
+    notes = run_study(planned)
+    with open_results(tmp_path / "r.nc") as tree:
+        ds = tree["titles"].to_dataset().load().squeeze("model")
+    shown = ds.generation_shots.sel({"method": "icl"}).values.tolist()
+    assert shown[0] == 3
+    assert 0 < shown[1] < 3
+    assert ds.generation_overlong.sel({"method": "icl"}).values.tolist() == [0, 1]
+    assert ds.generation_overlong.sel({"method": "rm"}).values.tolist() == [0, 1]
+    assert ds.reward_overlong.sel({"method": "rm"}).values.tolist() == [0, 1]
+    said = "titles: icl: 1 of 2 prompts were cut to leave room for a generation; "
+    assert f"{said}{np.mean(shown):.1f} of 3 shots are shown on average" in notes
+    assert "titles: rm: 1 of 2 prompts were cut to fit the reward model's context" in notes
+    # What the model reads are whole shots, and the question.
+    study, row = planned.study, planned.examples["titles"][1]
+    tokenizer = load_tokenizer(study.models["small"])
+    read, count = prompt_of(study, study.methods["icl"], tokenizer, 256, row, 0)
+    shot = f"{row.history[0].input} | "
+    text = tokenizer.decode(read.prompt)
+    assert text.startswith("Answer.\nabstract of cats")
+    assert text.count(shot) == text.count(" | ") == count == shown[1]
+    assert text.endswith(row.prompt)
+
+
+def test_an_estimate_counts_shots_samples_and_the_chat_template(tmp_path):
+    folder = write_study(tmp_path / "dry", text=SHOTS, examples=3).parent
+
+    def tokens(text):
+        (folder / "study.toml").write_text(text)
+        planned = prepare(read_study(folder / "study.toml"), tmp_path / "r.nc")
+        return {(row.method, row.kind): row.tokens for row in estimate(planned)}, planned
+
+    found, planned = tokens(SHOTS)
+    study, rows = planned.study, planned.examples["titles"]
+    tokenizer = load_tokenizer(study.models["small"])
+    prompts = {
+        name: sum(
+            len(prompt_of(study, study.methods[name], tokenizer, 256, row, 0)[0].prompt)
+            for row in rows
+        )
+        for name in ("rm", "icl")
+    }
+    assert found["icl", "generate"] == prompts["icl"] + 3 * 5
+    # Both models read the prompt, the reward model its own with shots, and the three samples.
+    assert found["rm", "generate"] > prompts["rm"] + 2 * 3 * 3 * 5 + 60
+    fewer, _ = tokens(SHOTS.replace("shots = 3", "shots = 1"))
+    assert fewer["icl", "generate"] < found["icl", "generate"]
+    chat, _ = tokens(SHOTS.replace("[prompt]", "[prompt]\nchat = true"))
+    for key in found:
+        assert chat[key] > found[key]
 
 
 def test_a_preference_that_is_not_there_is_refused(tmp_path):

@@ -210,6 +210,16 @@ def test_a_reward_that_is_not_finite_is_refused_by_name(qwen):
             score(qwen, [Encoding((5,), ((6,),))], heads=heads, users=["a"])
 
 
+def test_a_text_longer_than_the_context_is_refused(qwen, classifier):
+    fits = Encoding((9,) * 250, ((7,) * 6,))
+    score(qwen, [fits])
+    beyond = Encoding((9,) * 250, ((7,), (7,) * 7))
+    with pytest.raises(InputError, match="a text of 257 tokens is longer than the model's context"):
+        score(qwen, [fits, beyond])
+    with pytest.raises(InputError, match="of 257 tokens"):
+        score_rewards(classifier, [fits], users=["a"], suffix=(2,))
+
+
 def test_a_user_without_a_head_is_refused(qwen):
     with pytest.raises(InputError, match="'head1' has no row for user 'nobody'"):
         score(qwen, [Encoding((5,), ((6,),))], heads=make_heads(qwen), users=["nobody"])

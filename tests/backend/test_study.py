@@ -107,6 +107,34 @@ def test_a_weight_for_each_model_is_kept_by_model(read):
     assert read(text).methods["bt"].decoding_for("m").weight == 2.0
 
 
+def test_a_base_model_stops_where_the_study_s_shots_end(read):
+    plain = GOOD.replace("chat = true", "")
+    shot = '[methods.icl]\nkind = "in-context"\nshots = 2\nshot = "{input}: {output}|\\n"\n'
+    given = {"none": plain, "chat": GOOD + shot, "base": plain + shot}
+    given["other"] = plain + shot + shot.replace("icl", "two").replace("|", "#")
+    given["own"] = (plain + shot).replace("max_new", 'stop = ["\\n"]\nmax_new')
+    given["off"] = (plain + shot).replace("max_new", "stop = []\nmax_new")
+    given["method"] = plain + shot + 'stop = ["END"]\n'
+    found = {
+        name: {each: method.decoding.stop for each, method in read(text).methods.items()}
+        for name, text in given.items()
+    }
+    for method in ("bt", "rm", "pad", "zero"):
+        stops = {name: each[method] for name, each in found.items()}
+        assert stops == {
+            "none": (),
+            "chat": (),
+            "base": ("|\n",),
+            "other": ("|\n", "#\n"),
+            "own": ("\n",),
+            "off": (),
+            "method": ("|\n",),
+        }
+    assert found["method"]["icl"] == ("END",)
+    with pytest.raises(InputError, match=r"decoding.stop: is \(''"):
+        read(plain.replace("max_new", 'stop = [""]\nmax_new'))
+
+
 def test_a_study_can_be_read_before_its_reward_models_are_trained(read, tmp_path):
     text = GOOD.replace('"{model}.safe', '"heads/{model}-{seed}.safe')
     study = read_study(write(tmp_path, text), trained=False)

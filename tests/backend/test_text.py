@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from preflamp_backend.models.loading import same_vocabulary, tokenizer_hash
-from preflamp_backend.prompts.encoding import PromptFormat, encode, encode_prompt, suffix_ids
+from preflamp_backend.prompts.encoding import (
+    PromptFormat,
+    encode,
+    encode_prompt,
+    end_id,
+    suffix_ids,
+)
 from tiny_models import TEXT, make_tokenizer
 
 from preflamp_stats.errors import InputError
@@ -104,6 +110,54 @@ def test_a_prompt_over_the_context_is_cut_from_the_left_and_flagged(prompt, resp
     assert found.overlong == (len(whole) > context)
     kept = len(found.prompt) - 1
     assert found.prompt == (3, *whole.prompt[len(whole.prompt) - kept :])
+
+
+CHATML = "<|im_start|>user\nThe cat<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize("adds", [False, True])
+@pytest.mark.parametrize("template", ["{prompt}", "{prompt} sat"])
+def test_chat_that_is_written_out_reads_as_the_tokenizer_reads_it(adds, template):
+    tokenizer = make_tokenizer(bos=adds)
+    tokenizer.bos_token = "<s>" if adds else "<|im_start|>"
+    found = encode_prompt(tokenizer, CHATML, PromptFormat(template), room=0, context=99)
+    assert list(found.prompt) == tokenizer(template.replace("{prompt}", CHATML)).input_ids
+
+
+@pytest.mark.parametrize(
+    ("writes", "end"), [("<|im_end|>\n", "<|im_end|>"), ("<s>", "<s>"), ("\n", "<|end|>")]
+)
+def test_a_chat_ends_a_response_as_its_template_ends_a_turn(writes, end):
+    tokenizer = make_tokenizer(bos=False)
+    tokenizer.chat_template = "{{ messages[-1].content }}" + writes
+    form = PromptFormat(chat=True, count_eos=True)
+    found = encode(tokenizer, "The cat", ["sat"], form, context=99)
+    assert tokenizer.decode(found.continuations[0][-1:]) == end
+    # Without a chat it is the tokenizer's own.
+    assert end_id(tokenizer, PromptFormat()) == tokenizer.eos_token_id
+    # What ends the response does not stand there twice.
+    turn = suffix_ids(tokenizer, PromptFormat(chat=True, suffix="turn"))
+    again = suffix_ids(tokenizer, PromptFormat(chat=True, suffix="turn", count_eos=True))
+    assert again == (turn[1:] if end != "<|end|>" else turn)
+
+
+@pytest.mark.parametrize("responses", [(), ("sat",)])
+def test_a_chat_that_is_cut_keeps_its_header(responses):
+    form = PromptFormat("Title: {prompt}", chat=True, system="Be brief.")
+    long = "The cat sat on the mat. " * 20
+    context = len(encode_prompt(PLAIN, "X", form, room=0, context=999).prompt) + 20
+    if responses:
+        found = encode(PLAIN, long, responses, form, context=context)
+        assert len(found) == context
+    else:
+        found = encode_prompt(PLAIN, long, form, room=3, context=context)
+        assert len(found) == context - 3
+    text = PLAIN.decode(found.prompt)
+    assert found.overlong
+    assert text.startswith("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nTitle:")
+    assert text.endswith("sat on the mat. <|im_end|>\n<|im_start|>assistant\n")
+    with pytest.raises(InputError, match="what stands before the prompt leaves it no token"):
+        encode_prompt(PLAIN, long, form, room=0, context=12)
 
 
 def test_a_prompt_over_the_context_can_be_refused():

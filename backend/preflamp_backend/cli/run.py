@@ -37,7 +37,9 @@ def run_command(study: Path, out: Path, dry_run: bool, workers: int, scheduler: 
         from preflamp_backend.runs.cluster import Cluster
         from preflamp_backend.runs.run import prepare, run_study
         from preflamp_backend.study.study import read_study
-    planned = prepare(read_study(study), out)
+    planned = prepare(read_study(study, trained=not dry_run), out)
+    for note in planned.notes:
+        say(f"note: {note}", err=True)
     if dry_run:
         _print_estimates(planned)
         return
@@ -76,7 +78,7 @@ def _progress(examples: int) -> Iterator[Callable[[int], None]]:
 def _print_estimates(planned: Any) -> None:
     from rich.table import Table
 
-    from preflamp_backend.runs.run import estimate
+    from preflamp_backend.runs.estimate import estimate
 
     rows = estimate(planned)
     table = Table("dataset", "model", "method", "work", box=None, padding=(0, 2, 0, 0))
@@ -94,3 +96,8 @@ def _print_estimates(planned: Any) -> None:
         f"{sum(row.tokens for row in rows):,} tokens, at most "
         f"{max(row.memory for row in rows) / 1e9:.3f} GB at once"
     )
+    if planned.untrained:
+        say(
+            f"not trained yet: {', '.join(planned.untrained)}; "
+            f"train first: preflamp-stats train {planned.study.file}"
+        )

@@ -38,7 +38,11 @@ def train_command(study: Path, dry_run: bool) -> None:
     except KeyboardInterrupt:
         stop("stopped; run again to go on")
     for job in trained:
-        say(f"written to {job.path}")
+        reached, where = job.held_out, f"{job.model}: {job.method}, seed {job.seed}"
+        say(
+            f"{where}: held-out log-loss {reached['loss']:.4f}, accuracy "
+            f"{100 * reached['accuracy']:.1f} % of {reached['pairs']} pairs; written to {job.path}"
+        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ What was written is scored by the code, and so by the definition, that scores st
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,24 +16,32 @@ import torch
 from torch import Tensor
 
 from preflamp_backend.decoding.options import DecodingOptions, Generation, Ids, Request, Written
+from preflamp_backend.decoding.stop_strings import StopStrings
 from preflamp_backend.faults import fault
 from preflamp_backend.models.heads.head import BatchRewards
 from preflamp_backend.models.loading import other_tokenizer, same_vocabulary
 from preflamp_backend.models.model import (
     AutoregressiveReward,
-    Backbone,
     HeadReward,
     LanguageModel,
     RewardModel,
 )
-from preflamp_backend.models.trees import SlotCache, hang, pack
-from preflamp_backend.prompts.encoding import Encoding, PromptFormat, encode, suffix_ids
+from preflamp_backend.models.sequences import sequences
+from preflamp_backend.prompts.encoding import (
+    Encoding,
+    PromptFormat,
+    encode,
+    suffix_ids,
+    turn_end,
+)
 from preflamp_backend.scoring.forward import Batches
 from preflamp_backend.scoring.score import (
     BaseScores,
     ScoreOptions,
+    check_room,
     score,
     score_rewards,
+    unsound_model,
     unsound_reward,
 )
 
@@ -122,6 +131,7 @@ def decode(
     seed: int = 0,
     reward: RewardModel | None = None,
     form: PromptFormat | None = None,
+    judged: PromptFormat | None = None,
     scoring: ScoreOptions | None = None,
 ) -> list[Generation]:
     """Answer prompts, in batches of similar length.
@@ -136,7 +146,9 @@ def decode(
     reward : HeadReward or AutoregressiveReward, optional
         With one method. Guides the steps, chooses among n, or only scores a plain generation.
     form : PromptFormat, optional
-        Says whether the end-of-sequence token counts, and what suffix reward models read.
+        Says whether a chat's end of turn ends a response too, and whether what ended it counts.
+    judged : PromptFormat, optional
+        Says what suffix the reward model reads; ``form`` where it is left out.
     scoring : ScoreOptions, optional
         Batch size of scoring.
 
@@ -152,11 +164,14 @@ def decode(
         :func:`score`.
     """
     form = form or PromptFormat()
+    judged = judged or form
     scoring = scoring or ScoreOptions(trace=False)
     if reward is None and options.strategy != "plain":
         what = f"{options.strategy} decoding needs a reward model"
         raise fault(what, "name one for this method")
-    suffix = suffix_ids(reward.backbone.tokenizer, form) if isinstance(reward, HeadReward) else ()
+    suffix = suffix_ids(reward.backbone.tokenizer, judged) if isinstance(reward, HeadReward) else ()
+    end = turn_end(model.tokenizer) if form.chat else None
+    ends = model.eos if end is None else (*model.eos, end)
     guide = reward if options.strategy == "guided" else None
     samples = options.n if options.strategy == "best-of-n" else 1
     written: dict[int, list[Written]] = {}
@@ -170,11 +185,13 @@ def decode(
         keys = [f"{request.key}\0{i}" for request in asked for i in range(samples)]
         drawn = uniforms(seed, keys, options.max_new_tokens)
         with batches.memory():
-            done = write(model, asked, options, drawn, samples=samples, reward=guide, suffix=suffix)
+            how = {"samples": samples, "reward": guide, "suffix": suffix, "ends": ends}
+            done = write(model, asked, options, drawn, **how)
             parts = range(0, len(done), samples)
             written |= {i: done[at : at + samples] for i, at in zip(batch, parts, strict=True)}
     every = [written[i] for i in range(len(requests))]
-    return score_written(model, requests, every, reward, form, suffix, scoring)
+    counted = form.count_eos
+    return score_written(model, requests, every, reward, counted, judged, suffix, scoring)
 
 
 @torch.inference_mode()
@@ -187,6 +204,7 @@ def write(
     samples: int = 1,
     reward: RewardModel | None = None,
     suffix: Ids = (),
+    ends: Ids | None = None,
 ) -> list[Written]:
     """Write responses to one batch of prompts.
 
@@ -203,6 +221,8 @@ def write(
         What guides the steps; None for plain decoding.
     suffix : sequence of int
         Ids that reward heads read after a prefix.
+    ends : sequence of int, optional
+        Ids that end a response; the model's own where left out.
 
     Returns
     -------
@@ -212,14 +232,18 @@ def write(
     Raises
     ------
     InputError
-        If the reward model's tokenizer is another: then a token of one means nothing to the other.
+        If the reward model's tokenizer is another: then a token of one means nothing to the other;
+        for a prompt that the model cannot see whole, or numbers that are not finite.
     """
+    ends = model.eos if ends is None else ends
+    check_room(model.backbone, [each.prompt for each in requests])
     space = [model.backbone.context - len(each.prompt.prompt) for each in requests]
     if reward is not None:
         if not same_vocabulary(model.tokenizer, reward.backbone.tokenizer):
             raise other_tokenizer(reward.methods[0])
         theirs = reward.backbone.context - len(suffix)
         spaces = (theirs - len(each.judged) for each in requests)
+        check_room(reward.backbone, [Encoding(tuple(each.judged)) for each in requests])
         space = [min(pair) for pair in zip(space, spaces, strict=True)]
     space = [room for room in space for _ in range(samples)]
     steps: _PlainSteps | _HeadSteps
@@ -231,7 +255,9 @@ def write(
         steps = _LogitSteps(model, requests, options, reward)
     uniform, longest = uniform.to(model.backbone.device), options.max_new_tokens
     ids: list[list[int]] = [[] for _ in space]
+    ended: list[tuple[int, ...]] = [()] * len(space)
     stop = ["" if room > 0 else "context" for room in space]
+    cut = StopStrings(model.tokenizer, options.stop or ())
     rows = list(range(len(space)))
     for step in range(longest):
         writing = [row for row in rows if not stop[row]]
@@ -246,82 +272,16 @@ def write(
         for row, token in zip(rows, steps.next(draws).tolist(), strict=True):
             if stop[row]:
                 continue
-            if token in model.eos:
-                stop[row] = "eos"
+            if token in ends:
+                stop[row], ended[row] = "eos", (token,)
                 continue
             ids[row].append(token)
-            if len(ids[row]) == min(longest, space[row]):
+            if (kept := cut(ids[row])) is not None:
+                ids[row], stop[row] = kept, "stop"
+            elif len(ids[row]) == min(longest, space[row]):
                 stop[row] = "length" if len(ids[row]) == longest else "context"
-    return [Written(tuple(each), why) for each, why in zip(ids, stop, strict=True)]
-
-
-class Inference:
-    """Prompts read into a cache, ready to go on: a row a sequence.
-
-    Parameters
-    ----------
-    backbone : Backbone
-    prompts : sequence of sequence of int
-        Ids, a row each; their lengths may differ.
-    room : int
-        Slots for what follows: the new tokens and the widest tree.
-
-    Attributes
-    ----------
-    last : Tensor, (rows, width)
-        Hidden state of each prompt's last token.
-    """
-
-    def __init__(self, backbone: Backbone, prompts: Sequence[Ids], *, room: int) -> None:
-        packed = pack([(prompt, ()) for prompt in prompts], device=backbone.device)
-        width = packed.ids.shape[1]
-        self.backbone = backbone
-        self.cache = SlotCache(width + room)
-        hidden = backbone.hidden(packed.ids, packed.positions, packed.mask, self.cache)
-        self.cache.advance(width)
-        self.last = hidden[torch.arange(len(prompts), device=backbone.device), packed.last]
-        # Padding stands between a short prompt and what it goes on with, and is never seen.
-        slots = torch.arange(width + room, device=backbone.device)
-        self._seen = (slots <= packed.last[:, None]) | (slots >= width)
-        self._position = packed.last + 1
-
-    def branch(self, chains: Tensor) -> Tensor:
-        """Hidden states of chains that each go on from the row's sequence.
-
-        Parameters
-        ----------
-        chains : Tensor, (rows, chains, length), int64
-
-        Returns
-        -------
-        Tensor, (rows, chains, length, width)
-        """
-        rows, count, length = chains.shape
-        seen = self._seen[:, None, : self.cache.used].expand(-1, count, -1)
-        where = hang(chains, seen, self._position[:, None].expand(-1, count))
-        hidden = self.backbone.hidden(chains.flatten(1), *where, self.cache)
-        return hidden.view(rows, count, length, -1)
-
-    def go_on(self, written: Tensor) -> Tensor:
-        """Hidden states, (rows, width), after one more token a row, (rows,), which stays."""
-        hidden = self.branch(written[:, None, None])[:, 0, 0]
-        self.keep()
-        return hidden
-
-    def keep(self, offset: Tensor | None = None) -> None:
-        """Go on with the token that :meth:`branch` just read, or the ``offset``-th of them."""
-        if offset is None:
-            self.cache.advance(1)
-        else:
-            self.cache.keep(offset)
-        self._position = self._position + 1
-
-    def select(self, rows: Tensor) -> None:
-        """Go on with these rows, (kept,), int64; a row may be named more than once."""
-        self.cache.select(rows)
-        self.last = self.last[rows]
-        self._seen = self._seen[rows]
-        self._position = self._position[rows]
+    found = zip(map(tuple, ids), stop, ended, strict=True)
+    return [Written(*each) for each in found]
 
 
 class _PlainSteps:
@@ -336,7 +296,7 @@ class _PlainSteps:
     ) -> None:
         self.model, self.options = model, options
         prompts = [each.prompt.prompt for each in requests]
-        self.inference = Inference(model.backbone, prompts, room=options.max_new_tokens)
+        self.inference = sequences(model.backbone, prompts, room=options.max_new_tokens)
         if samples > 1:
             every = torch.arange(len(prompts), device=model.backbone.device)
             self.inference.select(every.repeat_interleave(samples))
@@ -353,8 +313,11 @@ class _PlainSteps:
         logits = self.model.logits(self.hidden)
         if self.options.top_k is None:
             self.written = choose(logits, self.options.temperature, uniform)
+            _check_logits(logits.gather(1, self.written[:, None]), self.model)
             return self.written
-        return self.pick(*propose(logits, self.options.top_k), uniform)
+        ids, logprobs = propose(logits, self.options.top_k)
+        _check_logits(logprobs, self.model)
+        return self.pick(ids, logprobs, uniform)
 
     def pick(self, ids: Tensor, scores: Tensor, uniform: Tensor) -> Tensor:
         """Append the token of the best or drawn score."""
@@ -382,7 +345,7 @@ class _LogitSteps(_PlainSteps):
         super().__init__(model, requests, options)
         self.reward = reward
         judged = [each.judged for each in requests]
-        self.judge = Inference(reward.backbone, judged, room=options.max_new_tokens)
+        self.judge = sequences(reward.backbone, judged, room=options.max_new_tokens)
         self.judged = self.judge.last
 
     def next(self, uniform: Tensor) -> Tensor:
@@ -391,6 +354,7 @@ class _LogitSteps(_PlainSteps):
             self.hidden = self.inference.go_on(self.written)
             self.judged = self.judge.go_on(self.written)
         ids, logprobs = propose(self.model.logits(self.hidden), self.options.top_k)
+        _check_logits(logprobs, self.model)
         # Models with one tokenizer may pad their vocabularies to different sizes.
         guide = self.reward.model.logits(self.judged).log_softmax(-1)
         rewards = guide.gather(-1, ids.clamp(max=guide.shape[-1] - 1))
@@ -429,10 +393,10 @@ class _HeadSteps:
         longest, shared = options.max_new_tokens, reward.backbone is model.backbone
         room = longest + options.top_k * (1 + len(suffix))
         prompts = [each.prompt.prompt for each in requests]
-        self.inference = Inference(model.backbone, prompts, room=room if shared else longest)
+        self.inference = sequences(model.backbone, prompts, room=room if shared else longest)
         self.judge = self.inference
         if not shared:
-            self.judge = Inference(reward.backbone, [each.judged for each in requests], room=room)
+            self.judge = sequences(reward.backbone, [each.judged for each in requests], room=room)
         users = [each.user for each in requests]
         self.heads: BatchRewards = reward.for_users(users, self.judge.last)
         self.suffix = torch.tensor(list(suffix), dtype=torch.int64, device=reward.backbone.device)
@@ -441,6 +405,7 @@ class _HeadSteps:
     def next(self, uniform: Tensor) -> Tensor:
         """One tree of the top tokens, each with the suffix behind it."""
         ids, logprobs = propose(self.model.logits(self.hidden), self.options.top_k)
+        _check_logits(logprobs, self.model)
         rows = torch.arange(len(ids), device=ids.device)
         chains = torch.cat([ids[..., None], self.suffix.expand(*ids.shape, -1)], -1)
         hidden = self.judge.branch(chains)
@@ -464,6 +429,12 @@ class _HeadSteps:
         self.heads.select(rows)
 
 
+def _check_logits(found: Tensor, model: LanguageModel) -> None:
+    """Stop at the first step that a model's overflow decides: argmax takes NaN and infinity."""
+    if not bool((found < math.inf).all()):
+        raise unsound_model(model)
+
+
 def _check_numbers(rewards: Tensor, method: str) -> None:
     """Name the method whose rewards would decide nothing: NaN wins every comparison in argmax."""
     if bool(rewards.isnan().any()):
@@ -475,20 +446,21 @@ def score_written(
     requests: Sequence[Request],
     written: Sequence[Sequence[Written]],
     reward: RewardModel | None,
-    form: PromptFormat,
+    counted: bool,
+    judged: PromptFormat,
     suffix: Sequence[int],
     options: ScoreOptions,
 ) -> list[Generation]:
     """Score what was written, and keep of each request's samples the one of the highest reward.
 
-    Ids are scored as they were written: decoding and encoding them again would give others.
+    Ids are scored as they were written, with what ended them where that is ``counted``: decoding
+    and encoding them again would give others.
     """
-    own_end = model.eos[:1] if form.count_eos else ()
     users = [request.user for request in requests]
     encodings = [
         Encoding(
             request.prompt.prompt,
-            tuple((*each.ids, *(own_end if each.stop == "eos" else ())) for each in samples),
+            tuple((*each.ids, *(each.end if counted else ())) for each in samples),
         )
         for request, samples in zip(requests, written, strict=True)
     ]
@@ -498,7 +470,7 @@ def score_written(
     rewards = [[float(r.reward[0]) if r else np.nan for _, r in row] for row in scored]
     if reward is not None and not shared:
         base = [[each for each, _ in row] for row in scored]
-        rewards = _rewards_apart(model, requests, encodings, base, reward, form, suffix, options)
+        rewards = _rewards_apart(model, requests, encodings, base, reward, judged, suffix, options)
     generations = []
     for samples, row, gained in zip(written, scored, rewards, strict=True):
         # Best-of-n keeps the first of equals; an empty response, whose reward is NaN, comes last.

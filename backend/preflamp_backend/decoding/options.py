@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from preflamp_backend.options import Check, Options, at_least
+from preflamp_backend.options import Check, Options, at_least, option
 from preflamp_backend.prompts.encoding import Encoding
 
 Ids = Sequence[int]
@@ -34,6 +34,10 @@ class DecodingOptions(Options):
         Samples of best-of-n.
     max_new_tokens : int
         Longest generation.
+    stop : tuple of str, optional
+        Texts before which a generation ends, whatever decodes it. None, the default, takes in a
+        study without a chat template what its shots write after ``{output}``: a base model goes on
+        as they do. Nothing else stops by a text.
     batch_rows : int
         Sequences decoded side by side; halved where memory runs out. It changes no result.
     """
@@ -44,6 +48,9 @@ class DecodingOptions(Options):
     temperature: float = at_least(0, 0.0)
     n: int = at_least(1, 1)
     max_new_tokens: int = at_least(1, 64)
+    stop: tuple[str, ...] | None = option(
+        None, lambda stop: stop is None or all(stop), "give texts that are not empty"
+    )
     batch_rows: int = at_least(1, 16)
 
     def checks(self) -> tuple[Check, ...]:
@@ -89,12 +96,13 @@ class Generation:
     Attributes
     ----------
     ids : tuple of int
-        Without the end-of-sequence token.
+        Those of the text: without the end token and what a stop string cut off.
     text : str
-    stop : {"eos", "length", "context"}
+    stop : {"eos", "stop", "length", "context"}
     logprob : float
         log π of the ids under the base model, nats, as
-        :func:`preflamp_backend.scoring.score.score` counts them.
+        :func:`preflamp_backend.scoring.score.score` counts them; with ``count_eos`` of the end
+        token that was written too.
     reward : float
         NaN without a reward model and for an empty response.
     """
@@ -108,10 +116,12 @@ class Generation:
 
 @dataclass(frozen=True)
 class Written:
-    """Ids of a generation without the end-of-sequence token, and why it stopped.
+    """Ids of a generation without the token that ended it, why it stopped, and that token.
 
-    ``stop`` is ``eos``, ``length`` (max_new_tokens) or ``context`` (the model can see no further).
+    ``stop`` is ``eos``, ``stop`` (a stop string, which is cut off), ``length`` (max_new_tokens) or
+    ``context`` (the model can see no further).
     """
 
     ids: tuple[int, ...]
     stop: str
+    end: tuple[int, ...] = ()

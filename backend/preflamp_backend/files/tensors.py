@@ -43,8 +43,14 @@ def write_tensors(
     """
     # One entry: safetensors writes several in random order, and equal files would differ.
     texts = {"about": json.dumps(dict(about or {}), sort_keys=True)}
-    # Clones: a file cannot hold tensors that share memory.
-    copies = {name: each.detach().cpu().contiguous().clone() for name, each in tensors.items()}
+    copies: dict[str, Tensor] = {}
+    written: set[int] = set()
+    for name, each in tensors.items():
+        flat = each.detach().cpu().contiguous()
+        # A file cannot hold tensors that share memory; others are as large as a model, and stay.
+        shared = flat.untyped_storage().data_ptr() in written
+        copies[name] = flat.clone() if shared else flat
+        written.add(flat.untyped_storage().data_ptr())
     with replacing(path, "check the space and the rights there", SafetensorError) as beside:
         save_file(copies, str(beside), metadata=texts)
 

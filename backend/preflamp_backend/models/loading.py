@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -25,7 +25,7 @@ from preflamp_backend.models.heads.head import load_head
 from preflamp_backend.models.heads.linear import LinearHead
 from preflamp_backend.models.model import Backbone, HeadReward, LanguageModel
 from preflamp_backend.models.repeatable import ask_for_repeatable_products
-from preflamp_backend.models.trees import TREE_ATTENTION, SlotCache, hang, pack
+from preflamp_backend.models.trial import Readout, UnfitError, backbone_name, find_road
 from preflamp_backend.options import Options
 from preflamp_stats.errors import InputError
 
@@ -253,7 +253,7 @@ def load_language_model(source: ModelSource) -> LanguageModel:
     Raises
     ------
     InputError
-        If it does not exist, holds no safetensors, or is not one that trees work with.
+        If it does not exist, holds no safetensors, or gives its own numbers by no road.
     """
     return _language_model(source)[1]
 
@@ -281,16 +281,12 @@ def load_trainable(source: ModelSource) -> tuple[PreTrainedModel, LanguageModel]
 
 def _language_model(source: ModelSource) -> tuple[PreTrainedModel, LanguageModel]:
     model, tokenizer = _load(transformers.AutoModelForCausalLM, source)
-    head = model.get_output_embeddings()
-    if head is None:
-        raise _unfit(source, "has no language-model head")
-    backbone = _backbone(model, tokenizer, source)
+    heads = [head for head in (model.get_output_embeddings(), Readout(model)) if head is not None]
+    backbone, head = _tried(model, tokenizer, source, heads)
     ends = getattr(model.generation_config, "eos_token_id", None)
     ends = tokenizer.eos_token_id if ends is None else ends
     eos = () if ends is None else (ends,) if isinstance(ends, int) else tuple(ends)
-    language_model = LanguageModel(backbone, head, eos, model.num_parameters())
-    _check_tree(model, backbone, head, source)
-    return model, language_model
+    return model, LanguageModel(backbone, head, eos, model.num_parameters())
 
 
 def load_sequence_classifier(source: ModelSource, method: str) -> HeadReward:
@@ -311,8 +307,7 @@ def load_sequence_classifier(source: ModelSource, method: str) -> HeadReward:
     if head.out_features != 1:
         what = f"gives {head.out_features} numbers a response; a reward model gives one"
         raise _unfit(source, what)
-    backbone = _backbone(model, tokenizer, source)
-    _check_tree(model, backbone, head, source)
+    backbone, _ = _tried(model, tokenizer, source, [head])
     weight = head.weight.detach().float()
     bias = torch.zeros(1, device=weight.device) if head.bias is None else head.bias.detach().float()
     reward_head = LinearHead.of(weight, bias).to(weight.device).requires_grad_(False)
@@ -322,15 +317,21 @@ def load_sequence_classifier(source: ModelSource, method: str) -> HeadReward:
 def context_length(config: Any) -> int:
     """Tokens that a model can see, by its configuration.
 
-    Our masks know no sliding window, so a model that has one is used within it, where they are its
-    own.
+    Where the rope's factors change with the longest text of a batch (longrope) it is the length up
+    to which they do not: beyond it a text's numbers would depend on its neighbours. Where attention
+    picks the best keys it is their number: beyond it ties among keys decide.
     """
     text = config.get_text_config()
     limit = int(getattr(text, "max_position_embeddings", 0) or 2**31)
-    window = getattr(text, "sliding_window", None)
-    kinds = getattr(text, "layer_types", None)
-    slides = kinds is None or "sliding_attention" in kinds
-    return min(limit, int(window)) if window and slides else limit
+    for name in ("index_topk", "indexer_budget", "keep_window_size", "index_topk_blocks"):
+        picked = getattr(text, name, None) or limit
+        each = text.index_block_size if name == "index_topk_blocks" and picked < limit else 1
+        limit = min(limit, int(picked) * each)
+    ropes = getattr(text, "rope_parameters", None) or {}
+    for rope in (ropes, *(each for each in ropes.values() if isinstance(each, dict))):
+        if rope.get("rope_type") == "longrope":
+            limit = min(limit, int(rope.get("original_max_position_embeddings") or limit))
+    return limit
 
 
 def load_heads(backbone: Backbone, paths: Mapping[str, str | Path]) -> HeadReward:
@@ -364,17 +365,27 @@ def load_heads(backbone: Backbone, paths: Mapping[str, str | Path]) -> HeadRewar
 
 def _load(kind: Any, source: ModelSource) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     tokenizer = load_tokenizer(source)
-    with reading(source):
-        model, found = kind.from_pretrained(
+
+    def load(attention: str) -> Any:
+        return kind.from_pretrained(
             source.path,
             revision=source.revision,
             trust_remote_code=remote_code_allowed(),
             dtype=DTYPES[source.dtype],
             use_safetensors=True,
-            attn_implementation="sdpa",
+            attn_implementation=attention,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
+
+    with reading(source):
+        try:
+            model, found = load("sdpa")
+        except ValueError as error:
+            # Refused before any weight is read: these compute attention by themselves.
+            if "scaled_dot_product_attention" not in str(error):
+                raise
+            model, found = load("eager")
     # The library fills what is absent with random numbers and goes on.
     mismatched = [str(each[0]) for each in found["mismatched_keys"]]
     if absent := sorted([*found["missing_keys"], *mismatched]):
@@ -383,55 +394,26 @@ def _load(kind: Any, source: ModelSource) -> tuple[PreTrainedModel, PreTrainedTo
     return model.to(source.resolved_device()).eval().requires_grad_(False), tokenizer
 
 
-def _backbone(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: ModelSource
-) -> Backbone:
-    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
-    if kinds - {"full_attention", "sliding_attention"}:
-        raise _unfit(source, f"has layers of the kind {', '.join(sorted(kinds))}")
-    network: Any = model.base_model
-    return Backbone(network, tokenizer, context_length(model.config))
-
-
-@torch.inference_mode()
-def _check_tree(
-    model: PreTrainedModel, backbone: Backbone, head: nn.Module, source: ModelSource
-) -> None:
-    """Switch to our attention, and see by a trial that trees give the model's own numbers.
-
-    Some architectures ignore masks or positions that they are given, scale their logits, or look
-    ahead; they would give wrong numbers without a word.
-    """
-    padding = model.config.get_text_config().pad_token_id
-    ids = [token for token in range(3, 9) if token != padding][:5]
-    first, aside, second = ids[:2], ids[2:3], ids[3:]
-    plain_ids = torch.tensor([first + second], device=backbone.device)
+def _tried(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    source: ModelSource,
+    heads: Sequence[nn.Module],
+) -> tuple[Backbone, nn.Module]:
+    """Backbone by the road that a trial chooses, and the first head that gives its numbers."""
+    network = getattr(model, backbone_name(model), None)
+    if network is None:
+        raise _unfit(source, "has no backbone apart from its head")
+    backbone = Backbone(network, tokenizer, context_length(model.config))
     try:
-        own = model(input_ids=plain_ids).logits
-    except ValueError as error:
-        raise _unfit(source, f"does not run with standard attention ({error})") from error
-    model.set_attn_implementation(TREE_ATTENTION)
-    own = own[0, -1] if own.ndim == 3 else own[0]
-    packed = pack([(first, [aside, second])], device=backbone.device)
-    trees = [backbone.hidden(packed.ids, packed.positions, packed.mask)[0, -1]]
-    # The same through the cache, which the library takes under one name or another.
-    cache, packed = SlotCache(len(ids)), pack([(first, ())], device=backbone.device)
-    backbone.hidden(packed.ids, packed.positions, packed.mask, cache)
-    cache.advance(len(first))
-    chains = torch.tensor([[second]], device=backbone.device)
-    seen = chains.new_ones(1, 1, len(first)).bool()
-    where = hang(chains, seen, chains.new_full((1, 1), len(first)))
-    trees.append(backbone.hidden(chains[0], *where, cache)[0, -1])
-    gap = max((head(each).float() - own.float()).abs().max().item() for each in trees)
-    scale = own.float().abs().max().item() + 1
-    allowed = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}[source.dtype]
-    if not gap <= allowed * scale:
-        raise _unfit(source, f"gives other numbers for a tree of continuations (by {gap:.2g})")
+        return find_road(model, backbone, heads)
+    except UnfitError as error:
+        raise _unfit(source, str(error)) from error
 
 
 def _unfit(source: ModelSource, what: str) -> InputError:
     return fault(
         what,
-        "take a decoder-only model with full attention, such as Llama, Qwen2, Qwen3 or GPT-2",
+        "take a decoder-only model, such as Llama, Qwen, Gemma or Mistral",
         variable=source.path,
     )

@@ -8,10 +8,10 @@ autoregressive reward model is a language model whose log-probabilities are the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from inspect import signature
-from typing import TypeAlias
+from inspect import Parameter, signature
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,31 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from preflamp_backend.models.heads.head import BatchRewards, RewardHead
 from preflamp_backend.models.heads.soft_tokens import SoftTokens
-from preflamp_backend.models.trees import SlotCache
+from preflamp_backend.models.trees import Ids, SlotCache, hang, pack
+
+_CACHE_NAMES = ("cache", "past_key_values", "cache_params", "state")
+"""Names under which architectures of the library take what they keep of earlier tokens."""
+
+
+@dataclass(frozen=True)
+class RowRoad:
+    """How a model that reads no trees is read.
+
+    Attributes
+    ----------
+    padded : bool
+        Texts of unequal length stand in one batch.
+    cached : bool
+        What goes on from a prompt goes on from a copy of its cache; else it is read anew.
+    """
+
+    padded: bool
+    cached: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A causal transformer without its head.
+    """A causal language model without its head.
 
     Attributes
     ----------
@@ -33,11 +52,17 @@ class Backbone:
     tokenizer : PreTrainedTokenizerBase
     context : int
         Tokens that it can see.
+    windows : mapping of str to int or None
+        Kinds of attention layers and how far each sees; empty where all see everything.
+    rows : RowRoad, optional
+        How it is read where it reads no trees.
     """
 
     network: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     context: int
+    windows: Mapping[str, int | None] = field(default_factory=dict)
+    rows: RowRoad | None = None
 
     @property
     def device(self) -> torch.device:
@@ -47,9 +72,12 @@ class Backbone:
     @cached_property
     def _cache_name(self) -> str:
         """What the library calls the cache; it refuses no name, whatever its version."""
-        return (
-            "cache" if "cache" in signature(self.network.forward).parameters else "past_key_values"
-        )
+        known = [name for name in _CACHE_NAMES if name in self._parameters]
+        return known[0] if known else "past_key_values"
+
+    @cached_property
+    def _parameters(self) -> Mapping[str, Parameter]:
+        return signature(self.network.forward).parameters
 
     def hidden(
         self, ids: Tensor, positions: Tensor, mask: Tensor, cache: SlotCache | None = None
@@ -71,12 +99,134 @@ class Backbone:
         output = self.network(
             input_ids=ids,
             position_ids=positions,
-            attention_mask=mask[:, None],
+            attention_mask=self._masks(positions, mask, cache),
             use_cache=cache is not None,
             **{self._cache_name: cache},
         )
         states: Tensor = output.last_hidden_state
         return states
+
+    def _masks(
+        self, positions: Tensor, mask: Tensor, cache: SlotCache | None
+    ) -> Tensor | dict[str, Tensor]:
+        """Mask of each kind of layer; one mask where there is one kind."""
+        if not self.windows:
+            return mask[:, None]
+        asked = positions[:, :, None]
+        other = (positions if cache is None else cache.place(positions))[:, None]
+        masks = {}
+        for kind, size in self.windows.items():
+            seen = mask
+            if size is not None:
+                together = asked // size == other // size
+                near = together if kind == "chunked_attention" else asked - other < size
+                seen = mask & near
+            masks[kind] = seen[:, None]
+        return masks if len(masks) > 1 else next(iter(masks.values()))
+
+    def plain(
+        self,
+        ids: Tensor,
+        *,
+        cache: Any = None,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        keep: bool = False,
+    ) -> tuple[Tensor, Any]:
+        """Read texts as the library does, with its own masks and cache.
+
+        Parameters
+        ----------
+        ids : Tensor, (rows, n), int64
+        cache : object, optional
+            What an earlier call returned; it may be changed in place.
+        mask : Tensor, (rows, cached + n), int64, optional
+            0 for padding.
+        positions : Tensor, (rows, n), int64, optional
+        keep : bool
+            Ask for a cache.
+
+        Returns
+        -------
+        Tensor, (rows, n, width)
+        object or None
+            The cache.
+        """
+        given = {"attention_mask": mask, "position_ids": positions, self._cache_name: cache}
+        given = {name: value for name, value in given.items() if value is not None}
+        output = self.network(input_ids=ids, use_cache=keep, **given)
+        states: Tensor = output.last_hidden_state
+        kept = getattr(output, self._cache_name, None) if keep else None
+        return states, kept if kept is not None else getattr(output, "past_key_values", None)
+
+
+class TreeSequences:
+    """Prompts read into a cache, ready to go on: a row a sequence.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    prompts : sequence of sequence of int
+        Ids, a row each; their lengths may differ.
+    room : int
+        Slots for what follows: the new tokens and the widest tree.
+
+    Attributes
+    ----------
+    last : Tensor, (rows, width)
+        Hidden state of each prompt's last token.
+    """
+
+    def __init__(self, backbone: Backbone, prompts: Sequence[Ids], *, room: int) -> None:
+        packed = pack([(prompt, ()) for prompt in prompts], device=backbone.device)
+        width = packed.ids.shape[1]
+        self.backbone = backbone
+        self.cache = SlotCache(width + room)
+        hidden = backbone.hidden(packed.ids, packed.positions, packed.mask, self.cache)
+        self.cache.advance(width)
+        self.last = hidden[torch.arange(len(prompts), device=backbone.device), packed.last]
+        # Padding stands between a short prompt and what it goes on with, and is never seen.
+        slots = torch.arange(width + room, device=backbone.device)
+        self._seen = (slots <= packed.last[:, None]) | (slots >= width)
+        self._position = packed.last + 1
+
+    def branch(self, chains: Tensor) -> Tensor:
+        """Hidden states of chains that each go on from the row's sequence.
+
+        Parameters
+        ----------
+        chains : Tensor, (rows, chains, length), int64
+
+        Returns
+        -------
+        Tensor, (rows, chains, length, width)
+        """
+        rows, count, length = chains.shape
+        seen = self._seen[:, None, : self.cache.used].expand(-1, count, -1)
+        where = hang(chains, seen, self._position[:, None].expand(-1, count))
+        hidden = self.backbone.hidden(chains.flatten(1), *where, self.cache)
+        return hidden.view(rows, count, length, -1)
+
+    def go_on(self, written: Tensor) -> Tensor:
+        """Hidden states, (rows, width), after one more token a row, (rows,), which stays."""
+        hidden = self.branch(written[:, None, None])[:, 0, 0]
+        self.keep()
+        return hidden
+
+    def keep(self, offset: Tensor | None = None) -> None:
+        """Go on with the token that :meth:`branch` just read, or the ``offset``-th of them."""
+        if offset is None:
+            self.cache.advance(1)
+        else:
+            self.cache.keep(offset)
+        self._position = self._position + 1
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows, (kept,), int64; a row may be named more than once."""
+        self.cache.select(rows)
+        self.last = self.last[rows]
+        self._seen = self._seen[rows]
+        self._position = self._position[rows]
 
 
 @dataclass(frozen=True, eq=False)

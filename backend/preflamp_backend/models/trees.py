@@ -179,6 +179,15 @@ class SlotCache(Cache):
         self.used = 0
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
+        self.positions: Tensor | None = None
+
+    def place(self, positions: Tensor) -> Tensor:
+        """Note the positions, (rows, n), of tokens about to be written; those of all slots."""
+        if self.positions is None:
+            self.positions = positions.new_zeros(len(positions), self.capacity)
+        stop = self.used + positions.shape[1]
+        self.positions[:, self.used : stop] = positions
+        return self.positions[:, :stop]
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
@@ -213,12 +222,15 @@ class SlotCache(Cache):
         rows = torch.arange(len(offset), device=offset.device)
         for store in (*self.keys, *self.values):
             store[:, :, self.used] = store[rows, :, self.used + offset]
+        if self.positions is not None:
+            self.positions[:, self.used] = self.positions[rows, self.used + offset]
         self.used += 1
 
     def select(self, rows: Tensor) -> None:
         """Go on with some rows only; ``rows`` (kept,), int64."""
         self.keys = [keys[rows] for keys in self.keys]
         self.values = [values[rows] for values in self.values]
+        self.positions = None if self.positions is None else self.positions[rows]
 
 
 TREE_ATTENTION = "preflamp_tree"
@@ -232,6 +244,8 @@ def _tree_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Attend under an explicit mask.
@@ -246,6 +260,10 @@ def _tree_attention(
         What each query sees; None lets each see what is not after it.
     scaling : float, optional
         Factor of the scores.
+    softcap : float, optional
+        Scores s become softcap·tanh(s / softcap) (Gemma 2).
+    s_aux : Tensor, (heads,), optional
+        Score of a sink, which takes its share of the attention and gives nothing (gpt-oss).
 
     Returns
     -------
@@ -255,6 +273,20 @@ def _tree_attention(
     """
     rows, heads, count, width = query.shape
     groups = heads // key.shape[1]
+    if softcap is not None or s_aux is not None:
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        scores = query @ key.mT * (width**-0.5 if scaling is None else scaling)
+        if softcap is not None:
+            scores = softcap * (scores / softcap).tanh()
+        if attention_mask is None:
+            attention_mask = scores.new_ones(scores.shape[-2:]).bool()
+            attention_mask = attention_mask.tril(key.shape[2] - count)
+        scores = scores.float().masked_fill(~attention_mask, -torch.inf)
+        if s_aux is not None:
+            sink = s_aux.float().view(1, -1, 1, 1).expand(rows, -1, count, 1)
+            scores = torch.cat([scores, sink], -1)
+        shares = scores.softmax(-1)[..., : key.shape[2]].to(value.dtype)
+        return (shares @ value).transpose(1, 2).contiguous(), None
     if groups > 1 and count < key.shape[2] and attention_mask is not None:
         query = query.reshape(rows, key.shape[1], groups * count, width)
         attention_mask = attention_mask.repeat(1, 1, groups, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from transformers import PreTrainedTokenizerBase
@@ -31,7 +31,8 @@ class PromptFormat(Options):
         ``split`` tokenises prompt and response apart, as decoding does. ``joint`` tokenises them
         as one text; a token that straddles the boundary then belongs to the response.
     count_eos : bool
-        Append the end-of-sequence token to a response and count it like any other token.
+        Append the token that ends a response (:func:`end_id`) and count it like any other token.
+        A generation counts the one that it wrote.
     suffix : str
         What a reward model reads after the response before it gives its reward: ``none``, ``eos``,
         or ``turn``, what the chat template writes after an assistant's turn. With a suffix
@@ -39,7 +40,8 @@ class PromptFormat(Options):
         last token.
     overlong : {"truncate", "error"}
         A prompt that leaves no room for its response in the model's context loses its oldest
-        tokens and is flagged, or is refused.
+        tokens and is flagged, or is refused. What a template or a chat's header writes before the
+        prompt stays.
     """
 
     template: str = holding("{prompt}", "{prompt}")
@@ -90,8 +92,31 @@ def encode_prompt(
     InputError
         If the ids are empty, or too many while ``form.overlong`` is ``"error"``.
     """
-    begin, text = _render(tokenizer, prompt, form)
-    return _fit(begin, _raw(tokenizer, text), (), form, room, context, False)
+    begin, head, text = _render(tokenizer, prompt, form)
+    ids = _raw(tokenizer, text)
+    fixed = _common(_raw(tokenizer, head), ids)
+    return _fit(begin, fixed, ids, (), form, room, context, False)
+
+
+def fitting(
+    tokenizer: PreTrainedTokenizerBase,
+    form: PromptFormat,
+    responses: Sequence[str] = (),
+    *,
+    context: int,
+    room: int,
+) -> Callable[[str], bool]:
+    """Say of a prompt's text whether it fits the context uncut, before responses if there are."""
+    cut = replace(form, overlong="truncate")
+
+    def fits(text: str) -> bool:
+        if responses:
+            found = encode(tokenizer, text, responses, cut, context=context, room=room)
+        else:
+            found = encode_prompt(tokenizer, text, cut, context=context, room=room)
+        return not found.overlong
+
+    return fits
 
 
 def encode(
@@ -128,7 +153,7 @@ def encode(
         without a beginning-of-sequence token, or a prompt too long while ``form.overlong`` is
         ``"error"``.
     """
-    begin, text = _render(tokenizer, prompt, form)
+    begin, head, text = _render(tokenizer, prompt, form)
     apart = _raw(tokenizer, text)
     split = [_raw(tokenizer, response) for response in responses]
     for response, ids in zip(responses, split, strict=True):
@@ -144,35 +169,76 @@ def encode(
         cut = min(_agreement(apart, together) for together in joint)
         ids, continuations = apart[:cut], [together[cut:] for together in joint]
     if form.count_eos:
-        continuations = [[*each, _eos(tokenizer)] for each in continuations]
-    return _fit(begin, ids, continuations, form, room, context, differs)
+        end = end_id(tokenizer, form)
+        continuations = [[*each, end] for each in continuations]
+    fixed = _common(_raw(tokenizer, head), ids)
+    return _fit(begin, fixed, ids, continuations, form, room, context, differs)
+
+
+def turn_end(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Token that the chat template ends an assistant's turn with, such as ``<end_of_turn>``.
+
+    None where there is no template, or it writes no token of its own there.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        return None
+    first = _turn(tokenizer)[:1]
+    own = {*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids}
+    return first[0] if own.issuperset(first) and first else None
+
+
+def end_id(tokenizer: PreTrainedTokenizerBase, form: PromptFormat) -> int:
+    """Token that ends a response: of a chat the turn's, else the tokenizer's end of sequence.
+
+    Raises
+    ------
+    InputError
+        If the tokenizer has neither.
+    """
+    of_turn = turn_end(tokenizer) if form.chat else None
+    return _eos(tokenizer) if of_turn is None else of_turn
 
 
 def suffix_ids(tokenizer: PreTrainedTokenizerBase, form: PromptFormat) -> tuple[int, ...]:
     """Ids that a reward model reads after a response, by ``form.suffix``."""
-    if form.suffix == "none" or (form.suffix == "eos" and form.count_eos):
+    if form.suffix == "none":
         return ()
-    if form.suffix == "eos":
-        return (_eos(tokenizer),)
+    ids = [_eos(tokenizer)] if form.suffix == "eos" else _turn(tokenizer)
+    # What a response ends with already does not stand there twice.
+    counted = form.count_eos and ids[:1] == [end_id(tokenizer, form)]
+    return tuple(ids[counted:])
+
+
+def _turn(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Ids that the chat template writes after an assistant's words."""
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
-    return tuple(_raw(tokenizer, _chat(tokenizer, turns, opening=False).split(_MARK)[-1]))
+    return _raw(tokenizer, _chat(tokenizer, turns, opening=False).split(_MARK)[-1])
+
+
+def begins(tokenizer: PreTrainedTokenizerBase, form: PromptFormat) -> str:
+    """Beginning-of-sequence token that every prompt is given; empty where none is."""
+    return str(tokenizer.bos_token) if _render(tokenizer, "?", form)[0] else ""
 
 
 def _render(
     tokenizer: PreTrainedTokenizerBase, prompt: str, form: PromptFormat
-) -> tuple[list[int], str]:
-    """Beginning-of-sequence id, at most one, and the prompt's text without it."""
+) -> tuple[list[int], str, str]:
+    """Beginning-of-sequence id, at most one, what stands before the prompt, and the whole text."""
     begin, begin_id = tokenizer.bos_token, tokenizer.bos_token_id
-    text = _without(form.template.replace("{prompt}", _without(prompt, begin)), begin)
+    adds = begin_id is not None and _adds_bos(tokenizer)
+    # Where nothing puts the token there, a prompt that has it means it: ChatML written out.
+    own = _without(prompt, begin) if adds or form.chat else prompt
+    head, text = form.template.partition("{prompt}")[0], form.template.replace("{prompt}", own)
     if form.chat:
+        text = _without(text, begin)
         turns = [{"role": "system", "content": form.system}] if form.system else []
-        text = _chat(tokenizer, [*turns, {"role": "user", "content": text}], opening=True)
-        starts = bool(begin) and text.startswith(str(begin))
-    else:
-        starts = begin_id is not None and _adds_bos(tokenizer)
-    if not starts:
-        return [], text
-    return [int(begin_id)], _without(text, begin)
+        head, text = (
+            _chat(tokenizer, [*turns, {"role": "user", "content": each}], opening=True)
+            for each in (_without(head, begin) + _MARK, text)
+        )
+        head = head.partition(_MARK)[0]
+    starts = bool(begin) and (text.startswith(str(begin)) or (adds and not form.chat))
+    return [int(begin_id)] if starts else [], _without(head, begin), _without(text, begin)
 
 
 def _without(text: str, begin: str | None) -> str:
@@ -212,12 +278,18 @@ def _eos(tokenizer: PreTrainedTokenizerBase) -> int:
 
 def _agreement(one: Sequence[int], other: Sequence[int]) -> int:
     """Length of the common prefix, leaving the other at least one token."""
-    limit = min(len(one), len(other) - 1)
+    return min(_common(one, other), len(other) - 1)
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Length of the common prefix."""
+    limit = min(len(one), len(other))
     return next((i for i in range(limit) if one[i] != other[i]), limit)
 
 
 def _fit(
     begin: list[int],
+    fixed: int,
     text: list[int],
     continuations: Sequence[list[int]],
     form: PromptFormat,
@@ -237,5 +309,8 @@ def _fit(
         what = f"a prompt of {len(text)} tokens leaves no room for its response in a context of"
         mend = "shorten it, or set overlong = 'truncate'"
         raise fault(f"{what} {context}", mend, variable="prompt")
-    kept = text[len(text) - space :] if overlong else text
+    if overlong and 0 < fixed >= space:
+        what = f"what stands before the prompt leaves it no token in a context of {context}"
+        raise fault(what, "shorten the template or the system turn", variable="template")
+    kept = [*text[:fixed], *text[len(text) - space + fixed :]] if overlong else text
     return Encoding((*begin, *kept), tuple(map(tuple, continuations)), overlong, differs)

@@ -46,19 +46,26 @@ class PromptOptions(Options):
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt, and how many shots of the user's history it holds."""
+    """A prompt, how many shots of the user's history it holds, and how many did not fit."""
 
     text: str
     shots: int = 0
+    left_out: int = 0
 
 
 def build_prompt(
-    example: Example, options: PromptOptions, *, count: Callable[[str], int], seed: int = 0
+    example: Example,
+    options: PromptOptions,
+    *,
+    count: Callable[[str], int],
+    seed: int = 0,
+    fits: Callable[[str], bool] | None = None,
 ) -> Prompt:
     """Build the prompt of an example.
 
     Shots stand in ascending rank, so that the best one is next to the question. An item that holds
-    the example's own reference is never shown.
+    the example's own reference is never shown. What does not fit the model's context loses whole
+    shots, those of lowest rank first.
 
     Parameters
     ----------
@@ -68,6 +75,8 @@ def build_prompt(
         Tokens of a text.
     seed : int
         Of the random order, together with the example's id.
+    fits : callable, optional
+        Whether a text fits; :func:`preflamp_backend.prompts.encoding.fitting` makes one.
 
     Returns
     -------
@@ -83,7 +92,10 @@ def build_prompt(
     items = _ranked(example, options, seed) if options.shots else []
     texts = (fill(options.shot, input=item.input, output=item.output) for item in items)
     shots = within_budget(texts, count, options.shots, options.budget)
-    return Prompt("".join(reversed(shots)) + question, len(shots))
+    chosen = len(shots)
+    while shots and fits and not fits("".join(reversed(shots)) + question):
+        shots.pop()
+    return Prompt("".join(reversed(shots)) + question, len(shots), chosen - len(shots))
 
 
 def within_budget(

@@ -49,11 +49,12 @@ from preflamp_backend.models.heads.soft_tokens import SoftTokens
 from preflamp_backend.models.model import AutoregressiveReward, LanguageModel
 from preflamp_backend.options import Check, above_zero, at_least, option
 from preflamp_backend.prompts.encoding import Encoding
-from preflamp_backend.training.loop import TrainingOptions, train
+from preflamp_backend.training.loop import TrainingOptions, held_out_fit, train
 from preflamp_backend.training.token_pairs import (
     TokenTask,
     is_trained,
     pair_logprobs,
+    parts_of,
     stored_logprobs,
 )
 
@@ -111,8 +112,9 @@ def fit_genarm(task: TokenTask) -> None:
     def held_out_loss() -> float:
         return genarm_loss(stored_logprobs(model, others), beta).item()
 
-    task.fit("genarm", network, loss, held_out_loss, len(pairs))
-    task.save("genarm", network, model)
+    task.fit("genarm", network, loss, held_out_loss, len(pairs), parts_of(pairs))
+    found = stored_logprobs(model, others)
+    task.save("genarm", network, model, held_out_fit(beta * (found[:, 0] - found[:, 1])))
 
 
 def genarm_loss(logprobs: Tensor, beta: float) -> Tensor:
@@ -199,7 +201,9 @@ def fit_p_dpo(task: TokenTask) -> None:
         lambda rows, generator, progress: _loss(model, soft, pairs, rows, options),
         lambda: _held_out_loss(model, soft, others, options.beta),
         len(pairs.users),
+        parts_of(pairs.encodings),
     )
+    held_out = held_out_fit(_held_out_gaps(model, soft, others, options.beta))
     if new is not None:
         soft.remove(network)
         soft = _adapted(model, soft, new, options, task.seed)
@@ -210,7 +214,7 @@ def fit_p_dpo(task: TokenTask) -> None:
         "beta": options.beta,
         "base": loading.identify(task.base)["weights"],
     }
-    task.save("p-dpo", network, model, {SOFT_TOKENS: ({"soft": soft.soft}, about)})
+    task.save("p-dpo", network, model, held_out, {SOFT_TOKENS: ({"soft": soft.soft}, about)})
 
 
 def load_p_rlhf(source: loading.ModelSource, method: str) -> AutoregressiveReward:
@@ -290,15 +294,20 @@ def _loss(
     return options.alpha * losses[0] + (1 - options.alpha) * losses[1]
 
 
-@torch.no_grad()
 def _held_out_loss(model: LanguageModel, soft: SoftTokens, pairs: _Pairs, beta: float) -> float:
     """Mean DPO loss of pairs under their own users' soft tokens."""
+    return -logsigmoid(_held_out_gaps(model, soft, pairs, beta)).mean().item()
+
+
+@torch.no_grad()
+def _held_out_gaps(model: LanguageModel, soft: SoftTokens, pairs: _Pairs, beta: float) -> Tensor:
+    """Reward of chosen over rejected under their own users' soft tokens, (pairs,)."""
     read = [
         Encoding((*soft.prefix(user), *each.prompt), each.continuations)
         for user, each in zip(pairs.users, pairs.encodings, strict=True)
     ]
     ratios = stored_logprobs(model, read) - pairs.reference
-    return -logsigmoid(beta * (ratios[:, 0] - ratios[:, 1])).mean().item()
+    return beta * (ratios[:, 0] - ratios[:, 1])
 
 
 def _adapted(
@@ -321,6 +330,7 @@ def _adapted(
         len(pairs.users),
         options,
         seed=seed,
+        parts=parts_of(pairs.encodings),
     )
     joined = torch.cat([soft.soft.detach(), fitted.soft.detach()[1:]])
     return SoftTokens(soft.words, joined, [*soft.users, *new])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,10 @@ from preflamp_backend.prompts.encoding import (
     counter_of,
     encode,
     encode_prompt,
+    fitting,
     suffix_ids,
 )
-from preflamp_backend.prompts.in_context import build_prompt
+from preflamp_backend.prompts.in_context import Prompt, build_prompt
 from preflamp_backend.rewards.baselines import add_baselines
 from preflamp_backend.rewards.judge import ask, evidence_of, judge, write_personas
 from preflamp_backend.rewards.token_models import load_p_rlhf
@@ -89,42 +90,55 @@ def encodings_of(
     *,
     context: int,
     room: int,
-    asks: Callable[[Example], str] = lambda row: row.prompt,
+    asks: Callable[[Example], Prompt] = lambda row: Prompt(row.prompt),
 ) -> list[Encoding]:
     """Ids of each example's prompt and candidates as a model reads them."""
     encodings = []
     for row in rows:
         with in_example(row.id):
-            said = list(row.candidates.values())
-            encodings.append(encode(tokenizer, asks(row), said, form, context=context, room=room))
+            said, asked = list(row.candidates.values()), asks(row)
+            found = encode(tokenizer, asked.text, said, form, context=context, room=room)
+            encodings.append(_told(found, asked))
     return encodings
 
 
-def reward_text(method: Method, row: Example, tokenizer: Any) -> str:
-    """Text of a prompt for a method's own reward model."""
-    return build_prompt(row, method.prompt, count=counter_of(tokenizer)).text
+def _told(found: Encoding, asked: Prompt) -> Encoding:
+    """Flag a prompt that lost whole shots as one that was cut."""
+    return replace(found, overlong=True) if asked.left_out else found
+
+
+def shown_prompt(
+    method: Method,
+    row: Example,
+    tokenizer: Any,
+    form: PromptFormat,
+    responses: Sequence[str] = (),
+    *,
+    context: int,
+    room: int,
+    seed: int = 0,
+) -> Prompt:
+    """Text of a method's own prompt, with the shots that fit."""
+    fits = fitting(tokenizer, form, responses, context=context, room=room)
+    return build_prompt(row, method.prompt, count=counter_of(tokenizer), seed=seed, fits=fits)
 
 
 def reward_prompt(
-    reward: RewardModel,
-    method: Method,
-    text: str,
-    user: str,
-    room: int,
-    responses: Sequence[str] = (),
-) -> Encoding:
-    """Ids of a prompt as its reward model reads it, the user's soft tokens before all.
+    reward: RewardModel, method: Method, row: Example, room: int, responses: Sequence[str] = ()
+) -> tuple[str, Encoding]:
+    """Text and ids of a prompt as its reward model reads it, the user's soft tokens before all.
 
     Given responses, it is cut where all of them agree on it (``boundary = "joint"``).
     """
-    prefix = reward.prefix(user) if isinstance(reward, AutoregressiveReward) else ()
-    tokenizer, context = reward.backbone.tokenizer, reward.backbone.context
-    room += len(prefix)
+    prefix = reward.prefix(row.user) if isinstance(reward, AutoregressiveReward) else ()
+    tokenizer, form = reward.backbone.tokenizer, method.form
+    limits = {"context": reward.backbone.context, "room": room + len(prefix)}
+    asked = shown_prompt(method, row, tokenizer, form, responses, **limits)
     if responses:
-        found = encode(tokenizer, text, responses, method.form, context=context, room=room)
+        found = encode(tokenizer, asked.text, responses, form, **limits)
     else:
-        found = encode_prompt(tokenizer, text, method.form, context=context, room=room)
-    return replace(found, prompt=(*prefix, *found.prompt))
+        found = encode_prompt(tokenizer, asked.text, form, **limits)
+    return asked.text, replace(_told(found, asked), prompt=(*prefix, *found.prompt))
 
 
 def score_base(
@@ -192,10 +206,13 @@ def score_reward(
             base = [[each for each, _ in row] for row in found]
     else:
         judges, context = backbone.tokenizer, backbone.context
-        asks = partial(reward_text, method, tokenizer=judges)
-        theirs = encodings_of(
-            judges, rows, method.form, context=context, room=len(suffix), asks=asks
-        )
+        limits = {"context": context, "room": len(suffix)}
+
+        def asks(row: Example) -> Prompt:
+            said = list(row.candidates.values())
+            return shown_prompt(method, row, judges, method.form, said, **limits)
+
+        theirs = encodings_of(judges, rows, method.form, asks=asks, **limits)
     users = [row.user for row in rows]
     rewards = score_rewards(
         reward, theirs, users=users, base=base, suffix=suffix, options=study.scoring
@@ -221,18 +238,16 @@ def _over_same_tokens(
     encodings = []
     for row, encoding in zip(rows, ours, strict=True):
         with in_example(row.id):
-            text = reward_text(method, row, reward.backbone.tokenizer)
-            if form.boundary == "joint":
-                # Where a joint tokenisation cuts depends on the prompt, so it must be the same one.
-                same = replace(method.form, suffix="none") == replace(form, suffix="none")
-                if text != row.prompt or not same:
-                    what = f"is joint, but {method.name!r} reads a prompt of its own"
-                    mend = "set boundary = 'split', or give it the study's template"
-                    raise fault(what, mend, variable="prompt.boundary")
-                said, room = list(row.candidates.values()), suffix
-            else:
-                said, room = [], max(map(len, encoding.continuations)) + suffix
-            prompt = reward_prompt(reward, method, text, row.user, room, said)
+            joint = form.boundary == "joint"
+            said = list(row.candidates.values()) if joint else []
+            room = suffix + (0 if joint else max(map(len, encoding.continuations)))
+            text, prompt = reward_prompt(reward, method, row, room, said)
+            # Where a joint tokenisation cuts depends on the prompt, so it must be the same one.
+            same = replace(method.form, suffix="none") == replace(form, suffix="none")
+            if joint and not (same and text == row.prompt):
+                what = f"is joint, but {method.name!r} reads a prompt of its own"
+                mend = "set boundary = 'split', or give it the study's template"
+                raise fault(what, mend, variable="prompt.boundary")
         encodings.append(Encoding(prompt.prompt, encoding.continuations, prompt.overlong))
     return encodings
 
@@ -306,14 +321,14 @@ def _generate(study: Study, shard: Shard, rows: Sequence[Example]) -> xr.Dataset
             request, count = _request(study, method, model, reward, row, shard.seed)
         requests.append(request)
         shots.append(count)
-    form = method.form if method.source else study.prompt
     found = decode(
         model,
         requests,
         method.decoding_for(shard.model),
         seed=shard.seed,
         reward=reward,
-        form=form,
+        form=study.prompt,
+        judged=method.form,
         scoring=study.scoring,
     )
     return generation_arrays(found, requests, shots, rows, method.name)
@@ -328,17 +343,24 @@ def _request(
     seed: int,
 ) -> tuple[Request, int]:
     """What to ask for an example, and how many shots the prompt shows."""
-    room, context = method.decoding.max_new_tokens, model.backbone.context
-    text, shots = row.prompt, 0
-    if not method.rewarded:
-        built = build_prompt(row, method.prompt, count=counter_of(model.tokenizer), seed=seed)
-        text, shots = built.text, built.shots
-    prompt = encode_prompt(model.tokenizer, text, study.prompt, room=room, context=context)
+    tokenizer, context = model.tokenizer, model.backbone.context
+    prompt, shots = prompt_of(study, method, tokenizer, context, row, seed)
     key = f"{row.id}\0{method.name}"
     if reward is None or method.source is None:
         return Request(key, prompt, row.user), shots
-    backbone = reward.backbone
-    theirs = reward_text(method, row, backbone.tokenizer)
-    suffix = suffix_ids(backbone.tokenizer, method.form) if isinstance(reward, HeadReward) else ()
-    their_prompt = reward_prompt(reward, method, theirs, row.user, room + len(suffix))
-    return Request(key, prompt, row.user, theirs, their_prompt), shots
+    judges, room = reward.backbone.tokenizer, method.decoding.max_new_tokens
+    suffix = suffix_ids(judges, method.form) if isinstance(reward, HeadReward) else ()
+    theirs = reward_prompt(reward, method, row, room + len(suffix))
+    return Request(key, prompt, row.user, *theirs), shots
+
+
+def prompt_of(
+    study: Study, method: Method, tokenizer: Any, context: int, row: Example, seed: int
+) -> tuple[Encoding, int]:
+    """Ids that a base model answers for a method, and how many shots they show."""
+    limits = {"context": context, "room": method.decoding.max_new_tokens}
+    asked = Prompt(row.prompt)
+    if not method.rewarded:
+        asked = shown_prompt(method, row, tokenizer, study.prompt, seed=seed, **limits)
+    found = encode_prompt(tokenizer, asked.text, study.prompt, **limits)
+    return _told(found, asked), asked.shots

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import torch
-from transformers import AutoModelForCausalLM
 
 from preflamp_backend.data.examples import Example, read_examples
 from preflamp_backend.faults import fault, in_example
 from preflamp_backend.models import loading
-from preflamp_backend.prompts.encoding import counter_of
 from preflamp_backend.prompts.in_context import check_preference
 from preflamp_backend.runs.arrays import assemble
 from preflamp_backend.runs.cluster import Cluster, run_on_cluster
 from preflamp_backend.runs.compute import compute_shard
+from preflamp_backend.runs.readings import check_readings
 from preflamp_backend.runs.shards import Shard, is_done, plan, write_manifest
-from preflamp_backend.study.study import Method, Study
+from preflamp_backend.study.study import Study
 from preflamp_stats.io.files import write_results
 
 Report = Callable[[Shard], None]
@@ -36,12 +34,25 @@ class Plan:
         Results file to be written.
     examples : mapping of str to list of Example
     shards : list of Shard
+    notes : list of str
+        What cannot be checked before it runs.
     """
 
     study: Study
     out: Path
     examples: Mapping[str, list[Example]]
     shards: list[Shard]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def untrained(self) -> list[str]:
+        """Reward models that the study trains and that are not there yet, by method and model."""
+        return [
+            f"{name} under {model}"
+            for name, method in self.study.methods.items()
+            for model in self.study.models
+            if any(self.study.untrained(method, model, seed) for seed in self.study.run.seeds)
+        ]
 
     @property
     def folder(self) -> Path:
@@ -61,7 +72,8 @@ def prepare(study: Study, out: Path) -> Plan:
     Raises
     ------
     InputError
-        For data or models that cannot be used.
+        For data or models that cannot be used, and reward models that were trained to read other
+        tokens or states than they would read here.
     """
     examples = {
         name: read_examples(study.located(dataset.path), dataset.limit)
@@ -71,7 +83,9 @@ def prepare(study: Study, out: Path) -> Plan:
         for row in (row for rows in examples.values() for row in rows):
             with in_example(row.id):
                 check_preference(row, method.prompt)
-    return Plan(study, out, examples, plan(study, examples))
+    identity = cache(loading.identify)
+    notes = check_readings(study, identity)
+    return Plan(study, out, examples, plan(study, examples, identity), notes)
 
 
 def run_study(
@@ -118,7 +132,7 @@ def run_study(
         report(shard)
     tree = assemble(study, examples, planned.shards, folder)
     write_results(tree, planned.out)
-    return [note for group in tree.children.values() for note in _notes(group.name or "", group)]
+    return [note for name, group in tree.children.items() for note in _notes(study, name, group)]
 
 
 def run_shard(study: Study, shard: Shard, examples: Sequence[Example], folder: Path) -> Shard:
@@ -128,104 +142,32 @@ def run_shard(study: Study, shard: Shard, examples: Sequence[Example], folder: P
     return shard
 
 
-def _notes(dataset: str, group: Any) -> Iterator[str]:
-    """Say what was flagged in the file, in words and numbers."""
-    said = {
-        "prompt_overlong": "prompts were cut to fit the model's context",
-        "generation_overlong": "prompts were cut to leave room for a generation",
-        "reward_overlong": "prompts were cut to fit the reward model's context",
-        "boundary_differs": "examples tokenise otherwise when prompt and response are one text",
-    }
-    for name, what in said.items():
-        if name in group and (count := int(group[name].sum())):
-            yield f"{dataset}: {count} of {int(group[name].count())} {what}"
+_CUT = {
+    "prompt_overlong": "prompts were cut to fit the model's context",
+    "generation_overlong": "prompts were cut to leave room for a generation",
+    "reward_overlong": "prompts were cut to fit the reward model's context",
+    "boundary_differs": "examples tokenise otherwise when prompt and response are one text",
+}
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What one kind of shard takes.
-
-    Attributes
-    ----------
-    dataset, model, method, kind : str
-    shards, pending : int
-        In all, and still to be computed.
-    tokens : int
-        Read and, for generations, written at most, over all shards.
-    memory : int
-        Bytes of weights and of the largest cache.
-    """
-
-    dataset: str
-    model: str
-    method: str
-    kind: str
-    shards: int
-    pending: int
-    tokens: int
-    memory: int
+def _notes(study: Study, dataset: str, group: Any) -> Iterator[str]:
+    """Say what was flagged in the file, in words and numbers, by method where it has methods."""
+    for name, what in _CUT.items():
+        for method, flags in _by_method(group, name):
+            if not (count := int(flags.sum())):
+                continue
+            said = f"{dataset}: {f'{method}: ' if method else ''}{count} of {int(flags.count())}"
+            shown, asked = "", study.methods[method].prompt.shots if method else 0
+            if name == "generation_overlong" and asked and not study.methods[method].rewarded:
+                shots = float(group["generation_shots"].sel({"method": method}).mean())
+                shown = f"; {shots:.1f} of {asked} shots are shown on average"
+            yield f"{said} {what}{shown}"
 
 
-def estimate(planned: Plan) -> list[Estimate]:
-    """Estimate every kind of shard of a plan, without loading weights.
-
-    Returns
-    -------
-    list of Estimate
-        In the order in which they run.
-    """
-    study = planned.study
-    waiting = {shard.key for shard in planned.pending()}
-    kinds: dict[tuple[str, str, str, str], list[Shard]] = {}
-    for shard in planned.shards:
-        key = (shard.dataset, shard.model, shard.method, shard.kind)
-        kinds.setdefault(key, []).append(shard)
-    found = []
-    for (dataset, model, method, kind), shards in kinds.items():
-        source, rows = study.models[model], planned.examples[dataset]
-        lengths = _lengths(source, rows)
-        chosen = study.methods.get(method)
-        longest_new = chosen.decoding.max_new_tokens if chosen else 0
-        judge = study.reward_source(chosen, model, shards[0].seed) if chosen else None
-        sources = [source, *([judge] if judge else [])]
-        read = sum(prompt + (said if kind == "score" else longest_new) for prompt, said in lengths)
-        read *= len({shard.seed for shard in shards})
-        memory = sum(_weight_bytes(each) for each in sources)
-        memory += sum(_cache_bytes(each, study, chosen, kind, lengths) for each in sources)
-        pending = len({shard.key for shard in shards} & waiting)
-        tokens = read * len(sources)
-        found.append(Estimate(dataset, model, method, kind, len(shards), pending, tokens, memory))
-    return found
-
-
-def _lengths(source: loading.ModelSource, rows: Sequence[Example]) -> list[tuple[int, int]]:
-    """Tokens of each prompt and of its candidates together."""
-    count = counter_of(loading.load_tokenizer(source))
-    return [(count(row.prompt), sum(map(count, row.candidates.values()))) for row in rows]
-
-
-def _weight_bytes(source: loading.ModelSource) -> int:
-    with loading.reading(source), torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(loading.load_config(source))
-    return int(model.num_parameters()) * loading.DTYPES[source.dtype].itemsize
-
-
-def _cache_bytes(
-    source: loading.ModelSource,
-    study: Study,
-    method: Method | None,
-    kind: str,
-    lengths: Sequence[tuple[int, int]],
-) -> int:
-    config = loading.load_config(source).get_text_config()
-    with loading.reading(source):
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        own = getattr(config, "head_dim", None)
-        width = own or config.hidden_size // config.num_attention_heads
-        numbers: int = 2 * config.num_hidden_layers * heads * width
-        slot = numbers * loading.DTYPES[source.dtype].itemsize
-    if kind == "score" or method is None:
-        return study.scoring.batch_tokens * slot
-    room = method.decoding.max_new_tokens + (method.decoding.top_k or 0)
-    longest = max(prompt for prompt, _ in lengths)
-    return method.decoding.batch_rows * (longest + room) * slot
+def _by_method(group: Any, name: str) -> Iterator[tuple[str, Any]]:
+    flags = group.get(name)
+    if flags is None or "method" not in flags.dims:
+        yield from [] if flags is None else [("", flags)]
+        return
+    for method in flags["method"].values:
+        yield str(method), flags.sel({"method": method})

@@ -8,15 +8,15 @@ is there.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from preflamp_backend.data.examples import Example, content_hash
+from preflamp_backend.faults import fault
 from preflamp_backend.files.text import code_hash, json_hash, write_text
 from preflamp_backend.models import loading
 from preflamp_backend.rewards.token_models import check_base
@@ -58,7 +58,13 @@ class Shard:
         return f"{self.key[:40]}.nc"
 
 
-def plan(study: Study, examples: Mapping[str, Sequence[Example]]) -> list[Shard]:
+Identify = Callable[[loading.ModelSource], dict[str, str]]
+"""What makes a model's numbers; hashing its weights takes a while, so it is asked once."""
+
+
+def plan(
+    study: Study, examples: Mapping[str, Sequence[Example]], identity: Identify
+) -> list[Shard]:
     """Cut a study into shards; those that need the same models follow one another.
 
     Two shards may have one key where a choice makes no difference (a seed under greedy decoding,
@@ -69,7 +75,6 @@ def plan(study: Study, examples: Mapping[str, Sequence[Example]]) -> list[Shard]
     InputError
         If a model does not exist.
     """
-    identity = cache(loading.identify)
     shards = []
     for model, source in study.models.items():
         for dataset, rows in examples.items():
@@ -106,14 +111,14 @@ def _work(study: Study, model: str, source: loading.ModelSource, paired: bool) -
     for method in every:
         own = {**shared, "method": _choices(method, model)}
         for seed in study.run.seeds if method.seeded else (0,):
-            judge = study.reward_source(method, model, seed)
-            if method.kind == "p-dpo" and judge:
+            judge = judge_of(study, method, model, seed)
+            if method.kind == "p-dpo" and judge not in (None, source):
                 check_base(judge, source, method.name)
             if paired and judge:
                 yield "score", method.name, seed, {**own, **_judged(study, method, source, judge)}
         drawn = method.decoding.temperature > 0 or method.prompt.order == "random"
         for seed in study.run.seeds if method.decode else ():
-            judge = study.reward_source(method, model, seed)
+            judge = judge_of(study, method, model, seed)
             guided = judge and method.decoding.strategy == "guided"
             # Refused before anything runs, as decoding would refuse it later.
             if guided and not loading.same_vocabulary(tokens(source), tokens(judge)):
@@ -143,15 +148,28 @@ def _judged(
 def _choices(method: Method, model: str) -> dict[str, Any]:
     choices = asdict(replace(method, decoding=method.decoding_for(model)))
     # Names and places make no number, and what holds for other models neither.
-    for part in ("name", "path", "source", "weights"):
+    for part in ("name", "path", "source", "weights", "trains"):
         choices.pop(part)
     return choices
 
 
+def judge_of(study: Study, method: Method, model: str, seed: int) -> loading.ModelSource | None:
+    """Reward model of a method; where it is still to be trained, the base model it will be like.
+
+    Only a plan that is not run, a dry run's, sees one of the latter.
+    """
+    if method.source and study.untrained(method, model, seed):
+        return study.models[model]
+    return study.reward_source(method, model, seed)
+
+
 def _file_hash(study: Study, method: Method, model: str, seed: int) -> str:
-    if method.kind != "head":
+    if method.kind != "head" or study.untrained(method, model, seed):
         return ""
     path = Path(study.head_path(method, model, seed))
+    if not path.is_file():
+        mend = "check it; {model} stands for the base model's name, {seed} for a seed"
+        raise fault(f"names {path}, which is no file", mend, variable=f"methods.{method.name}.path")
     return sha256(path.read_bytes()).hexdigest()
 
 

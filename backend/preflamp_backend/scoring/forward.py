@@ -18,6 +18,8 @@ from torch import Tensor
 from preflamp_backend.faults import fault
 from preflamp_backend.models.heads.head import BatchRewards
 from preflamp_backend.models.model import Backbone
+from preflamp_backend.models.rows import RowSequences, read_texts
+from preflamp_backend.models.sequences import read_packed
 from preflamp_backend.models.trees import SlotCache, hang, pack
 from preflamp_backend.prompts.encoding import Encoding
 
@@ -138,14 +140,17 @@ class Forward:
 
     def __init__(self, backbone: Backbone, encodings: Sequence[Encoding], *, room: int) -> None:
         rows = [(each.prompt, each.continuations) for each in encodings]
-        self.backbone = backbone
+        longest = max(len(row) + max(map(len, branches), default=0) for row, branches in rows)
+        if longest > backbone.context:
+            what = f"a text of {longest} tokens is longer than the model sees ({backbone.context})"
+            raise fault(what, "encode it with that context, which cuts its prompt")
+        self.backbone, self._rows = backbone, rows
         self.packed = pack(rows, device=backbone.device)
         self.lengths = [len(ids) for each in encodings for ids in each.continuations]
         self.branches = [len(each.continuations) for each in encodings]
         width = self.packed.ids.shape[1]
-        self.cache = SlotCache(width + room) if room else None
-        packed = self.packed
-        self.hidden = backbone.hidden(packed.ids, packed.positions, packed.mask, self.cache)
+        self.cache = SlotCache(width + room) if room and backbone.rows is None else None
+        self.hidden = read_packed(backbone, rows, self.packed, self.cache)
         if self.cache is not None:
             self.cache.advance(width)
 
@@ -172,7 +177,8 @@ class Forward:
         -------
         Tensor, (n, chains, methods)
         """
-        assert self.cache is not None
+        if self.cache is None:
+            return self._chains_apart(tokens, chains, after, rewards_of)
         count, length = chains.shape[1:]
         row = self.packed.row[tokens]
         position = self.packed.positions[row, after] + 1
@@ -193,6 +199,63 @@ class Forward:
             found = rewards_of(hidden[:, length - 1 :: length]).unflatten(1, (-1, count))
             real = at + torch.arange(place.shape[1], device=row.device) < filled[:, None]
             rewards[place[real]] = found[real]
+        return rewards
+
+    def _chains_apart(
+        self, tokens: Tensor, chains: Tensor, after: Tensor, rewards_of: BatchRewards
+    ) -> Tensor:
+        """Give the same by the second road: prefixes grow a token at a time, chains on copies."""
+        count = chains.shape[1]
+        texts = [(prompt, ids) for prompt, branches in self._rows for ids in branches]
+        number = torch.arange(len(texts)).repeat_interleave(torch.tensor(self.lengths))
+        branch = number.to(tokens.device)[tokens]
+        row = self.packed.row[tokens]
+        # Tokens of the response that a chain follows.
+        begun = (
+            self.packed.positions[row, after] - self.packed.positions[row, self.packed.last[row]]
+        )
+        rewards = chains.new_zeros(len(tokens), count, len(rewards_of.methods), dtype=torch.float32)
+
+        def note(which: Tensor, ends: Tensor) -> None:
+            """Rewards of chains of tokens, at their last hidden states (n, chains, width)."""
+            by_row = [torch.nonzero(row[which] == i).flatten() for i in range(len(self.branches))]
+            places = torch.nn.utils.rnn.pad_sequence(by_row, batch_first=True)
+            found = rewards_of(ends[places].flatten(1, 2)).unflatten(1, (-1, count))
+            for i, each in enumerate(by_row):
+                rewards[which[each]] = found[i, : len(each)]
+
+        once = len(tokens) <= len(texts)
+        if once or not (self.backbone.rows and self.backbone.rows.cached):
+            for which in torch.arange(len(tokens), device=row.device).split(_NODES_AT_ONCE):
+                whole = [
+                    (*texts[int(branch[i])][0], *texts[int(branch[i])][1][: int(begun[i])], *chain)
+                    for i in which
+                    for chain in chains[i].tolist()
+                ]
+                ends = torch.stack([each[-1] for each in read_texts(self.backbone, whole)])
+                note(which, ends.unflatten(0, (-1, count)))
+            return rewards
+        order = sorted(range(len(texts)), key=lambda i: (-self.lengths[i], i))
+        step = max(1, _NODES_AT_ONCE // count)
+        for group in (order[at : at + step] for at in range(0, len(order), step)):
+            going = RowSequences(self.backbone, [texts[i][0] for i in group])
+            for offset in range(self.lengths[group[0]] + 1):
+                alive = [i for i in group if self.lengths[i] >= offset]
+                if offset:
+                    if len(alive) < len(group):
+                        going.select(torch.arange(len(alive), device=row.device))
+                        group = alive
+                    written = [texts[i][1][offset - 1] for i in alive]
+                    going.go_on(torch.tensor(written, device=row.device))
+                places = torch.full((len(texts),), -1, device=row.device)
+                places[torch.tensor(alive, device=row.device)] = torch.arange(
+                    len(alive), device=row.device
+                )
+                which = torch.nonzero((begun == offset) & (places[branch] >= 0)).flatten()
+                if len(which):
+                    mine = chains.new_zeros(len(alive), *chains.shape[1:])
+                    mine[places[branch[which]]] = chains[which]
+                    note(which, going.branch(mine)[places[branch[which]], :, -1])
         return rewards
 
     def split(self, *flat: Tensor) -> list[tuple[NDArray[Any], ...]]:

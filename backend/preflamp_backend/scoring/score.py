@@ -21,6 +21,7 @@ from preflamp_backend.faults import fault
 from preflamp_backend.models.heads.head import BatchRewards
 from preflamp_backend.models.model import (
     AutoregressiveReward,
+    Backbone,
     HeadReward,
     LanguageModel,
     RewardModel,
@@ -117,6 +118,33 @@ def unsound_reward(method: str) -> InputError:
         "check its weights, and prefer bfloat16 or float32 to float16",
         variable="reward",
     )
+
+
+def unsound_model(model: LanguageModel) -> InputError:
+    """Make the error of a language model that gives no number."""
+    dtype = str(model.backbone.network.dtype).removeprefix("torch.")
+    mend = "check its weights"
+    if dtype == "float16":
+        mend = "set dtype = 'bfloat16' or 'float32', which hold larger numbers"
+    what = f"the model gives log-probabilities that are not finite numbers in {dtype}"
+    return fault(what, mend, variable="dtype")
+
+
+def check_room(backbone: Backbone, encodings: Sequence[Encoding], suffix: int = 0) -> None:
+    """Refuse what a model cannot see whole: it would give wrong numbers without a word.
+
+    Raises
+    ------
+    InputError
+        For a prompt that is longer with its longest continuation, and ``suffix`` tokens behind it,
+        than the context.
+    """
+    for each in encodings:
+        length = len(each.prompt) + max(map(len, each.continuations), default=0) + suffix
+        if length > backbone.context:
+            what = f"a text of {length} tokens is longer than the model's context"
+            mend = "encode it with this context, which cuts its prompt"
+            raise fault(f"{what} of {backbone.context}", mend, variable="context")
 
 
 _LOGITS_AT_ONCE = 1 << 24
@@ -288,15 +316,19 @@ def score(
     Raises
     ------
     InputError
-        If a reward is not finite or a single example does not fit the memory.
+        If a log-probability or reward is not finite, a text is longer than the context, or a single
+        example does not fit the memory.
     """
     options = options or ScoreOptions()
+    check_room(model.backbone, encodings, len(suffix) if heads else 0)
 
     def run(batch: list[int]) -> list[list[tuple[BaseScores, RewardScores | None]]]:
         chosen = [encodings[i] for i in batch]
         room = _room(suffix, options) if heads else 0
         forward = Forward(model.backbone, chosen, room=room)
         base = token_logprobs(model, forward, options.proposals)
+        if not bool(base[0].isfinite().all()):
+            raise unsound_model(model)
         bases = [BaseScores(*each) for each in forward.split(*base)]
         if heads is None:
             return forward.nest([(each, None) for each in bases])
@@ -340,9 +372,11 @@ def score_rewards(
     Raises
     ------
     InputError
-        If a reward is not finite, or a relative reward lacks the base model's scores.
+        If a reward is not finite, a text is longer than the context, or a relative reward lacks
+        the base model's scores.
     """
     options = options or ScoreOptions()
+    check_room(reward.backbone, encodings, len(suffix))
     if isinstance(reward, AutoregressiveReward) and reward.relative and base is None:
         raise fault(
             f"the reward of {reward.method!r} is relative to a model with another tokenizer",

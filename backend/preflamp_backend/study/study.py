@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -99,6 +99,8 @@ class Method:
         Reward model with a backbone of its own; its path may hold the same placeholders.
     decode : bool
         Whether it writes.
+    trains : bool
+        Whether the study trains what it uses.
     decoding : DecodingOptions
     weights : mapping of str to float
         Weight w of the reward under each base model, where they differ.
@@ -115,6 +117,7 @@ class Method:
     path: str = ""
     source: ModelSource | None = None
     decode: bool = True
+    trains: bool = False
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     weights: Mapping[str, float] = field(default_factory=dict)
     prompt: PromptOptions = field(default_factory=PromptOptions)
@@ -220,6 +223,11 @@ class Study:
             self.file, replace(method.source, path=_filled(method.source.path, model, seed))
         )
 
+    def untrained(self, method: Method, model: str, seed: int) -> bool:
+        """Whether the study trains a method's reward model and it is not there yet."""
+        path = self.located(_filled(method.place, model, seed))
+        return method.trains and not (os.path.isfile(path) or os.path.isdir(path))
+
     @property
     def reward_seeds(self) -> tuple[int, ...]:
         """Seeds over which rewards differ; one where no reward model was trained a seed."""
@@ -272,6 +280,20 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise fault(f"cannot be read as TOML ({error})", mend, file) from error
 
 
+def _ends_of_shots(methods: Iterable[Method]) -> Iterator[str]:
+    """What shots write after a user's own text, each once: there a base model's text ends too."""
+    shown = (method.prompt for method in methods if method.kind == "in-context")
+    ends = (each.shot.rpartition("{output}")[2] for each in shown if each.shots)
+    yield from dict.fromkeys(filter(None, ends))
+
+
+def _stopped(method: Method, stops: tuple[str, ...]) -> Method:
+    """Give a method whose stop strings are left open these."""
+    if method.decoding.stop is not None:
+        return method
+    return replace(method, decoding=replace(method.decoding, stop=stops))
+
+
 def _parts(kind: str) -> dict[str, type[Any]]:
     """Options that a kind of method has, by attribute of :class:`Method`."""
     if kind in BASELINES:
@@ -281,7 +303,8 @@ def _parts(kind: str) -> dict[str, type[Any]]:
     parts: dict[str, type[Any]] = {"decoding": DecodingOptions}
     parts |= {"prompt": PromptOptions} if kind != "head" else {}
     parts |= {"source": ModelSource} if kind in REWARDED and kind != "head" else {}
-    return parts | ({"form": PromptFormat} if kind in REWARDED else {})
+    # Heads read what the base model reads; a form of their own would be read by nobody.
+    return parts | ({"form": PromptFormat} if kind in REWARDED and kind != "head" else {})
 
 
 class _Reader(OptionReader):
@@ -314,6 +337,16 @@ class _Reader(OptionReader):
                 own = weights
             if method := self.method(name, own_entry, decoding, prompt):
                 methods[name] = replace(method, weights=own if method.kind in GUIDING else {})
+        stops = () if prompt.chat else tuple(_ends_of_shots(methods.values()))
+        trained = {each.place for each in methods.values() if each.trains}
+        for name, method in methods.items():
+            # What one method trains another may use, such as best-of-n.
+            method = replace(_stopped(method, stops), trains=method.place in trained)
+            fixed = method.source is not None and "{" not in method.place
+            if method.source and fixed and self.trained and not method.trains:
+                placed = self.located(method.source, f"methods.{name}")
+                method = replace(method, source=placed)
+            methods[name] = method
         study = Study(self.file, data, models, methods, prompt, scoring, run)
         self.files(study)
         if self.problems:
@@ -385,20 +418,20 @@ class _Reader(OptionReader):
             for part, cls in parts.items()
             if part != "form"
         }
-        if rewarded:
+        if kind == "head":
+            built["form"] = prompt
+        elif rewarded:
             # What the study says of prompts holds for reward models too, unless a method differs.
             known = self.build(PromptFormat, taken["form"], where)
             built["form"] = known and replace(prompt, **taken["form"])
         if any(each is None for each in built.values()):
             return None
-        if "source" in built and "{" not in built["source"].path and self.trained:
-            built["source"] = self.located(built["source"], where)
         if kind == "head" and not isinstance(entry.get("path"), str):
             self.fault("is missing", "name the head's safetensors file", f"{where}.path")
             return None
         path = entry["path"] if kind == "head" else ""
         decode = bool(entry.get("decode", kind not in (*BASELINES, "judge")))
-        return Method(name, kind, path, decode=decode, **built)
+        return Method(name, kind, path, decode=decode, trains="train" in entry, **built)
 
     def located(self, source: ModelSource, where: str) -> ModelSource:
         placed = _placed(self.file, source)
@@ -415,7 +448,6 @@ class _Reader(OptionReader):
 
         for name, dataset in study.data.items():
             there(dataset.path, f"data.{name}.path")
-        heads = "check it; {model} stands for the base model's name, {seed} for a seed"
         for method in study.methods.values():
             where = f"methods.{method.name}"
             if method.judge:
@@ -424,7 +456,14 @@ class _Reader(OptionReader):
             every = [(model, seed) for model in study.models for seed in study.run.seeds]
             paths = dict.fromkeys(_filled(method.place, *each) for each in every)
             for path in paths if self.trained else ():
-                if method.kind == "head":
+                if method.trains:
+                    found = os.path.isfile if method.kind == "head" else os.path.isdir
+                    if not found(study.located(path)):
+                        what, mend = f"names {path}, which is not trained yet", "train it first:"
+                        mend = f"{mend} preflamp-stats train {self.file}"
+                        self.fault(what, mend, f"{where}.path")
+                elif method.kind == "head":
+                    heads = "check it; {model} stands for the base model's name, {seed} for a seed"
                     there(path, f"{where}.path", heads)
                 elif method.source and path != method.place:
                     self.located(replace(method.source, path=path), where)

@@ -162,7 +162,10 @@ _STATES = ("chosen", "rejected", "prompt")
 _PART = 512
 """Pairs that are read, and written when the reading is stopped in between, at a time."""
 
-_READERS = ("models/trees.py", "prompts/encoding.py", "scoring", "training/features.py")
+_READERS = (
+    *(f"models/{name}.py" for name in ("model", "rows", "sequences", "trees")),
+    *("prompts/encoding.py", "scoring", "training/features.py"),
+)
 """Modules that turn texts into hidden states; a change of theirs makes features anew."""
 
 
@@ -261,6 +264,10 @@ def pair_features(
         last = forward.hidden[packed.row[ends], packed.slot[ends]].float().cpu()
         rows_ = torch.arange(len(batch), device=packed.last.device)
         prompts = forward.hidden[rows_, packed.last].float().cpu()
+        if not bool(last.isfinite().all() and prompts.isfinite().all()):
+            dtype = str(backbone.network.dtype).removeprefix("torch.")
+            what = f"the base model gives hidden states that are not finite numbers in {dtype}"
+            raise fault(what, "set dtype = 'bfloat16' or 'float32'", variable="dtype")
         found = zip(prompts.split(1), last.split(forward.branches), strict=True)
         return [torch.cat(each) for each in found]
 

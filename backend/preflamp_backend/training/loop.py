@@ -12,7 +12,7 @@ import copy
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from json import dumps
@@ -30,6 +30,9 @@ from preflamp_backend.training.features import PairFeatures
 
 Loss = Callable[[Tensor, torch.Generator, float], Tensor]
 """(rows of pairs, random numbers, share of the epochs done) to the mean loss over the rows."""
+
+Parts = Callable[[Tensor], Sequence[Tensor]]
+"""Rows of a batch to parts of them, whose gradients are summed one after another."""
 
 _CHECKPOINT_SECONDS = 5.0
 """Time between two checkpoints at least; how often one is written changes no result."""
@@ -108,10 +111,17 @@ class Training(ABC):
         """SHA-256 of all that a run depends on; a checkpoint of another one is not taken up."""
 
     def fit(
-        self, kind: str, module: nn.Module, loss: Loss, unseen: Callable[[], float], pairs: int
+        self,
+        kind: str,
+        module: nn.Module,
+        loss: Loss,
+        unseen: Callable[[], float],
+        pairs: int,
+        parts: Parts | None = None,
     ) -> None:
         """Train a module by :func:`train`; ``unseen`` is the loss on held-out pairs."""
         how: dict[str, Any] = {"seed": self.seed, "report": self.report, "key": self.key(kind)}
+        how |= {"parts": parts}
         train(module, loss, unseen, pairs, self.options, checkpoint=self.checkpoint, **how)
 
 
@@ -162,6 +172,7 @@ def train(
     report: Report | None = None,
     checkpoint: Path | None = None,
     key: str = "",
+    parts: Parts | None = None,
 ) -> None:
     """Train a module and leave in it what did best on held-out pairs.
 
@@ -187,6 +198,9 @@ def train(
         Where the run is kept between epochs, every few seconds; removed when it is done.
     key : str
         What the run depends on besides; a checkpoint with another is begun anew.
+    parts : callable, optional
+        Cuts a batch of ``adamw`` into parts that fit the memory: ``loss`` is a mean over rows, and
+        the gradient is the same up to rounding.
 
     Raises
     ------
@@ -202,7 +216,7 @@ def train(
         if checkpoint is not None and checkpoint.exists():
             run.resume(checkpoint, key)
         while run.epoch < options.epochs and run.idle < options.patience:
-            _check_finite(_epoch(run, loss, pairs, options))
+            _check_finite(_epoch(run, loss, pairs, options, parts or (lambda rows: [rows])))
             found = held_out_loss()
             _check_finite(found)
             run.epoch += 1
@@ -215,9 +229,33 @@ def train(
                 written = time.monotonic()
             if report is not None:
                 report(Epoch(run.epoch, options.epochs, found, run.best_loss))
+    module.zero_grad(set_to_none=True)
     module.load_state_dict(run.best)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
+
+
+def held_out_fit(gaps: Tensor) -> dict[str, float | int]:
+    """What is told of a trained reward model: log-loss and accuracy on held-out pairs.
+
+    Parameters
+    ----------
+    gaps : Tensor, (pairs,)
+        Reward of the chosen less that of the rejected response, as the loss takes it.
+
+    Returns
+    -------
+    dict
+        ``loss`` in nats, ``accuracy`` (a tie is half right) and ``pairs``.
+
+    Examples
+    --------
+    >>> held_out_fit(torch.tensor([1.0, 0.0, -1.0, 2.0]))["accuracy"]
+    0.625
+    """
+    right = (gaps > 0).double() + 0.5 * (gaps == 0).double()
+    loss = nn.functional.softplus(-gaps.double()).mean()
+    return {"loss": loss.item(), "accuracy": right.mean().item(), "pairs": len(gaps)}
 
 
 class _Run:
@@ -235,7 +273,12 @@ class _Run:
         self.best: dict[str, Tensor] = {}
 
     def keep(self) -> None:
-        self.best = copy.deepcopy(self.module.state_dict())
+        if not self.best:
+            self.best = copy.deepcopy(self.module.state_dict())
+            return
+        # Into the copy that is there: a second one would be as large as the model.
+        for name, each in self.module.state_dict().items():
+            self.best[name].copy_(each)
 
     def write(self, path: Path, key: str) -> None:
         tensors = {"generator": self.generator.get_state()}
@@ -298,7 +341,7 @@ def _adamw(module: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer
     )
 
 
-def _epoch(run: _Run, loss: Loss, pairs: int, options: TrainingOptions) -> float:
+def _epoch(run: _Run, loss: Loss, pairs: int, options: TrainingOptions, parts: Parts) -> float:
     """Train for an epoch and return its last loss."""
     progress = run.epoch / options.epochs
     if options.optimizer == "lbfgs":
@@ -319,13 +362,16 @@ def _epoch(run: _Run, loss: Loss, pairs: int, options: TrainingOptions) -> float
 
         last: Tensor = optimizer.step(closure)
         return last.item()
-    found = torch.zeros(())
+    found = 0.0
     for rows in torch.randperm(pairs, generator=run.generator).split(options.batch_size):
         run.optimizer.zero_grad()
-        found = loss(rows, run.generator, progress)
-        found.backward()
+        found = 0.0
+        for part in parts(rows):
+            share = loss(part, run.generator, progress) * (len(part) / len(rows))
+            share.backward()
+            found += share.item()
         run.optimizer.step()
-    return found.item()
+    return found
 
 
 def _check_finite(loss: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from preflamp_backend.files.tensors import write_tensors
 from preflamp_backend.files.text import json_hash, json_object
 from preflamp_backend.models.loading import ModelSource, identify
 from preflamp_backend.models.model import LanguageModel
-from preflamp_backend.prompts.encoding import Encoding, PromptFormat, counter_of, encode
+from preflamp_backend.prompts.encoding import Encoding, PromptFormat, counter_of, encode, fitting
 from preflamp_backend.prompts.in_context import PromptOptions, build_prompt
-from preflamp_backend.scoring.forward import Forward, in_batches
+from preflamp_backend.prompts.reading import reading_of
+from preflamp_backend.scoring.forward import Batches, Forward, in_batches
 from preflamp_backend.scoring.score import token_logprobs
 from preflamp_backend.training.loop import Report, Training
 from preflamp_stats.errors import InputError, Problem
@@ -63,13 +64,29 @@ def encode_pairs(
                 if not all(pair) or pair[0] == pair[1]:
                     mend = "leave it out of what reward models are trained on"
                     raise fault("has no two different responses", mend)
-                text = build_prompt(example, prompt, count=count).text
-                found.append(encode(tokenizer, text, pair, form, context=context, room=room))
+                limits = {"context": context, "room": room}
+                fits = fitting(tokenizer, form, pair, **limits)
+                text = build_prompt(example, prompt, count=count, fits=fits).text
+                found.append(encode(tokenizer, text, pair, form, **limits))
         except InputError as error:
             problems += error.problems
     if problems:
         raise InputError(problems[:20])
     return found
+
+
+_TOKENS_AT_ONCE = 512
+"""Tokens of pairs of which activations are kept for a gradient: they outweigh the weights."""
+
+
+def parts_of(pairs: Sequence[Encoding]) -> Callable[[Tensor], list[Tensor]]:
+    """Cut rows of pairs into parts of similar length and few tokens, one pair at least."""
+
+    def parts(rows: Tensor) -> list[Tensor]:
+        sizes = [len(pairs[row]) for row in rows.tolist()]
+        return [rows[batch] for batch in Batches(sizes, budget=_TOKENS_AT_ONCE)]
+
+    return parts
 
 
 def pair_logprobs(model: LanguageModel, pairs: Sequence[Encoding]) -> Tensor:
@@ -174,6 +191,7 @@ class TokenTask(Training):
         kind: str,
         network: PreTrainedModel,
         model: LanguageModel,
+        held_out: Mapping[str, float],
         more: Mapping[str, tuple[Mapping[str, Tensor], Mapping[str, Any]]] | None = None,
     ) -> None:
         """Write the folder aside and move it into place; what is there is replaced.
@@ -183,6 +201,8 @@ class TokenTask(Training):
         kind : str
         network : PreTrainedModel
         model : LanguageModel
+        held_out : mapping of str to float
+            As :func:`preflamp_backend.training.loop.held_out_fit` gives it.
         more : mapping of str to (tensors, metadata), optional
             Further safetensors files, by name.
 
@@ -191,7 +211,9 @@ class TokenTask(Training):
         InputError
             If it cannot be written there.
         """
-        record = {"kind": kind, "key": self.key(kind), "seed": self.seed}
+        record: dict[str, Any] = {"kind": kind, "key": self.key(kind), "seed": self.seed}
+        record["reads"] = reading_of(self.base, identify(self.base), self.form, self.prompt)
+        record["held_out"] = dict(held_out)
         text = json.dumps(record | {"options": asdict(self.options)}, indent=1, sort_keys=True)
         aside = self.folder.with_name(f".{self.folder.name}.partial")
         try:

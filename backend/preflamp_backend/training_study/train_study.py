@@ -16,14 +16,16 @@ from typing import Any
 from preflamp_backend.data.examples import Example, read_examples
 from preflamp_backend.faults import fault
 from preflamp_backend.files.tensors import read_tensors
-from preflamp_backend.files.text import code_hash, json_hash
+from preflamp_backend.files.text import code_hash, json_hash, json_object
 from preflamp_backend.models.heads.head import save_head
 from preflamp_backend.models.loading import identify, load_language_model
 from preflamp_backend.options import OptionReader, Options, at_least, distinct, option
+from preflamp_backend.prompts.reading import reading_of
 from preflamp_backend.study.study import Method, Study, read_study, read_toml
 from preflamp_backend.training.features import FeatureStore, PairFeatures, split_off, usable_pairs
-from preflamp_backend.training.loop import Epoch
-from preflamp_backend.training.token_pairs import TokenTask, is_trained
+from preflamp_backend.training.loop import Epoch, held_out_fit
+from preflamp_backend.training.token_pairs import RECORD, TokenTask, is_trained
+from preflamp_backend.training.user_rows import predicted
 from preflamp_backend.training_study.methods import (
     FEATURE_METHODS,
     TOKEN_METHODS,
@@ -214,6 +216,13 @@ class Job:
     key: str
     done: bool
 
+    @property
+    def held_out(self) -> dict[str, Any]:
+        """What it reached on held-out pairs, as :func:`held_out_fit` gives it, once it is there."""
+        folder = self.path.is_dir()
+        about = json_object(self.path / RECORD) if folder else read_tensors(self.path)[1]
+        return dict(about.get("held_out", {}))
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -348,13 +357,15 @@ class Trainer:
                 report=_after_epoch(job.model, job.method, job.seed, report),
                 checkpoint=job.path.with_name(f"{job.path.stem}.checkpoint{job.path.suffix}"),
             )
+            source, form = self.plan.study.models[model], self.plan.study.prompt
             about = {
                 "key": job.key,
                 "model": training.model,
                 "options": asdict(training.options),
                 "seed": job.seed,
                 "pairs": len(train),
-                "held_out_pairs": len(held_out),
+                "held_out": held_out_fit(predicted(head, held_out)),
+                "reads": reading_of(source, identify(source), form),
             }
             save_head(job.path, head if adapt is None else adapt_users(head, adapt), about)
 
@@ -399,7 +410,7 @@ class Trainer:
             "model": training.model,
             "options": asdict(training.options),
             "seed": seed,
-            "code": code_hash("models/heads", "training", "rewards", "training_study"),
+            "code": code_hash("models/heads", "prompts", "training", "rewards", "training_study"),
         }
         return json_hash(made_by)
 

@@ -5,15 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from backend_oracles import token_logprobs
-from preflamp_backend.models.loading import ModelSource, load_language_model
+from preflamp_backend.models.loading import ModelSource, load_language_model, load_trainable
 from preflamp_backend.models.model import AutoregressiveReward
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions
 from preflamp_backend.rewards.token_models import GenArmOptions, genarm_loss
 from preflamp_backend.scoring.score import score_rewards
 from preflamp_backend.training import loop as training
-from preflamp_backend.training.token_pairs import encode_pairs, pair_logprobs
+from preflamp_backend.training import token_pairs
+from preflamp_backend.training.token_pairs import encode_pairs, pair_logprobs, parts_of
 from preflamp_backend.training_study.methods import fit_tokens
 from tiny_models import DEVICE
 from token_preferences import make_pairs
@@ -60,6 +62,28 @@ def test_the_loss_is_the_equation(qwen):
     gaps = (found[:, 0] - found[:, 1]).double()
     expected = np.mean(np.log1p(np.exp(-0.3 * gaps.numpy())))
     assert genarm_loss(found, 0.3).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(base, monkeypatch):
+    network, model = load_trainable(base)
+    pairs = encode_pairs(
+        model.tokenizer, TRAIN[:9], context=256, prompt=PromptOptions(), form=PromptFormat()
+    )
+    monkeypatch.setattr(token_pairs, "_TOKENS_AT_ONCE", 2 * max(map(len, pairs)))
+    rows = torch.arange(9).flip(0)
+    parts = parts_of(pairs)(rows)
+    assert len(parts) > 3
+    assert sorted(torch.cat(parts).tolist()) == list(range(9))
+
+    def gradient(cuts):
+        network.zero_grad()
+        for cut in cuts:
+            found = pair_logprobs(model, [pairs[i] for i in cut.tolist()])
+            (genarm_loss(found, 0.3) * len(cut) / 9).backward()
+        return torch.cat([each.grad.flatten() for each in network.parameters()])
+
+    whole = gradient([rows])
+    torch.testing.assert_close(gradient(parts), whole, rtol=1e-3, atol=1e-6)
 
 
 def test_a_stopped_run_ends_with_the_same_bytes(base, tmp_path, monkeypatch):

@@ -1,12 +1,18 @@
 import json
 import random
+import re
+import shutil
 
 import pytest
 import torch
 from click.testing import CliRunner
-from preflamp_backend.models.heads.head import load_head
+from preflamp_backend.files.tensors import read_tensors
+from preflamp_backend.models.heads.head import load_head, save_head
+from preflamp_backend.runs.run import prepare
+from preflamp_backend.study.study import read_study
+from preflamp_backend.training.user_rows import predicted
 from preflamp_backend.training_study.train_study import Trainer, read_training
-from tiny_models import save_model
+from tiny_models import make_tokenizer, save_model
 
 from preflamp_stats.cli import main
 from preflamp_stats.errors import InputError
@@ -227,6 +233,19 @@ def test_command(study):
     done = runner.invoke(main, ["train", str(study)])
     assert done.exit_code == 0, done.output
     assert done.stdout.count("written to") == 4
+    said = (
+        r"^small: lore, seed 1: held-out log-loss (\d\.\d{4}), accuracy (\d+\.\d) % of 12 pairs; "
+    )
+    [(loss, accuracy)] = re.findall(said, done.stdout, re.MULTILINE)
+    path = study.parent / "heads/small/lore-1.safetensors"
+    kept = read_tensors(path)[1]["held_out"]
+    assert f"{kept['loss']:.4f}" == loss
+    # The same from the head and the features themselves.
+    trainer = Trainer(read_training(study))
+    source, form = trainer.plan.study.models["small"], trainer.plan.study.prompt
+    features = trainer._whole.read(source, trainer.work.held_out, form, None)
+    gaps = predicted(load_head(path), features)
+    assert float(accuracy) == pytest.approx(100 * (gaps > 0).double().mean().item(), abs=0.05)
     again = runner.invoke(main, ["train", str(study)])
     assert "4 of 4 are trained" in again.output
     study.write_text(STUDY.replace("rank = 2", "rank = 0"))
@@ -255,8 +274,89 @@ def test_what_was_trained_is_what_run_uses(study):
     assert "lore" in described.output
 
 
+def test_a_dry_run_needs_no_reward_model_and_says_what_to_train(study):
+    study.write_text(STUDY.replace("[decoding]", TOKENS + "[decoding]"))
+    runner, out = CliRunner(), str(study.parent / "r.nc")
+    dry = runner.invoke(main, ["run", str(study), "-o", out, "--dry-run"])
+    assert dry.exit_code == 0, dry.output
+    said = " ".join(dry.output.split())
+    assert "not trained yet: bt under small, lore under small, pal under small, genarm" in said
+    assert "preflamp-stats train" in said
+    real = runner.invoke(main, ["run", str(study), "-o", out])
+    assert real.exit_code == 2
+    said = " ".join(real.output.split())
+    assert "lore-1.safetensors, which is not trained yet; train it first: preflamp-stats" in said
+    assert "arms/small, which is not trained yet" in said
+    # What no training makes is missed by a dry run too.
+    study.write_text(STUDY.replace('train = {model = "bradley-terry"}', ""))
+    bad = runner.invoke(main, ["run", str(study), "-o", out, "--dry-run"])
+    assert bad.exit_code == 2
+    assert "bt.safetensors, which is no file" in " ".join(bad.output.split())
+
+
+CHANGES = {
+    "suffix": ("[decoding]", '[prompt]\nsuffix = "eos"\n[decoding]', "suffix = 'none'"),
+    "template": ("[decoding]", '[prompt]\ntemplate = "Q: {prompt}"\n[decoding]', "template = "),
+    "chat": ("[decoding]", "[prompt]\nchat = true\n[decoding]", "chat = False \\(here True"),
+    "boundary": ("[decoding]", '[prompt]\nboundary = "joint"\n[decoding]', "boundary = 'split'"),
+    "count_eos": ("[decoding]", "[prompt]\ncount_eos = true\n[decoding]", "count_eos = False"),
+    "dtype": ('path = "small"', 'path = "small"\ndtype = "bfloat16"', "dtype = 'float32'"),
+    "base": ('path = "small"', 'path = "retrained"', "another base model"),
+    "tokenizer": ('path = "small"', 'path = "begun"', "bos = '' .*another tokenizer"),
+}
+
+
+@pytest.fixture(scope="module")
+def kept_study(tmp_path_factory, model_folder):
+    folder = tmp_path_factory.mktemp("kept")
+    (folder / "small").symlink_to(model_folder)
+    save_model(folder / "retrained", "qwen2", seed=9)
+    shutil.copytree(model_folder, folder / "begun")
+    make_tokenizer(bos=True).save_pretrained(folder / "begun")
+    for name, count, seed in (("train", 30, 1), ("validation", 12, 2), ("test", 4, 4)):
+        write(folder, f"{name}.jsonl", lines(count, "abc", seed))
+    text = STUDY.replace('adapt = "adapt.jsonl"\n', "").replace("[decoding]", TOKENS + "[decoding]")
+    (folder / "study.toml").write_text(text)
+    trained(folder / "study.toml")
+    return folder / "study.toml"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_head_is_used_as_it_was_trained_or_refused(kept_study, change):
+    text = kept_study.read_text()
+    as_it_was = prepare(read_study(kept_study), kept_study.parent / "r.nc")
+    assert as_it_was.notes == []
+    old, new, said = CHANGES[change]
+    other = kept_study.with_name(f"{change}.toml")
+    other.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=said) as error:
+        prepare(read_study(other), kept_study.parent / "r.nc")
+    named = {problem.file.rpartition("/")[2] for problem in error.value.problems}
+    heads = {"bt.safetensors", "lore-0.safetensors", "lore-1.safetensors", "pal.safetensors"}
+    # GenARM has weights of its own, and reads nothing after a response.
+    own = set() if change in ("base", "dtype", "suffix") else {"reward_training.json"}
+    assert named == heads | own
+
+
+def test_a_head_that_does_not_say_how_it_was_trained_is_told(kept_study, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(kept_study.parent, folder)
+    path = folder / "heads/small/bt.safetensors"
+    save_head(path, load_head(path))
+    planned = prepare(read_study(folder / "study.toml"), folder / "r.nc")
+    assert planned.notes == [f"{path} does not say how it was trained, and is read as it is"]
+
+
+def test_a_head_has_no_form_of_its_own(study):
+    study.write_text(STUDY.replace('train = {model = "b', 'suffix = "eos"\ntrain = {model = "b'))
+    with pytest.raises(InputError, match=r"methods.bt.suffix: is not known here"):
+        read_training(study)
+
+
 def test_reward_models_that_are_language_models(study):
     study.write_text(STUDY.replace("[decoding]", TOKENS + "[decoding]"))
-    assert "genarm" in [job.method for job in trained(study)]
+    jobs = trained(study)
+    assert "genarm" in [job.method for job in jobs]
+    assert set(jobs[0].held_out) == {"loss", "accuracy", "pairs"}
     assert (study.parent / "arms" / "small" / "model.safetensors").is_file()
     assert trained(study) == []

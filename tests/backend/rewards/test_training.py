@@ -174,3 +174,27 @@ def test_threads_come_back_after_an_error():
     with pytest.raises(Stopped), one_thread():
         raise Stopped
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("cut", [(4, 1), (1, 1, 3)])
+def test_parts_of_a_batch_train_as_the_whole_batch(cut):
+    rows = torch.randn(15, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def trained(parts):
+        module = torch.nn.Linear(3, 1, bias=False, dtype=torch.float64)
+        torch.nn.init.zeros_(module.weight)
+        training.train(
+            module,
+            lambda at, generator, progress: (module(rows[at])[:, 0] - rows[at, 0]).square().mean(),
+            lambda: module(rows).square().mean().item(),
+            len(rows),
+            training.TrainingOptions(epochs=1, batch_size=5, learning_rate=0.1),
+            seed=0,
+            parts=parts,
+            report=lambda epoch: seen.append(module.weight.detach().clone()),
+        )
+
+    seen: list[torch.Tensor] = []
+    trained(None)
+    trained(lambda at: at.split(cut))
+    torch.testing.assert_close(seen[0], seen[1])
