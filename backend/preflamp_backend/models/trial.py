@@ -59,8 +59,8 @@ def layer_windows(config: Any) -> dict[str, int | None] | None:
 
     Examples
     --------
-    >>> from transformers import MistralConfig
-    >>> layer_windows(MistralConfig(sliding_window=64)), layer_windows(MistralConfig())
+    >>> from transformers import LlamaConfig, MistralConfig
+    >>> layer_windows(MistralConfig(sliding_window=64)), layer_windows(LlamaConfig())
     ({'sliding_attention': 64}, {'full_attention': None})
     """
     text = config.get_text_config()
@@ -126,9 +126,9 @@ class Readout(nn.Module):
     Examples
     --------
     >>> from transformers import GraniteConfig, GraniteForCausalLM
-    >>> sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
-    >>> config = GraniteConfig(9, **sizes, num_attention_heads=1, num_key_value_heads=1,
-    ...                        logits_scaling=4.0)
+    >>> sizes = {"vocab_size": 9, "hidden_size": 8, "intermediate_size": 8}
+    >>> layers = {"num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1}
+    >>> config = GraniteConfig(**sizes, **layers, logits_scaling=4.0)
     >>> model, hidden = GraniteForCausalLM(config), torch.ones(8)
     >>> bool(torch.allclose(Readout(model)(hidden), model.lm_head(hidden) / 4))
     True
