@@ -31,6 +31,8 @@ _NO_NUMBER = -9998.0
 """Servers write −9999 for minus infinity, which JSON does not have."""
 _GAP = 0.25
 """Nats a token between writing and scoring, at most: of bfloat16, not of another token."""
+_TRIALS = 16
+"""Prompts on which a server is tried until what it writes can be told."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Answer:
         Of each token; empty where the server gives none.
     tops : list of dict of int to float
         The most probable tokens at each position, where they were asked for.
+    texts : tuple of str
+        Of each token, where the server names tokens by their texts.
     """
 
     text: str
@@ -55,6 +59,7 @@ class Answer:
     ids: tuple[int, ...] | None
     logprobs: tuple[float, ...]
     tops: Tops
+    texts: tuple[str, ...] = ()
 
 
 class Engine:
@@ -80,6 +85,7 @@ class Engine:
         self.context = source.limit
         self.eos = source.ends
         self._tried = False
+        self._scored: dict[tuple[Any, ...], BaseScores] = {}
         self.parameters = math.nan if source.parameters is None else source.parameters
 
     @property
@@ -165,6 +171,7 @@ class Engine:
         ids = choice.get("token_ids")
         logprobs: list[float] = []
         tops: Tops = []
+        texts: tuple[str, ...] = ()
         if isinstance(found, dict) and isinstance(found.get("content"), list):
             # llama.cpp's own server names every token by its id.
             rows = found["content"]
@@ -174,18 +181,20 @@ class Engine:
         elif isinstance(found, dict):
             tokens = found.get("tokens") or []
             logprobs = [_number(each) for each in found.get("token_logprobs") or []]
-            if ids is None and tokens and all(_is_id(each) for each in tokens):
-                ids = [int(each[9:]) for each in tokens]
+            if ids is None:
+                texts = tuple(map(str, tokens))
             if top:
                 tops = [self._by_id(each or {}) for each in found.get("top_logprobs") or []]
         if ids is not None and logprobs and len(ids) != len(logprobs):
             what = f"gives {len(logprobs)} log-probabilities of {len(ids)} tokens"
             raise self._fault(what, "report it to the server's makers")
-        return Answer(text, stop, None if ids is None else tuple(ids), tuple(logprobs), tops)
+        return Answer(text, stop, None if ids is None else tuple(ids), tuple(logprobs), tops, texts)
 
     def score_one(self, prompt: Ids, response: Ids, top: int) -> BaseScores:
         """How likely the server finds a response's tokens; NaN where it does not say."""
-        ids = [*prompt, *response]
+        ids, key = [*prompt, *response], (tuple(prompt), tuple(response), top)
+        if key in self._scored:
+            return self._scored[key]
         if len(ids) >= self.context:
             what = f"takes {self.context} tokens with one to write, not {len(ids) + 1}"
             raise self._fault(what, "leave the example out, or serve it with a longer context")
@@ -197,12 +206,15 @@ class Engine:
             choice, _ = self._ask(ids, body | {"echo": True, "logprobs": max(1, top)})
             own, tops = self._of_echo(choice, ids, top)
         own, tops = own[len(prompt) :], tops[len(prompt) :]
-        best = [best(each, top, self) for each in tops] if top else [[]] * len(response)
-        return BaseScores(
+        rows = [best(each, top, self) for each in tops] if top else [[]] * len(response)
+        scores = BaseScores(
             np.array(own, np.float32),
-            np.array([[id for id, _ in row] for row in best], np.int64).reshape(len(best), -1),
-            np.array([[x for _, x in row] for row in best], np.float32).reshape(len(best), -1),
+            np.array([[id for id, _ in row] for row in rows], np.int64).reshape(len(rows), -1),
+            np.array([[x for _, x in row] for row in rows], np.float32).reshape(len(rows), -1),
         )
+        # Reward models ask for the same again; a server would be paid again.
+        self._scored[key] = scores
+        return scores
 
     def _of_prompt(self, found: Any, ids: Ids) -> tuple[list[float], Tops]:
         """By ``prompt_logprobs``: a mapping of ids for each token of the prompt."""
@@ -259,9 +271,8 @@ class Engine:
         if _is_id(said):
             return int(said[9:]) == id
         # Of a token with half a character some servers write the rest, some nothing.
-        piece = self._piece(id)
-        whole = _whole(said) == _whole(piece)
-        return whole or (said == "" and id in self.tokenizer.all_special_ids)
+        alike = whole(said) == whole(self._piece(id))
+        return alike or (said == "" and id in self.tokenizer.all_special_ids)
 
     def _piece(self, id: int) -> str:
         """Text of a token within a sentence."""
@@ -278,7 +289,7 @@ class Engine:
     def _ids_of_text(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
         for id in range(len(self.tokenizer)):
-            found.setdefault(self._piece(id), []).append(id)
+            found.setdefault(whole(self._piece(id)), []).append(id)
         return found
 
     def _by_id(self, row: dict[str, Any]) -> dict[int, float]:
@@ -304,16 +315,21 @@ class Engine:
 
     def _text(self, ids: Ids) -> str:
         """Text that a server reads as these ids, if it puts a begin token where we do."""
-        begin = self.tokenizer.bos_token_id
-        adds = self.tokenizer.encode("a", add_special_tokens=True)[0] == begin
-        rest = list(ids[1:] if adds and ids and ids[0] == begin else ids)
-        text = str(self.tokenizer.decode(rest, clean_up_tokenization_spaces=False))
-        if self.tokenizer.encode(text, add_special_tokens=False) != rest:
+        text = self._as_text(ids)
+        if text is None:
             what = "cannot be sent as text: it would be read as other tokens"
             raise fault(what, "set boundary = 'joint', or sends = 'ids'", variable="prompt")
         return text
 
-    def trial(self, prompt: Ids) -> None:
+    def _as_text(self, ids: Ids) -> str | None:
+        begin = self.tokenizer.bos_token_id
+        adds = self.tokenizer.encode("a", add_special_tokens=True)[0] == begin
+        rest = list(ids[1:] if adds and ids and ids[0] == begin else ids)
+        text = str(self.tokenizer.decode(rest, clean_up_tokenization_spaces=False))
+        same = self.tokenizer.encode(text, add_special_tokens=False) == rest
+        return text if same else None
+
+    def trial(self, prompts: Sequence[Ids]) -> None:
         """See, once, that scores of a text are those with which the server wrote it.
 
         Servers have shifted them by a token, scaled them by the temperature, or run another model.
@@ -321,25 +337,38 @@ class Engine:
         Raises
         ------
         InputError
-            If they differ.
+            If they differ, or what is written can be matched with no ids.
         """
-        if self._tried:
-            return
-        answer = self.write(prompt, min(4, self.context - len(prompt) - 1), top=1)
-        ids = answer.ids
-        if ids is None:
-            ids = tuple(self.tokenizer.encode(answer.text, add_special_tokens=False))
-        count = min(len(ids), len(answer.logprobs))
-        if not count:
-            what = "gives no log-probability of what it writes"
-            raise self._fault(what, "take a server that does, or use it to write only")
-        scored = self.score_one(prompt, ids[:count], 0).token_logprob
-        gap = float(np.abs(scored - np.array(answer.logprobs[:count])).max())
-        if not gap <= _GAP:
-            what = f"scores a text otherwise than it wrote it, by {gap:.2g} nats a token"
-            mend = "serve raw log-probabilities; llama-cpp-python gives right ones only of texts "
-            raise self._fault(what, mend + "that begin with the beginning-of-sequence token")
-        self._tried = True
+        for prompt in () if self._tried else prompts[:_TRIALS]:
+            answer = self.write(prompt, min(4, self.context - len(prompt) - 1))
+            if not answer.logprobs:
+                what = "gives no log-probability of what it writes"
+                raise self._fault(what, "take a server that does, or use it to write only")
+            if not (ids := self._surely(prompt, answer)):
+                continue
+            scored = self.score_one(prompt, ids, 0).token_logprob
+            gap = float(np.abs(scored - np.array(answer.logprobs[: len(ids)])).max())
+            if not gap <= _GAP:
+                what = f"scores a text otherwise than it wrote it, by {gap:.2g} nats a token"
+                mend = "serve raw log-probabilities; llama-cpp-python gives right ones only of "
+                raise self._fault(what, mend + "texts that begin with the begin token")
+            self._tried = True
+            break
+        if prompts and not self._tried:
+            what = f"wrote to {len(prompts[:_TRIALS])} prompts what no ids can be told of"
+            raise self._fault(what, "name the tokenizer that it has, or send ids")
+
+    def _surely(self, prompt: Ids, answer: Answer) -> tuple[int, ...]:
+        """First ids of an answer, as far as they are told, or their texts leave no doubt."""
+        if answer.ids is not None:
+            return answer.ids
+        ids = tuple(self.tokenizer.encode(answer.text, add_special_tokens=False))
+        pairs = list(zip(ids, answer.texts, strict=False))
+        sure = [bool(whole(said)) and self._is(said, id) for id, said in pairs]
+        ids = ids[: sure.index(False) if False in sure else len(sure)]
+        if self.source.sends == "text" and self._as_text([*prompt, *ids]) is None:
+            return ()
+        return ids
 
     def _fault(self, what: str, mend: str) -> InputError:
         return fault(what, mend, variable=self.source.path)
@@ -355,8 +384,7 @@ def score(
     InputError
         For a server that refuses, or of whose numbers it cannot be told what they belong to.
     """
-    if encodings:
-        engine.trial(encodings[0].prompt)
+    engine.trial([each.prompt for each in encodings])
     pairs = [(each.prompt, ids) for each in encodings for ids in each.continuations]
     top = options.proposals
     found = iter(engine.client.map(lambda pair: engine.score_one(*pair, top), pairs))
@@ -389,5 +417,6 @@ def _is_id(token: str) -> bool:
     return token.startswith("token_id:") and token[9:].isdecimal()
 
 
-def _whole(text: str) -> str:
+def whole(text: str) -> str:
+    """Text without what stands for half a character."""
     return text.replace("\N{REPLACEMENT CHARACTER}", "")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from preflamp_backend.decoding.decode import Inference, choose, uniforms
 from preflamp_backend.decoding.options import DecodingOptions, Generation, Request
-from preflamp_backend.engines.completions import Answer, Engine, best, seed_of
+from preflamp_backend.engines.completions import Answer, Engine, best, seed_of, whole
 from preflamp_backend.faults import fault
 from preflamp_backend.models.loading import other_tokenizer, same_vocabulary
 from preflamp_backend.models.model import AutoregressiveReward, HeadReward, RewardModel
@@ -115,7 +115,8 @@ def _plain(
         top_k=options.top_k,
     )
     stop = "context" if answer.stop == "length" and space < longest else answer.stop
-    ids, end = answer.ids, ()
+    ids = answer.ids
+    end: tuple[int, ...] = ()
     if ids is not None:
         if stop == "eos" and ids and ids[-1] in engine.eos:
             ids, end = ids[:-1], ids[-1:]
@@ -126,9 +127,7 @@ def _plain(
 def _check_text(engine: Engine, ids: Sequence[int], answer: Answer) -> None:
     """See that the ids are those of the text: else the server's tokenizer is another."""
     ours = engine.tokenizer.decode(list(ids), skip_special_tokens=True)
-    both = ours, answer.text
-    one, other = (text.replace("\N{REPLACEMENT CHARACTER}", "").strip() for text in both)
-    if one != other:
+    if whole(str(ours)).strip() != whole(answer.text).strip():
         what = f"writes {answer.text[:40]!r} as ids that the named tokenizer reads as {ours[:40]!r}"
         raise fault(what, "name the tokenizer that it has", variable=engine.source.path)
 
@@ -297,7 +296,7 @@ def _rewards(
                 for row, of_row in zip(written, said, strict=True)
             ]
     else:
-        said = [[tuple(each.text) for each in row] for row in written]
+        said = [[(1,) * len(each.text) for each in row] for row in written]
         limits = {"context": context, "room": len(suffix)}
         encodings = [
             encode(

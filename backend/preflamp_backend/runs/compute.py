@@ -152,11 +152,12 @@ def score_base(
     if isinstance(model, Engine):
         found = completions.score(model, encodings, options=study.scoring)
     else:
-        every = {"heads": heads, "users": users, "suffix": suffix}
-        found = score(model, encodings, **every, options=study.scoring)
+        found = score(
+            model, encodings, heads=heads, users=users, suffix=suffix, options=study.scoring
+        )
     bases = [[base for base, _ in row] for row in found]
     ds = base_arrays(rows, bases, encodings, names)
-    ds["parameters"] = ("model", [model.parameters])
+    ds["parameters"] = ("model", [float(model.parameters)])
     if isinstance(model, Engine):
         unknown = [any(np.isnan(base.token_logprob).any() for base in row) for row in bases]
         ds["logprob_missing"] = diagnostic(("model", "example"), [unknown])
@@ -201,12 +202,13 @@ def score_reward(
     shared = loading.same_vocabulary(tokenizer, backbone.tokenizer)
     base: list[list[BaseScores]] | None = None
     if shared:
-        served = isinstance(source, EngineSource)
-        context = source.limit if served else loading.context_length(loading.load_config(source))
+        if isinstance(source, EngineSource):
+            context, asks_for = source.limit, completions.score
+        else:
+            context, asks_for = loading.context_length(loading.load_config(source)), score
         ours = encodings_of(tokenizer, rows, study.prompt, context=context, room=0)
         theirs = _over_same_tokens(study.prompt, method, reward, rows, ours, len(suffix))
         if study.scoring.weights or method.relative:
-            asks_for = completions.score if served else score
             found = asks_for(language_model(source), ours, options=study.scoring)
             base = [[each for each, _ in row] for row in found]
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from preflamp_backend.data.examples import Example, read_examples
+from preflamp_backend.engines.prices import price, sent
+from preflamp_backend.engines.source import EngineSource
 from preflamp_backend.faults import fault, in_example
 from preflamp_backend.models import loading
 from preflamp_backend.prompts.encoding import counter_of
@@ -134,6 +137,8 @@ def _notes(dataset: str, group: Any) -> Iterator[str]:
         "prompt_overlong": "prompts were cut to fit the model's context",
         "generation_overlong": "prompts were cut to leave room for a generation",
         "reward_overlong": "prompts were cut to fit the reward model's context",
+        "logprob_missing": "examples have tokens whose log-probability the server did not give",
+        "generation_unscored": "generations have no log-probability, as the server gave none",
         "boundary_differs": "examples tokenise otherwise when prompt and response are one text",
     }
     for name, what in said.items():
@@ -154,6 +159,8 @@ class Estimate:
         Read and, for generations, written at most, over all shards.
     memory : int
         Bytes of weights and of the largest cache.
+    price : float
+        Of what is pending on a server, at most; NaN where none is asked or no price is named.
     """
 
     dataset: str
@@ -164,6 +171,7 @@ class Estimate:
     pending: int
     tokens: int
     memory: int
+    price: float = math.nan
 
 
 def estimate(planned: Plan) -> list[Estimate]:
@@ -187,15 +195,41 @@ def estimate(planned: Plan) -> list[Estimate]:
         chosen = study.methods.get(method)
         longest_new = chosen.decoding.max_new_tokens if chosen else 0
         judge = study.reward_source(chosen, model, shards[0].seed) if chosen else None
-        sources = [source, *([judge] if judge else [])]
+        here = [] if isinstance(source, EngineSource) else [source]
+        sources = [*here, *([judge] if judge else [])]
         read = sum(prompt + (said if kind == "score" else longest_new) for prompt, said in lengths)
         read *= len({shard.seed for shard in shards})
         memory = sum(_weight_bytes(each) for each in sources)
         memory += sum(_cache_bytes(each, study, chosen, kind, lengths) for each in sources)
         pending = len({shard.key for shard in shards} & waiting)
-        tokens = read * len(sources)
-        found.append(Estimate(dataset, model, method, kind, len(shards), pending, tokens, memory))
+        tokens, cost = read * len(sources), math.nan
+        if isinstance(source, EngineSource):
+            taken = _asked(study, chosen, kind, rows, lengths)
+            times = (
+                len({shard.key for shard in shards})
+                / len(shards)
+                * len({shard.seed for shard in shards})
+            )
+            tokens += round(times * sum(taken))
+            cost = price(source, *taken) * times * pending / len({shard.key for shard in shards})
+        found.append(
+            Estimate(dataset, model, method, kind, len(shards), pending, tokens, memory, cost)
+        )
     return found
+
+
+def _asked(
+    study: Study,
+    method: Method | None,
+    kind: str,
+    rows: Sequence[Example],
+    lengths: Sequence[tuple[int, int]],
+) -> tuple[int, int]:
+    """Tokens that a server reads and writes for a seed of a kind of shard."""
+    if kind == "generate" and method is not None:
+        return sent(rows, lengths, method.decoding)
+    # What the base model says of candidates is asked for once a run.
+    return sent(rows, lengths, None) if method is None else (0, 0)
 
 
 def _lengths(source: loading.ModelSource, rows: Sequence[Example]) -> list[tuple[int, int]]:
