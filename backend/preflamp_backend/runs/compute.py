@@ -157,7 +157,8 @@ def score_base(
         )
     bases = [[base for base, _ in row] for row in found]
     ds = base_arrays(rows, bases, encodings, names)
-    ds["parameters"] = ("model", [float(model.parameters)])
+    if np.isfinite(model.parameters):
+        ds["parameters"] = ("model", [float(model.parameters)])
     if isinstance(model, Engine):
         unknown = [any(np.isnan(base.token_logprob).any() for base in row) for row in bases]
         ds["logprob_missing"] = diagnostic(("model", "example"), [unknown])
