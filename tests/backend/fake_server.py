@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
                 said = {"error": {"message": f"no: {self.headers.get('Authorization')}"}}
                 return self.answer(fault[0], said, {"Retry-After": fault[1]})
             if isinstance(fault, int):
-                away = {"Location": "http://127.0.0.1:9/v1"} if fault == 307 else {}
+                away = {"Location": "http://127.0.0.1:9/v1"} if fault == 302 else {}
                 said = {"error": {"message": f"key {self.headers.get('Authorization')} is bad"}}
                 return self.answer(fault, said, away)
             found = self.complete(body)
@@ -116,7 +116,8 @@ class Handler(BaseHTTPRequestHandler):
         every = [*ids, *written]
         known = model.head(last_hidden(model.backbone, every)).float().log_softmax(-1)
         known = torch.cat([known[:1] * 0, known[:-1]])
-        text = tokenizer.decode(written, skip_special_tokens=True)
+        said = written[:-1] if stop == "stop" else written
+        text = tokenizer.decode(said, skip_special_tokens=True)
         choice = {"index": 0, "text": text, "finish_reason": stop, "logprobs": None}
 
         def row(at, count):
@@ -145,9 +146,8 @@ class Handler(BaseHTTPRequestHandler):
             choice["logprobs"] = {"content": content}
         elif count is not None:
             # llama-cpp-python: neither the begin token nor the end token has an entry.
-            ended = written[:-1] if stop == "stop" else written
             first = int(ids[0] == tokenizer.bos_token_id) if body.get("echo") else start
-            at = range(first, start + len(ended))
+            at = range(first, start + len(said))
             rows = [row(i + self.server.shift * (0 < i < start), count) for i in at]
             spoken = [every[i] for i in at]
             found = self.lists(rows, spoken, lambda id: self.piece(id))

@@ -4,6 +4,7 @@ import email.utils
 import json
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -122,6 +123,31 @@ def test_what_a_server_writes_is_what_the_model_writes(dialect, llama, model_fol
         assert ours.logprob == pytest.approx(theirs.logprob, abs=1e-4)
 
 
+@pytest.mark.parametrize("dialect", ["vllm", "llama.cpp", "llama-cpp-python"])
+@pytest.mark.parametrize("counted", [False, True])
+def test_the_end_token_is_no_part_of_a_text_and_counts_where_it_should(
+    dialect, counted, qwen, model_folders
+):
+    requests, options = requests_for(qwen)[:1], DecodingOptions(max_new_tokens=6)
+    whole = decode_here(qwen, requests, options).pop()
+    at = next(i for i in range(1, 6) if whole.ids[i] not in whole.ids[:i])
+    short, form = replace(qwen, eos=(whole.ids[at],)), PromptFormat(count_eos=counted)
+    (expected,) = decode_here(short, requests, options, form=form)
+    with served(short, dialect) as server:
+        engine = engine_of(server, model_folders["qwen2"])
+        engine.eos = short.eos
+        (found,) = guided.decode(engine, requests, options, form=form)
+    assert found.stop == expected.stop == "eos"
+    if dialect == "llama-cpp-python":
+        # It tells neither ids nor how likely the end token was.
+        assert found.ids == ()
+        assert math.isnan(found.logprob) == counted
+    else:
+        assert (found.ids, found.text) == (expected.ids, expected.text)
+    if not math.isnan(found.logprob):
+        assert found.logprob == pytest.approx(expected.logprob, abs=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["classifier", "genarm", "pad"])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("dialect", ["vllm", "llama.cpp"])
@@ -203,7 +229,7 @@ def test_a_server_that_keeps_failing_is_given_up_on(qwen, model_folders):
 
 
 @pytest.mark.parametrize(
-    ("fault", "mend"), [(401, "PREFLAMP_API_KEY"), (400, "check 'server'"), (307, "not sent on")]
+    ("fault", "mend"), [(401, "PREFLAMP_API_KEY"), (400, "check 'server'"), (302, "not sent on")]
 )
 def test_a_refusal_is_told_at_once_and_without_the_key(
     fault, mend, qwen, model_folders, monkeypatch
