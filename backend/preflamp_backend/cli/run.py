@@ -84,9 +84,14 @@ def _print_estimates(planned: Any) -> None:
     table = Table("dataset", "model", "method", "work", box=None, padding=(0, 2, 0, 0))
     for name in ("shards", "pending", "tokens", "memory"):
         table.add_column(name, justify="right")
+    priced = any(row.price == row.price for row in rows)
+    if priced:
+        table.add_column("price", justify="right")
     for row in rows:
         names = (row.dataset, row.model, row.method or "(base model and heads)", row.kind)
         sizes = (f"{row.shards}", f"{row.pending}", f"{row.tokens:,}", f"{row.memory / 1e9:.3f} GB")
+        if priced:
+            sizes = (*sizes, "" if row.price != row.price else f"{row.price:,.2f}")
         table.add_row(*map(cell, names), *sizes)
     out = console()
     out.print(table)
@@ -95,6 +100,11 @@ def _print_estimates(planned: Any) -> None:
         f"{len(keys)} shards, {len(planned.pending())} pending, "
         f"{sum(row.tokens for row in rows):,} tokens, at most "
         f"{max(row.memory for row in rows) / 1e9:.3f} GB at once"
+        + (
+            f", at most {sum(row.price for row in rows if row.price == row.price):,.2f} to pay"
+            if priced
+            else ""
+        )
     )
     if planned.untrained:
         say(

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from preflamp_backend.decoding.options import DecodingOptions, Generation, Ids, Request, Written
 from preflamp_backend.decoding.stop_strings import StopStrings
@@ -123,8 +125,71 @@ def uniforms(seed: int, keys: Sequence[str], steps: int) -> Tensor:
     return torch.from_numpy(np.stack(rows))
 
 
+class Base:
+    """A base model after prompts and what is written to them, and what it would say next."""
+
+    share = 0.5
+    """Rows that have stopped are dropped once this share is left."""
+
+    def __init__(self, model: Any, prompts: Sequence[Ids], room: int) -> None:
+        self.model = model
+        self.inference: Any = sequences(model.backbone, prompts, room=room)
+        self.hidden: Tensor = self.inference.last
+
+    def propose(self, top_k: int | None) -> tuple[Tensor, Tensor]:
+        """Return the tokens considered and their log-probabilities, as :func:`propose`."""
+        ids, logprobs = propose(self.model.logits(self.hidden), top_k)
+        _check_logits(logprobs, self.model)
+        return ids, logprobs
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows only."""
+        self.inference.select(rows)
+        self.hidden = self.hidden[rows]
+
+    def said(self, row: int, ids: Ids) -> tuple[float, ...]:
+        """Log-probabilities of what was written, where they are known already."""
+        return ()
+
+
+class Draft:
+    """A response that is being written, until something ends it.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerBase
+    options : DecodingOptions
+    ends : sequence of int
+        Ids that end it.
+    space : int
+        Tokens that the model can still see.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, options: DecodingOptions, ends: Ids, space: int
+    ) -> None:
+        self.ends, self.longest, self.space = ends, options.max_new_tokens, space
+        self.cut = StopStrings(tokenizer, options.stop or ())
+        self.ids: list[int] = []
+        self.end: tuple[int, ...] = ()
+        self.stop = "" if space > 0 else "context"
+
+    def add(self, token: int) -> None:
+        """Append a token, unless it has ended."""
+        if self.stop:
+            return
+        if token in self.ends:
+            self.stop, self.end = "eos", (token,)
+            return
+        self.ids.append(token)
+        if (kept := self.cut(self.ids)) is not None:
+            self.ids, self.stop = kept, "stop"
+        elif len(self.ids) == min(self.longest, self.space):
+            self.stop = "length" if len(self.ids) == self.longest else "context"
+
+
 def decode(
-    model: LanguageModel,
+    model: Any,
     requests: Sequence[Request],
     options: DecodingOptions,
     *,
@@ -133,12 +198,15 @@ def decode(
     form: PromptFormat | None = None,
     judged: PromptFormat | None = None,
     scoring: ScoreOptions | None = None,
+    begin: Callable[[Any, Sequence[Ids], int], Base] = Base,
+    finish: Callable[..., list[Generation]] | None = None,
 ) -> list[Generation]:
     """Answer prompts, in batches of similar length.
 
     Parameters
     ----------
     model : LanguageModel
+        Or a served one, with what begins and finishes in its place.
     requests : sequence of Request
     options : DecodingOptions
     seed : int
@@ -151,6 +219,10 @@ def decode(
         Says what suffix the reward model reads; ``form`` where it is left out.
     scoring : ScoreOptions, optional
         Batch size of scoring.
+    begin : callable
+        As of :func:`write`.
+    finish : callable, optional
+        In place of :func:`score_written`.
 
     Returns
     -------
@@ -164,16 +236,11 @@ def decode(
         :func:`score`.
     """
     form = form or PromptFormat()
-    judged = judged or form
-    scoring = scoring or ScoreOptions(trace=False)
-    if reward is None and options.strategy != "plain":
-        what = f"{options.strategy} decoding needs a reward model"
-        raise fault(what, "name one for this method")
-    suffix = suffix_ids(reward.backbone.tokenizer, judged) if isinstance(reward, HeadReward) else ()
-    end = turn_end(model.tokenizer) if form.chat else None
-    ends = model.eos if end is None else (*model.eos, end)
+    judged, scoring = judged or form, scoring or ScoreOptions(trace=False)
+    suffix, ends = suffix_read(reward, options, judged), ends_of(model, form)
     guide = reward if options.strategy == "guided" else None
     samples = options.n if options.strategy == "best-of-n" else 1
+    how: dict[str, Any] = {"samples": samples, "reward": guide, "suffix": suffix, "ends": ends}
     written: dict[int, list[Written]] = {}
     batches = Batches(
         [len(request.prompt.prompt) + options.max_new_tokens for request in requests],
@@ -185,18 +252,38 @@ def decode(
         keys = [f"{request.key}\0{i}" for request in asked for i in range(samples)]
         drawn = uniforms(seed, keys, options.max_new_tokens)
         with batches.memory():
-            how = {"samples": samples, "reward": guide, "suffix": suffix, "ends": ends}
-            done = write(model, asked, options, drawn, **how)
+            done = write(model, asked, options, drawn, begin=begin, **how)
             parts = range(0, len(done), samples)
             written |= {i: done[at : at + samples] for i, at in zip(batch, parts, strict=True)}
     every = [written[i] for i in range(len(requests))]
-    counted = form.count_eos
-    return score_written(model, requests, every, reward, counted, judged, suffix, scoring)
+    counted, finish = form.count_eos, finish or score_written
+    return finish(model, requests, every, reward, counted, judged, suffix, scoring)
+
+
+def suffix_read(reward: RewardModel | None, options: DecodingOptions, judged: PromptFormat) -> Ids:
+    """Ids that reward heads read after a prefix.
+
+    Raises
+    ------
+    InputError
+        If the strategy needs a reward model and there is none.
+    """
+    if reward is None and options.strategy != "plain":
+        what = f"{options.strategy} decoding needs a reward model"
+        raise fault(what, "name one for this method")
+    return suffix_ids(reward.backbone.tokenizer, judged) if isinstance(reward, HeadReward) else ()
+
+
+def ends_of(model: Any, form: PromptFormat) -> Ids:
+    """Ids that end a response of a model: its own and, of a chat, the turn's."""
+    end = turn_end(model.tokenizer) if form.chat else None
+    ends: Ids = model.eos if end is None else (*model.eos, end)
+    return ends
 
 
 @torch.inference_mode()
 def write(
-    model: LanguageModel,
+    model: Any,
     requests: Sequence[Request],
     options: DecodingOptions,
     uniform: Tensor,
@@ -205,12 +292,14 @@ def write(
     reward: RewardModel | None = None,
     suffix: Ids = (),
     ends: Ids | None = None,
+    begin: Callable[[Any, Sequence[Ids], int], Base] = Base,
 ) -> list[Written]:
     """Write responses to one batch of prompts.
 
     Parameters
     ----------
     model : LanguageModel
+        Or a served one, of which ``begin`` makes a :class:`Base`.
     requests : sequence of Request
     options : DecodingOptions
     uniform : Tensor, (rows, max_new_tokens)
@@ -223,6 +312,8 @@ def write(
         Ids that reward heads read after a prefix.
     ends : sequence of int, optional
         Ids that end a response; the model's own where left out.
+    begin : callable
+        Reads prompts, to go on from them: model, prompts and room to a :class:`Base`.
 
     Returns
     -------
@@ -246,61 +337,45 @@ def write(
         check_room(reward.backbone, [Encoding(tuple(each.judged)) for each in requests])
         space = [min(pair) for pair in zip(space, spaces, strict=True)]
     space = [room for room in space for _ in range(samples)]
+    device, longest = (reward or model).backbone.device, options.max_new_tokens
+    room, prompts = longest, [each.prompt.prompt for each in requests]
+    if isinstance(reward, HeadReward) and reward.backbone is model.backbone:
+        room += (options.top_k or 0) * (1 + len(suffix))
+    base = begin(model, prompts, room)
     steps: _PlainSteps | _HeadSteps
     if reward is None:
-        steps = _PlainSteps(model, requests, options, samples)
+        steps = _PlainSteps(base, options)
+        if samples > 1:
+            steps.select(torch.arange(len(prompts), device=device).repeat_interleave(samples))
     elif isinstance(reward, HeadReward):
-        steps = _HeadSteps(model, requests, options, reward, suffix)
+        steps = _HeadSteps(base, options, requests, reward, suffix)
     else:
-        steps = _LogitSteps(model, requests, options, reward)
-    uniform, longest = uniform.to(model.backbone.device), options.max_new_tokens
-    ids: list[list[int]] = [[] for _ in space]
-    ended: list[tuple[int, ...]] = [()] * len(space)
-    stop = ["" if room > 0 else "context" for room in space]
-    cut = StopStrings(model.tokenizer, options.stop or ())
+        steps = _LogitSteps(base, options, requests, reward)
+    uniform = uniform.to(device)
+    drafts = [Draft(model.tokenizer, options, ends, room) for room in space]
     rows = list(range(len(space)))
     for step in range(longest):
-        writing = [row for row in rows if not stop[row]]
+        writing = [row for row in rows if not drafts[row].stop]
         if not writing:
             break
-        # Rows that have stopped are dropped once they are half.
-        if 2 * len(writing) <= len(rows):
-            places = [place for place, row in enumerate(rows) if not stop[row]]
-            steps.select(torch.tensor(places, device=uniform.device))
+        if len(writing) < len(rows) and len(writing) <= base.share * len(rows):
+            places = [place for place, row in enumerate(rows) if not drafts[row].stop]
+            steps.select(torch.tensor(places, device=device))
             rows = writing
-        draws = uniform[torch.tensor(rows, device=uniform.device), step]
+        draws = uniform[torch.tensor(rows, device=device), step]
         for row, token in zip(rows, steps.next(draws).tolist(), strict=True):
-            if stop[row]:
-                continue
-            if token in ends:
-                stop[row], ended[row] = "eos", (token,)
-                continue
-            ids[row].append(token)
-            if (kept := cut(ids[row])) is not None:
-                ids[row], stop[row] = kept, "stop"
-            elif len(ids[row]) == min(longest, space[row]):
-                stop[row] = "length" if len(ids[row]) == longest else "context"
-    found = zip(map(tuple, ids), stop, ended, strict=True)
-    return [Written(*each) for each in found]
+            drafts[row].add(token)
+    return [
+        Written(tuple(each.ids), each.stop, each.end, base.said(row, (*each.ids, *each.end)))
+        for row, each in enumerate(drafts)
+    ]
 
 
 class _PlainSteps:
     """The model's own next token."""
 
-    def __init__(
-        self,
-        model: LanguageModel,
-        requests: Sequence[Request],
-        options: DecodingOptions,
-        samples: int = 1,
-    ) -> None:
-        self.model, self.options = model, options
-        prompts = [each.prompt.prompt for each in requests]
-        self.inference = sequences(model.backbone, prompts, room=options.max_new_tokens)
-        if samples > 1:
-            every = torch.arange(len(prompts), device=model.backbone.device)
-            self.inference.select(every.repeat_interleave(samples))
-        self.hidden = self.inference.last
+    def __init__(self, base: Base, options: DecodingOptions) -> None:
+        self.base, self.options = base, options
         self.written: Tensor | None = None
 
     def next(self, uniform: Tensor) -> Tensor:
@@ -309,15 +384,13 @@ class _PlainSteps:
         The last token is read only now: the one before a stop never is.
         """
         if self.written is not None:
-            self.hidden = self.inference.go_on(self.written)
-        logits = self.model.logits(self.hidden)
+            self.base.hidden = self.base.inference.go_on(self.written)
         if self.options.top_k is None:
+            logits = self.base.model.logits(self.base.hidden)
             self.written = choose(logits, self.options.temperature, uniform)
-            _check_logits(logits.gather(1, self.written[:, None]), self.model)
+            _check_logits(logits.gather(1, self.written[:, None]), self.base.model)
             return self.written
-        ids, logprobs = propose(logits, self.options.top_k)
-        _check_logits(logprobs, self.model)
-        return self.pick(ids, logprobs, uniform)
+        return self.pick(*self.base.propose(self.options.top_k), uniform)
 
     def pick(self, ids: Tensor, scores: Tensor, uniform: Tensor) -> Tensor:
         """Append the token of the best or drawn score."""
@@ -326,9 +399,8 @@ class _PlainSteps:
         return self.written
 
     def select(self, rows: Tensor) -> None:
-        """Go on with these rows only."""
-        self.inference.select(rows)
-        self.hidden = self.hidden[rows]
+        """Go on with these rows only; one may be named more than once."""
+        self.base.select(rows)
         self.written = None if self.written is None else self.written[rows]
 
 
@@ -337,12 +409,12 @@ class _LogitSteps(_PlainSteps):
 
     def __init__(
         self,
-        model: LanguageModel,
-        requests: Sequence[Request],
+        base: Base,
         options: DecodingOptions,
+        requests: Sequence[Request],
         reward: AutoregressiveReward,
     ) -> None:
-        super().__init__(model, requests, options)
+        super().__init__(base, options)
         self.reward = reward
         judged = [each.judged for each in requests]
         self.judge = sequences(reward.backbone, judged, room=options.max_new_tokens)
@@ -351,10 +423,9 @@ class _LogitSteps(_PlainSteps):
     def next(self, uniform: Tensor) -> Tensor:
         """One token through each of the two models."""
         if self.written is not None:
-            self.hidden = self.inference.go_on(self.written)
+            self.base.hidden = self.base.inference.go_on(self.written)
             self.judged = self.judge.go_on(self.written)
-        ids, logprobs = propose(self.model.logits(self.hidden), self.options.top_k)
-        _check_logits(logprobs, self.model)
+        ids, logprobs = self.base.propose(self.options.top_k)
         # Models with one tokenizer may pad their vocabularies to different sizes.
         guide = self.reward.model.logits(self.judged).log_softmax(-1)
         rewards = guide.gather(-1, ids.clamp(max=guide.shape[-1] - 1))
@@ -380,32 +451,29 @@ class _HeadSteps:
 
     def __init__(
         self,
-        model: LanguageModel,
-        requests: Sequence[Request],
+        base: Base,
         options: DecodingOptions,
+        requests: Sequence[Request],
         reward: HeadReward,
         suffix: Ids,
     ) -> None:
         if options.top_k is None:
             mend = "take 10: a reward is computed for each token"
             raise fault("is not set", mend, variable="top_k")
-        self.model, self.options = model, options
-        longest, shared = options.max_new_tokens, reward.backbone is model.backbone
-        room = longest + options.top_k * (1 + len(suffix))
-        prompts = [each.prompt.prompt for each in requests]
-        self.inference = sequences(model.backbone, prompts, room=room if shared else longest)
-        self.judge = self.inference
-        if not shared:
+        self.base, self.options = base, options
+        self.shared = reward.backbone is base.model.backbone
+        if self.shared:
+            self.judge = base.inference
+        else:
+            room = options.max_new_tokens + options.top_k * (1 + len(suffix))
             self.judge = sequences(reward.backbone, [each.judged for each in requests], room=room)
         users = [each.user for each in requests]
         self.heads: BatchRewards = reward.for_users(users, self.judge.last)
         self.suffix = torch.tensor(list(suffix), dtype=torch.int64, device=reward.backbone.device)
-        self.hidden = self.inference.last
 
     def next(self, uniform: Tensor) -> Tensor:
         """One tree of the top tokens, each with the suffix behind it."""
-        ids, logprobs = propose(self.model.logits(self.hidden), self.options.top_k)
-        _check_logits(logprobs, self.model)
+        ids, logprobs = self.base.propose(self.options.top_k)
         rows = torch.arange(len(ids), device=ids.device)
         chains = torch.cat([ids[..., None], self.suffix.expand(*ids.shape, -1)], -1)
         hidden = self.judge.branch(chains)
@@ -414,18 +482,17 @@ class _HeadSteps:
         at = choose(logprobs + self.options.weight * rewards, self.options.temperature, uniform)
         written = ids[rows, at]
         self.judge.keep(at * chains.shape[-1])
-        if self.judge is self.inference:
-            self.hidden = hidden[rows, at, 0]
+        if self.shared:
+            self.base.hidden = hidden[rows, at, 0]
         else:
-            self.hidden = self.inference.go_on(written)
+            self.base.hidden = self.base.inference.go_on(written)
         return written
 
     def select(self, rows: Tensor) -> None:
         """Go on with these rows only."""
-        self.inference.select(rows)
-        if self.judge is not self.inference:
+        self.base.select(rows)
+        if not self.shared:
             self.judge.select(rows)
-        self.hidden = self.hidden[rows]
         self.heads.select(rows)
 
 
@@ -458,10 +525,7 @@ def score_written(
     """
     users = [request.user for request in requests]
     encodings = [
-        Encoding(
-            request.prompt.prompt,
-            tuple((*each.ids, *(each.end if counted else ())) for each in samples),
-        )
+        Encoding(request.prompt.prompt, tuple(each.counted(counted) for each in samples))
         for request, samples in zip(requests, written, strict=True)
     ]
     shared = isinstance(reward, HeadReward) and reward.backbone is model.backbone
@@ -469,52 +533,60 @@ def score_written(
     scored = score(model, encodings, heads=heads, users=users, suffix=suffix, options=options)
     rewards = [[float(r.reward[0]) if r else np.nan for _, r in row] for row in scored]
     if reward is not None and not shared:
+        ids = [each.continuations for each in encodings]
         base = [[each for each, _ in row] for row in scored]
-        rewards = _rewards_apart(model, requests, encodings, base, reward, judged, suffix, options)
+        texts = [[text_of(model.tokenizer, each) for each in row] for row in ids]
+        alike = same_vocabulary(model.tokenizer, reward.backbone.tokenizer)
+        of_ids = {"ids": ids, "base": base} if alike else {}
+        rewards = rewards_apart(requests, texts, reward, judged, suffix, options, **of_ids)
     generations = []
     for samples, row, gained in zip(written, scored, rewards, strict=True):
-        # Best-of-n keeps the first of equals; an empty response, whose reward is NaN, comes last.
-        best = int(np.argmax(np.nan_to_num(gained, nan=-np.inf)))
-        ids, logprob = samples[best].ids, row[best][0].logprob
-        text = _text(model, ids)
-        generations.append(Generation(ids, text, samples[best].stop, logprob, gained[best]))
+        at = best(gained)
+        ids_, logprob = samples[at].ids, row[at][0].logprob
+        text = text_of(model.tokenizer, ids_)
+        generations.append(Generation(ids_, text, samples[at].stop, logprob, gained[at]))
     return generations
 
 
-def _text(model: LanguageModel, ids: Sequence[int]) -> str:
-    return str(model.tokenizer.decode(list(ids), skip_special_tokens=True))
+def best(gained: Sequence[float]) -> int:
+    """Place of the highest reward: the first of equals; an empty response's, NaN, comes last."""
+    return int(np.argmax(np.nan_to_num(gained, nan=-np.inf)))
 
 
-def _rewards_apart(
-    model: LanguageModel,
+def text_of(tokenizer: PreTrainedTokenizerBase, ids: Ids) -> str:
+    """Text of a response."""
+    return str(tokenizer.decode(list(ids), skip_special_tokens=True))
+
+
+def rewards_apart(
     requests: Sequence[Request],
-    encodings: Sequence[Encoding],
-    base: Sequence[Sequence[BaseScores]],
+    texts: Sequence[Sequence[str]],
     reward: RewardModel,
     form: PromptFormat,
-    suffix: Sequence[int],
+    suffix: Ids,
     options: ScoreOptions,
+    ids: Sequence[Sequence[tuple[int, ...]]] | None = None,
+    base: Sequence[Sequence[BaseScores]] | None = None,
 ) -> list[list[float]]:
-    """Rewards by a model with a backbone of its own, over the same ids where they mean the same."""
-    users = [request.user for request in requests]
+    """Rewards by a model with a backbone of its own: of ids that mean the same to it, or texts.
+
+    ``base`` is what the base model says of the ids. NaN for an empty response.
+    """
     tokenizer, context = reward.backbone.tokenizer, reward.backbone.context
-    if same_vocabulary(model.tokenizer, tokenizer):
+    if ids is not None:
         theirs = [
-            Encoding(tuple(request.judged), encoding.continuations)
-            for request, encoding in zip(requests, encodings, strict=True)
+            Encoding(tuple(request.judged), tuple(row))
+            for request, row in zip(requests, ids, strict=True)
         ]
-        said = [["ids"] * len(each.continuations) for each in encodings]
-        known: Sequence[Sequence[BaseScores]] | None = base
     else:
-        said = [[_text(model, ids) for ids in row.continuations] for row in encodings]
         limits = {"context": context, "room": len(suffix)}
         theirs = [
             encode(tokenizer, request.reward_text, [text or " " for text in row], form, **limits)
-            for request, row in zip(requests, said, strict=True)
+            for request, row in zip(requests, texts, strict=True)
         ]
-        known = None
-    found = score_rewards(reward, theirs, users=users, base=known, suffix=suffix, options=options)
+    users = [request.user for request in requests]
+    found = score_rewards(reward, theirs, users=users, base=base, suffix=suffix, options=options)
     return [
-        [float(each.reward[0]) if text else np.nan for each, text in zip(row, texts, strict=True)]
-        for row, texts in zip(found, said, strict=True)
+        [float(each.reward[0]) if text or ids else np.nan for each, text in zip(*row, strict=True)]
+        for row in zip(found, texts, strict=True)
     ]

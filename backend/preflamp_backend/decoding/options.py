@@ -119,9 +119,16 @@ class Written:
     """Ids of a generation without the token that ended it, why it stopped, and that token.
 
     ``stop`` is ``eos``, ``stop`` (a stop string, which is cut off), ``length`` (max_new_tokens) or
-    ``context`` (the model can see no further).
+    ``context`` (the model can see no further). Of a server ``logprobs`` are those that it gave, and
+    ``text`` is there where it tells no ids.
     """
 
     ids: tuple[int, ...]
     stop: str
     end: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    text: str | None = None
+
+    def counted(self, end: bool) -> tuple[int, ...]:
+        """Ids that are scored: with the token that ended it, or without."""
+        return (*self.ids, *self.end) if end else self.ids

@@ -23,12 +23,14 @@ class StopStrings:
 
     def __call__(self, ids: list[int]) -> list[int] | None:
         """Ids of the text before a stop string that the last token completes; None without one."""
-        if not self.stops or self._first(self._decoded(ids[-self.tail :])) < 0:
+        if not self.stops or self.first(self._decoded(ids[-self.tail :])) < 0:
             return None
         text = self._decoded(ids)
-        if (at := self._first(text)) < 0:
-            return None
-        kept, count = text[:at], len(ids)
+        return None if (at := self.first(text)) < 0 else self.before(ids, text[:at])
+
+    def before(self, ids: list[int], kept: str) -> list[int]:
+        """Ids of the text that is kept of some ids."""
+        count = len(ids)
         while not kept.startswith(self._decoded(ids[:count])):
             count -= 1
         # A token may hold the end of the response and the start of the stop string, such as ".\n".
@@ -36,7 +38,8 @@ class StopStrings:
         whole = [*ids[:count], *self.tokenizer.encode(rest, add_special_tokens=False)]
         return whole if self._decoded(whole) == kept else ids[:count]
 
-    def _first(self, text: str) -> int:
+    def first(self, text: str) -> int:
+        """Where the first stop string of a text begins; -1 without one."""
         return min((at for each in self.stops if (at := text.find(each)) >= 0), default=-1)
 
     def _decoded(self, ids: list[int]) -> str:

@@ -53,6 +53,20 @@ class ModelSource(Options):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"
 
+    @property
+    def files(self) -> ModelSource:
+        """Where tokenizer and configuration are read."""
+        return self
+
+    @property
+    def limit(self) -> int:
+        """Tokens that the model can see."""
+        return context_length(load_config(self))
+
+    def stated(self) -> dict[str, str]:
+        """Say what is known of weights that are not here; nothing of those that are."""
+        return {}
+
     def resolved_device(self) -> torch.device:
         """Return the device meant, refusing a GPU that is not there."""
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
@@ -80,12 +94,11 @@ def identify(source: ModelSource) -> dict[str, str]:
     InputError
         If the model does not exist.
     """
-    return {
-        "weights": _weights_hash(source),
-        "tokenizer": tokenizer_hash(load_tokenizer(source)),
-        "dtype": source.dtype,
-        "device": source.device,
-    }
+    tokenizer = {"tokenizer": tokenizer_hash(load_tokenizer(source))}
+    if stated := source.stated():
+        return stated | tokenizer
+    here = {"weights": _weights_hash(source), "dtype": source.dtype, "device": source.device}
+    return here | tokenizer
 
 
 @cache
@@ -100,6 +113,7 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     InputError
         If there is none, or it does not read texts as its own file does.
     """
+    source = source.files
     with reading(source):
         choices: dict[str, Any] = {"revision": source.revision}
         name = cached_file(
@@ -364,6 +378,9 @@ def load_heads(backbone: Backbone, paths: Mapping[str, str | Path]) -> HeadRewar
 
 
 def _load(kind: Any, source: ModelSource) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    if source.path.startswith(("http://", "https://")):
+        what = "is a server, and its weights are needed here"
+        raise fault(what, "name the model's folder or hub name", variable=source.path)
     tokenizer = load_tokenizer(source)
 
     def load(attention: str) -> Any:

@@ -14,6 +14,9 @@ import xarray as xr
 from preflamp_backend.data.examples import Example, candidate_names, read_examples
 from preflamp_backend.decoding.decode import decode
 from preflamp_backend.decoding.options import Request
+from preflamp_backend.engines import completions, guided
+from preflamp_backend.engines.completions import Engine
+from preflamp_backend.engines.source import EngineSource
 from preflamp_backend.faults import fault, in_example
 from preflamp_backend.models import loading
 from preflamp_backend.models.model import (
@@ -46,8 +49,15 @@ from preflamp_backend.runs.shards import Shard
 from preflamp_backend.scoring.score import BaseScores, score, score_rewards
 from preflamp_backend.study.study import BASELINES, Method, Study
 
-language_model = lru_cache(maxsize=2)(loading.load_language_model)
-"""A language model by its source; the last two stay loaded."""
+
+@lru_cache(maxsize=2)
+def language_model(source: loading.ModelSource) -> Any:
+    """A language model or a served one by its source; the last two stay loaded."""
+    if isinstance(source, EngineSource):
+        return Engine(source)
+    return loading.load_language_model(source)
+
+
 _classifier = lru_cache(maxsize=1)(loading.load_sequence_classifier)
 _p_dpo = lru_cache(maxsize=1)(load_p_rlhf)
 
@@ -153,10 +163,19 @@ def score_base(
     context = model.backbone.context
     encodings = encodings_of(model.tokenizer, rows, study.prompt, context=context, room=len(suffix))
     users = [row.user for row in rows]
-    found = score(model, encodings, heads=heads, users=users, suffix=suffix, options=study.scoring)
+    if isinstance(model, Engine):
+        found = completions.score(model, encodings, options=study.scoring)
+    else:
+        found = score(
+            model, encodings, heads=heads, users=users, suffix=suffix, options=study.scoring
+        )
     bases = [[base for base, _ in row] for row in found]
     ds = base_arrays(rows, bases, encodings, names)
-    ds["parameters"] = ("model", [model.parameters])
+    if np.isfinite(model.parameters):
+        ds["parameters"] = ("model", [float(model.parameters)])
+    if isinstance(model, Engine):
+        unknown = [any(np.isnan(base.token_logprob).any() for base in row) for row in bases]
+        ds["logprob_missing"] = diagnostic(("model", "example"), [unknown])
     baselines = [method for method in study.methods.values() if method.kind in BASELINES]
     if methods or baselines:
         kinds = [method.kind for method in baselines]
@@ -198,11 +217,11 @@ def score_reward(
     shared = loading.same_vocabulary(tokenizer, backbone.tokenizer)
     base: list[list[BaseScores]] | None = None
     if shared:
-        context = loading.context_length(loading.load_config(source))
-        ours = encodings_of(tokenizer, rows, study.prompt, context=context, room=0)
+        ours = encodings_of(tokenizer, rows, study.prompt, context=source.limit, room=0)
         theirs = _over_same_tokens(study.prompt, method, reward, rows, ours, len(suffix))
         if study.scoring.weights or method.relative:
-            found = score(language_model(source), ours, options=study.scoring)
+            asked = completions.score if isinstance(source, EngineSource) else score
+            found = asked(language_model(source), ours, options=study.scoring)
             base = [[each for each, _ in row] for row in found]
     else:
         judges, context = backbone.tokenizer, backbone.context
@@ -307,6 +326,8 @@ def compute_shard(study: Study, shard: Shard, examples: Sequence[Example]) -> xr
 
 
 def _device_name(source: loading.ModelSource) -> str:
+    if isinstance(source, EngineSource):
+        return "a server"
     device = source.resolved_device()
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
@@ -321,7 +342,7 @@ def _generate(study: Study, shard: Shard, rows: Sequence[Example]) -> xr.Dataset
             request, count = _request(study, method, model, reward, row, shard.seed)
         requests.append(request)
         shots.append(count)
-    found = decode(
+    found = (guided.decode if isinstance(model, Engine) else decode)(
         model,
         requests,
         method.decoding_for(shard.model),
@@ -331,13 +352,17 @@ def _generate(study: Study, shard: Shard, rows: Sequence[Example]) -> xr.Dataset
         judged=method.form,
         scoring=study.scoring,
     )
-    return generation_arrays(found, requests, shots, rows, method.name)
+    ds = generation_arrays(found, requests, shots, rows, method.name)
+    if isinstance(model, Engine):
+        unknown = [bool(each.text) and np.isnan(each.logprob) for each in found]
+        ds["generation_unscored"] = diagnostic(("model", "method", "example"), [[unknown]])
+    return ds
 
 
 def _request(
     study: Study,
     method: Method,
-    model: LanguageModel,
+    model: LanguageModel | Engine,
     reward: RewardModel | None,
     row: Example,
     seed: int,

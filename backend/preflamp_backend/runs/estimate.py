@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 
 from preflamp_backend.data.examples import Example
+from preflamp_backend.decoding.options import DecodingOptions
+from preflamp_backend.engines.source import EngineSource
 from preflamp_backend.faults import in_example
 from preflamp_backend.models import loading
 from preflamp_backend.prompts.encoding import encode, encode_prompt
@@ -33,7 +37,10 @@ class Estimate:
         written at most, n times for best-of-n; by every model that reads them, over all shards.
         The alternatives whose reward is computed beside them are not counted.
     memory : int
-        Bytes of weights and of the largest cache.
+        Bytes of weights and of the largest cache, here.
+    price : float
+        Of what is pending on a server, at most; NaN where none is asked or no price is named. What
+        a server remembers of prompts counts in full.
     """
 
     dataset: str
@@ -44,6 +51,7 @@ class Estimate:
     pending: int
     tokens: int
     memory: int
+    price: float = math.nan
 
 
 def estimate(planned: Plan) -> list[Estimate]:
@@ -72,15 +80,21 @@ def estimate(planned: Plan) -> list[Estimate]:
         chosen = study.methods.get(method)
         seeds = {shard.seed for shard in shards}
         judge = judge_of(study, chosen, model, shards[0].seed) if chosen else None
-        sources = [study.models[model], *([judge] if judge else [])]
-        rows = planned.examples[dataset]
+        source, rows = study.models[model], planned.examples[dataset]
+        served = isinstance(source, EngineSource)
+        sources = [*([] if served else [source]), *([judge] if judge else [])]
         read = list(_lengths(study, model, chosen, kind, judge, rows, shards[0].seed))
         memory = sum(_weight_bytes(each) for each in sources)
-        longest = max(prompt for prompt, _ in read)
+        longest = max((prompt for who, prompt, _ in read if who in sources), default=0)
         memory += sum(_cache_bytes(each, study, chosen, kind, longest) for each in sources)
         pending = len({shard.key for shard in shards} & waiting)
-        tokens = sum(map(sum, read)) * len(seeds)
-        found.append(Estimate(dataset, model, method, kind, len(shards), pending, tokens, memory))
+        tokens = sum(asked + said for _, asked, said in read) * len(seeds)
+        price = math.nan
+        if isinstance(source, EngineSource):
+            paid = np.array([rest for who, *rest in read if who is source]).reshape(-1, 2).sum(0)
+            price = source.price(*paid.tolist()) * len(seeds) * pending / len(shards)
+        of = (dataset, model, method, kind)
+        found.append(Estimate(*of, len(shards), pending, tokens, memory, price))
     return found
 
 
@@ -92,32 +106,49 @@ def _lengths(
     judge: loading.ModelSource | None,
     rows: Sequence[Example],
     seed: int,
-) -> Iterator[tuple[int, int]]:
+) -> Iterator[tuple[loading.ModelSource, int, int]]:
     """Tokens of each prompt, and of what is said to it, for each model that reads them."""
     source = study.models[model]
-    tokenizer = loading.load_tokenizer(source)
-    context = loading.context_length(loading.load_config(source))
+    tokenizer, context = loading.load_tokenizer(source), source.limit
+    served = isinstance(source, EngineSource)
     for row in rows:
         with in_example(row.id):
             if kind == "generate" and method:
                 options = method.decoding
                 new = options.max_new_tokens * (options.n if options.strategy == "best-of-n" else 1)
                 prompt, _ = prompt_of(study, method, tokenizer, context, row, seed)
-                yield len(prompt.prompt), new
+                sent = _sent(len(prompt.prompt), options) if served else (len(prompt.prompt), new)
+                yield source, *sent
                 if judge:
-                    yield _read(judge, method, row, [], options.max_new_tokens), new
+                    yield judge, _read(judge, method, row, [], options.max_new_tokens), new
                 continue
             said = list(row.candidates.values())
             if method and method.judge and judge:
                 # Asked in both orders; what its persona is written from is not counted.
-                yield from [_asked(judge, method, row)] * 2
+                yield from [(judge, *_asked(judge, method, row))] * 2
                 continue
             found = encode(tokenizer, row.prompt, said, study.prompt, context=context)
             spoken = sum(map(len, found.continuations))
             # With a reward model of its own the base model may be asked again; it is counted.
-            yield len(found.prompt), spoken
+            if not served:
+                yield source, len(found.prompt), spoken
+            elif not method:
+                # Asked once a run: each candidate with the prompt; a token is written.
+                yield source, len(found.prompt) * len(said) + spoken, len(said)
             if judge and method:
-                yield _read(judge, method, row, said, 0), spoken
+                yield judge, _read(judge, method, row, said, 0), spoken
+
+
+def _sent(prompt: int, options: DecodingOptions) -> tuple[int, int]:
+    """Tokens that a server reads and, at most, writes of an example.
+
+    Guided decoding sends the prompt, and what is written, with every token.
+    """
+    longest = options.max_new_tokens
+    if options.strategy == "guided":
+        return longest * prompt + longest * (longest - 1) // 2, longest
+    samples = options.n if options.strategy == "best-of-n" else 1
+    return samples * prompt, samples * longest
 
 
 def _read(
@@ -125,7 +156,7 @@ def _read(
 ) -> int:
     """Tokens of a prompt as a reward model of its own reads it."""
     tokenizer = loading.load_tokenizer(judge)
-    limits = {"context": loading.context_length(loading.load_config(judge)), "room": room}
+    limits = {"context": judge.limit, "room": room}
     asked = shown_prompt(method, row, tokenizer, method.form, said, **limits)
     if said:
         return len(encode(tokenizer, asked.text, said, method.form, **limits).prompt)
@@ -138,8 +169,7 @@ def _asked(judge: loading.ModelSource, method: Method, row: Example) -> tuple[in
     pair = {"a": row.candidates["chosen"], "b": row.candidates["rejected"]}
     question = fill(options.question, persona="", prompt=row.prompt, **pair)
     tokenizer = loading.load_tokenizer(judge)
-    context = loading.context_length(loading.load_config(judge))
-    found = encode(tokenizer, question, options.answers, method.form, context=context)
+    found = encode(tokenizer, question, options.answers, method.form, context=judge.limit)
     return len(found.prompt) + options.persona_tokens, sum(map(len, found.continuations))
 
 

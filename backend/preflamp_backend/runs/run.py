@@ -146,6 +146,8 @@ _CUT = {
     "prompt_overlong": "prompts were cut to fit the model's context",
     "generation_overlong": "prompts were cut to leave room for a generation",
     "reward_overlong": "prompts were cut to fit the reward model's context",
+    "logprob_missing": "examples have tokens whose log-probability the server did not give",
+    "generation_unscored": "generations have no log-probability, as the server gave none",
     "boundary_differs": "examples tokenise otherwise when prompt and response are one text",
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from preflamp_backend.decoding.options import DecodingOptions
+from preflamp_backend.engines.source import EngineSource, is_address
 from preflamp_backend.faults import fault
 from preflamp_backend.models.loading import ModelSource
 from preflamp_backend.options import OptionReader, Options, T, at_least, distinct, holding, option
@@ -246,6 +247,12 @@ def _placed(file: Path, source: ModelSource) -> ModelSource:
     return replace(source, path=str(folder)) if os.path.isdir(folder) else source
 
 
+def _kind_of(cls: type[T], entry: dict[str, Any]) -> type[T]:
+    """Options of a served model where the path is an address."""
+    served = cls is ModelSource and is_address(str(entry.get("path")))
+    return EngineSource if served else cls  # type: ignore[return-value]
+
+
 def read_study(path: str | Path, *, trained: bool = True) -> Study:
     """Read and check a study.
 
@@ -356,7 +363,8 @@ class _Reader(OptionReader):
     def every(self, cls: type[T], table: dict[str, Any], key: str) -> dict[str, T]:
         """Options of each table below a key, those without faults."""
         built = {
-            name: self.build(cls, entry, f"{key}.{name}") for name, entry in self.tables(table, key)
+            name: self.build(_kind_of(cls, entry), entry, f"{key}.{name}")
+            for name, entry in self.tables(table, key)
         }
         return {name: each for name, each in built.items() if each is not None}
 
@@ -434,6 +442,13 @@ class _Reader(OptionReader):
         return Method(name, kind, path, decode=decode, trains="train" in entry, **built)
 
     def located(self, source: ModelSource, where: str) -> ModelSource:
+        if isinstance(source, EngineSource):
+            tokenizer = self.located(source.files, f"{where}.tokenizer")
+            return replace(source, tokenizer=tokenizer.path)
+        if is_address(source.path):
+            mend = "name a folder or hub model: servers are base models only"
+            self.fault("is a server", mend, f"{where}.path")
+            return source
         placed = _placed(self.file, source)
         if placed is source and (source.path.startswith((".", "/")) or source.path.count("/") > 1):
             self.fault(f"names {source.path}, which is no folder", "check it", f"{where}.path")
@@ -448,8 +463,14 @@ class _Reader(OptionReader):
 
         for name, dataset in study.data.items():
             there(dataset.path, f"data.{name}.path")
+        served = [name for name, each in study.models.items() if isinstance(each, EngineSource)]
         for method in study.methods.values():
             where = f"methods.{method.name}"
+            if served and (method.trains or method.kind in ("head", "p-dpo")):
+                said = "is trained on" if method.trains else f"is {method.kind}, which reads"
+                what = f"{said} what the server of {served[0]!r} keeps"
+                mend = "take a classifier or an autoregressive reward model, or local weights"
+                self.fault(what, mend, f"{where}.kind")
             if method.judge:
                 there(method.judge.pairs, f"{where}.pairs", "name a JSONL file")
             # One path may serve several base models and seeds.
