@@ -23,7 +23,7 @@ from preflamp_stats.cli.console import cell, console, rate_column, say, stop
     default=Path("results.nc"),
     help="Results file to write; its shards stand beside it.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would run: shards, tokens, memory.")
+@click.option("--dry-run", is_flag=True, help="Say what would run: shards, tokens, memory, price.")
 @click.option(
     "--workers", default=0, metavar="N", help="Run on N processes (one a GPU); 0 runs in this one."
 )
@@ -84,13 +84,13 @@ def _print_estimates(planned: Any) -> None:
     table = Table("dataset", "model", "method", "work", box=None, padding=(0, 2, 0, 0))
     for name in ("shards", "pending", "tokens", "memory"):
         table.add_column(name, justify="right")
-    priced = any(row.price == row.price for row in rows)
-    if priced:
+    paid = [row.price for row in rows if row.price == row.price]
+    if paid:
         table.add_column("price", justify="right")
     for row in rows:
         names = (row.dataset, row.model, row.method or "(base model and heads)", row.kind)
         sizes = (f"{row.shards}", f"{row.pending}", f"{row.tokens:,}", f"{row.memory / 1e9:.3f} GB")
-        if priced:
+        if paid:
             sizes = (*sizes, "" if row.price != row.price else f"{row.price:,.2f}")
         table.add_row(*map(cell, names), *sizes)
     out = console()
@@ -100,11 +100,7 @@ def _print_estimates(planned: Any) -> None:
         f"{len(keys)} shards, {len(planned.pending())} pending, "
         f"{sum(row.tokens for row in rows):,} tokens, at most "
         f"{max(row.memory for row in rows) / 1e9:.3f} GB at once"
-        + (
-            f", at most {sum(row.price for row in rows if row.price == row.price):,.2f} to pay"
-            if priced
-            else ""
-        )
+        + (f", at most {sum(paid):,.2f} to pay" if paid else "")
     )
     if planned.untrained:
         say(

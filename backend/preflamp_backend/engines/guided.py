@@ -53,11 +53,10 @@ def decode(
     judged, scoring = judged or form, ScoreOptions(trace=False, batch_tokens=size)
     suffix, ends = here.suffix_read(reward, options, judged), here.ends_of(engine, form)
     if options.strategy == "guided" and reward is not None:
-        how: dict[str, Any] = {"form": form, "judged": judged, "scoring": scoring}
-        how["begin"] = partial(_Asked, device=reward.backbone.device)
-        return here.decode(
-            engine, requests, options, seed=seed, reward=reward, finish=_finish, **how
-        )
+        how: dict[str, Any] = {"seed": seed, "form": form, "judged": judged, "scoring": scoring}
+        begin = partial(_Asked, device=reward.backbone.device)
+        how |= {"reward": reward, "begin": begin, "finish": _finish}
+        return here.decode(engine, requests, options, **how)
     samples = range(options.n if options.strategy == "best-of-n" else 1)
     asked = [(request, f"{seed}\0{request.key}\0{i}") for request in requests for i in samples]
     flat = engine.client.map(lambda each: _plain(engine, *each, options, ends), asked)
