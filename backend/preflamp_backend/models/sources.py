@@ -92,9 +92,9 @@ def plain_folder(path: str, into: Path | None = None) -> str:
     return _from_gguf(files[0], into)
 
 
-def origin(path: str) -> dict[str, Any]:
-    """Return what a model's plain folder was made from; empty where it always was one."""
-    return json_object(Path(plain_folder(path)) / ORIGIN)
+def origin(folder: str) -> dict[str, Any]:
+    """Return what a plain folder was made from; empty where it always was one."""
+    return json_object(Path(folder) / ORIGIN)
 
 
 @cache
