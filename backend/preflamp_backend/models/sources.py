@@ -27,6 +27,7 @@ from tokenizers import pre_tokenizers
 
 from preflamp_backend.faults import fault
 from preflamp_backend.files.text import json_hash, json_object, read_json
+from preflamp_stats.errors import InputError
 
 ORIGIN = "made_from.json"
 """Beside the weights of a folder that was made from another form: what it was made from."""
@@ -275,12 +276,14 @@ def _refusals(source: Path) -> Iterator[None]:
     """Say of which file it was that a library could make nothing."""
     try:
         yield
-    except (ValueError, KeyError, RuntimeError, NotImplementedError, TypeError) as error:
-        if hasattr(error, "problems"):
-            raise
+    except InputError:
+        raise
+    except Exception as error:
+        # Whatever the libraries make of a bad file.
         lines = str(error).strip().splitlines() or [type(error).__name__]
         what = f"cannot be turned into plain weights ({lines[0]})"
-        raise fault(what, "give a file of an architecture that transformers reads", source) from error
+        mend = "give a whole file of an architecture that transformers reads"
+        raise fault(what, mend, source) from error
 
 
 @contextmanager
