@@ -170,6 +170,30 @@ def test_an_adapter_as_a_pickle_is_refused(tmp_path):
         plain_folder(str(place))
 
 
+@pytest.mark.parametrize("bits", ["8", "4"])
+def test_few_bits_are_near_and_do_not_depend_on_neighbours(tmp_path, bits):
+    pytest.importorskip("bitsandbytes")
+    pytest.importorskip("accelerate")
+    torch.manual_seed(0)
+    config = tiny_models.make_config("llama")
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tiny_models.make_tokenizer(bos=True).save_pretrained(tmp_path)
+    ids = torch.tensor([[3, 40, 50, 60]])
+
+    def logits(source, rows):
+        model = load_language_model(source)
+        with torch.inference_mode():
+            positions = torch.arange(4).expand(len(rows), 4)
+            mask = torch.ones(4, 4).tril().bool().expand(len(rows), 1, 4, 4)
+            return model.head(model.backbone.hidden(rows, positions, mask))[0]
+
+    whole, few = ModelSource(str(tmp_path)), ModelSource(str(tmp_path), bits=bits)
+    alone, beside = logits(few, ids), logits(few, torch.cat([ids, ids.flip(1)]))
+    torch.testing.assert_close(alone, beside, rtol=0, atol=1e-5)
+    gap = (alone - logits(whole, ids)).abs().max()
+    assert 1e-6 < gap < 0.5 * alone.abs().max()
+
+
 def test_a_missing_library_names_its_extra(tmp_path, monkeypatch):
     from preflamp_backend.models import sources
 

@@ -93,6 +93,28 @@ def plain_folder(path: str, into: Path | None = None) -> str:
     return _from_gguf(files[0], into)
 
 
+def in_bits(bits: str, device: torch.device, path: str) -> dict[str, Any]:
+    """Return what the library is told to keep weights in few bits; nothing for all of them.
+
+    8 bits without the split of outliers, which looks at a whole batch: a text's numbers would
+    depend on its neighbours.
+
+    Raises
+    ------
+    InputError
+        Naming the extra where bitsandbytes is missing.
+    """
+    if not bits:
+        return {}
+    with _library("bitsandbytes", "accelerate", extra="bits", path=path, verb="kept in few bits"):
+        kind = transformers.BitsAndBytesConfig
+    if bits == "8":
+        config = kind(load_in_8bit=True, llm_int8_threshold=0.0)
+    else:
+        config = kind(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+    return {"quantization_config": config, "device_map": {"": device}}
+
+
 def origin(folder: str) -> dict[str, Any]:
     """Return what a plain folder was made from; empty where it always was one."""
     return json_object(Path(folder) / ORIGIN)
@@ -287,11 +309,13 @@ def _refusals(source: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _library(*names: str, extra: str, path: Path) -> Iterator[None]:
+def _library(
+    *names: str, extra: str, path: str | Path, verb: str = "read"
+) -> Iterator[None]:
     """Import what an extra brings, or say which."""
     missing = [name for name in names if find_spec(name) is None]
     if missing:
-        what = f"is read by {' and '.join(missing)}, which cannot be found"
+        what = f"is {verb} by {' and '.join(missing)}, which cannot be found"
         raise fault(what, f"pip install 'preflamp-stats[{extra}]'", path)
     yield
 
