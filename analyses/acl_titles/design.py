@@ -122,9 +122,7 @@ def read_design(path: Path) -> Design:
         models[name]["path"] = f"models/{name}"
     study = {key: value for key, value in table.items() if key not in OWN}
     analysis = table.get("analysis", {})
-    return Design(
-        corpus, base, sizes, fetched, own, weights, analysis, {**study, "models": models}
-    )
+    return Design(corpus, base, sizes, fetched, own, weights, analysis, {**study, "models": models})
 
 
 def merged(table: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def test_designs_name_what_the_study_must_hold(design, name):
         if each["kind"] == "in-context":
             orders.setdefault(each.get("order", "bm25"), []).append(each["shots"])
     wanted = ("recency", "bm25", "random") if name == "real" else ("bm25",)
-    assert orders == dict.fromkeys(wanted, [1, 4, 8])
+    assert orders == {key: [1, 4, 8] for key in wanted}
     assert any(each.get("strategy") == "best-of-n" for each in methods.values())
     if name == "full":
         assert len(found.sizes) == 4

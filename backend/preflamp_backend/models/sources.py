@@ -238,7 +238,11 @@ def _from_adapter(folder: Path, into: Path | None) -> str:
     def make(out: Path) -> None:
         options = {"num_labels": _labels(weights)} if task == "SEQ_CLS" else {}
         network = kinds[task].from_pretrained(
-            base, revision=said.get("revision"), dtype=torch.float32, use_safetensors=True, **options
+            base,
+            revision=said.get("revision"),
+            dtype=torch.float32,
+            use_safetensors=True,
+            **options,
         )
         own = folder if (folder / "tokenizer.json").is_file() else base
         tokenizer = transformers.AutoTokenizer.from_pretrained(own)
@@ -309,9 +313,7 @@ def _refusals(source: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _library(
-    *names: str, extra: str, path: str | Path, verb: str = "read"
-) -> Iterator[None]:
+def _library(*names: str, extra: str, path: str | Path, verb: str = "read") -> Iterator[None]:
     """Import what an extra brings, or say which."""
     missing = [name for name in names if find_spec(name) is None]
     if missing:
