@@ -199,7 +199,7 @@ class Study:
         )
 
     def rewards(self) -> None:
-        """Reward models: of each base model, heads in one process and language models in another."""
+        """Reward models: of each base model, heads in a process and language models in another."""
         study, files = self.design.study, []
         for part in ("tokens", "heads"):
             kept = {
