@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.faults import fault
 from preflamp_backend.models.loading import ModelSource
+from preflamp_backend.models.sources import plain_folder
 from preflamp_backend.options import OptionReader, Options, T, at_least, distinct, holding, option
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions
@@ -241,9 +242,11 @@ def _filled(path: str, model: str, seed: int) -> str:
 
 
 def _placed(file: Path, source: ModelSource) -> ModelSource:
-    """Take a path for a folder beside the study where there is one, else for a hub name."""
-    folder = file.parent / source.path
-    return replace(source, path=str(folder)) if os.path.isdir(folder) else source
+    """Take a path for a folder or file beside the study where there is one, else for a hub name."""
+    place = file.parent / source.path
+    if os.path.isdir(place) or place.suffix == ".gguf":
+        return replace(source, path=plain_folder(str(place)))
+    return source
 
 
 def read_study(path: str | Path, *, trained: bool = True) -> Study:
@@ -434,7 +437,11 @@ class _Reader(OptionReader):
         return Method(name, kind, path, decode=decode, trains="train" in entry, **built)
 
     def located(self, source: ModelSource, where: str) -> ModelSource:
-        placed = _placed(self.file, source)
+        try:
+            placed = _placed(self.file, source)
+        except InputError as error:
+            self.problems += error.problems
+            return source
         if placed is source and (source.path.startswith((".", "/")) or source.path.count("/") > 1):
             self.fault(f"names {source.path}, which is no folder", "check it", f"{where}.path")
         return placed
