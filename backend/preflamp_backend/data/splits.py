@@ -31,7 +31,8 @@ class SplitOptions(Options):
         Shares of the users with enough items. Where they add up to 1 in mode ``later``, every such
         user is tested on or validated on.
     held_out : int
-        Items of each validation and test user that are held out.
+        Items of each validation and test user that are held out; fewer where ``distinct`` leaves
+        them to another user.
     min_items : int
         Items that a user needs besides, to be validated or tested on.
     distinct : bool
@@ -126,7 +127,9 @@ def split(
         if role[user] == "train":
             continue
         last = items[user][-options.held_out :]
-        if options.distinct and any(claimed.get(component[at], user) != user for at in last):
+        if options.distinct:
+            last = [at for at in last if claimed.get(component[at], user) == user]
+        if not last:
             role[user] = "train" if options.mode == "later" else "out"
             continue
         side |= dict.fromkeys(last, role[user])

@@ -25,6 +25,7 @@ from preflamp_backend.models.heads.head import load_head
 from preflamp_backend.models.heads.linear import LinearHead
 from preflamp_backend.models.model import Backbone, HeadReward, LanguageModel
 from preflamp_backend.models.repeatable import ask_for_repeatable_products
+from preflamp_backend.models.sources import in_bits
 from preflamp_backend.models.trial import Readout, UnfitError, backbone_name, find_road
 from preflamp_backend.options import Options
 from preflamp_stats.errors import InputError
@@ -46,12 +47,15 @@ class ModelSource(Options):
     dtype : {"float32", "bfloat16", "float16"}
     device : str
         Such as ``cpu`` or ``cuda:0``; ``auto`` takes a GPU where there is one.
+    bits : {"", "8", "4"}
+        Weights kept in 8 or 4 bits by bitsandbytes; what is trained further is kept whole.
     """
 
     path: str
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"
+    bits: Literal["", "8", "4"] = ""
 
     @property
     def files(self) -> ModelSource:
@@ -98,7 +102,8 @@ def identify(source: ModelSource) -> dict[str, str]:
     if stated := source.stated():
         return stated | tokenizer
     here = {"weights": _weights_hash(source), "dtype": source.dtype, "device": source.device}
-    return here | tokenizer
+    bits = {"bits": source.bits} if source.bits else {}
+    return here | bits | tokenizer
 
 
 @cache
@@ -289,7 +294,7 @@ def load_trainable(source: ModelSource) -> tuple[PreTrainedModel, LanguageModel]
     InputError
         As :func:`load_language_model`.
     """
-    network, model = _language_model(replace(source, dtype="float32"))
+    network, model = _language_model(replace(source, dtype="float32", bits=""))
     return network.requires_grad_(True), model
 
 
@@ -389,6 +394,7 @@ def _load(kind: Any, source: ModelSource) -> tuple[PreTrainedModel, PreTrainedTo
             revision=source.revision,
             trust_remote_code=remote_code_allowed(),
             dtype=DTYPES[source.dtype],
+            **in_bits(source.bits, source.resolved_device(), source.path),
             use_safetensors=True,
             attn_implementation=attention,
             ignore_mismatched_sizes=True,
@@ -408,7 +414,8 @@ def _load(kind: Any, source: ModelSource) -> tuple[PreTrainedModel, PreTrainedTo
     if absent := sorted([*found["missing_keys"], *mismatched]):
         what = f"lacks {len(absent)} weights that its configuration names, such as {absent[0]}"
         raise _unfit(source, what)
-    return model.to(source.resolved_device()).eval().requires_grad_(False), tokenizer
+    model = model if source.bits else model.to(source.resolved_device())
+    return model.eval().requires_grad_(False), tokenizer
 
 
 def _tried(

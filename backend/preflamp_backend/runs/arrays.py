@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from preflamp_backend.data.examples import Example, candidate_names
 from preflamp_backend.decoding.options import Generation, Request
 from preflamp_backend.models.loading import identify
+from preflamp_backend.models.sources import origin
 from preflamp_backend.prompts.encoding import Encoding
 from preflamp_backend.rewards.judge import Judgement
 from preflamp_backend.runs.shards import Shard
@@ -211,6 +212,8 @@ def _provenance(study: Study) -> dict[str, Any]:
                     same = source == method.source
                     sources[method.name if same else f"{method.name}: {model}, {seed}"] = source
     choices["identities"] = {name: identify(source) for name, source in sources.items()}
+    made_from = {name: origin(source.path) for name, source in sources.items()}
+    choices["made_from"] = {name: what for name, what in made_from.items() if what}
     return choices
 
 

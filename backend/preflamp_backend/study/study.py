@@ -13,6 +13,7 @@ from preflamp_backend.decoding.options import DecodingOptions
 from preflamp_backend.engines.source import EngineSource, is_address
 from preflamp_backend.faults import fault
 from preflamp_backend.models.loading import ModelSource
+from preflamp_backend.models.sources import plain_folder
 from preflamp_backend.options import OptionReader, Options, T, at_least, distinct, holding, option
 from preflamp_backend.prompts.encoding import PromptFormat
 from preflamp_backend.prompts.in_context import PromptOptions
@@ -242,9 +243,11 @@ def _filled(path: str, model: str, seed: int) -> str:
 
 
 def _placed(file: Path, source: ModelSource) -> ModelSource:
-    """Take a path for a folder beside the study where there is one, else for a hub name."""
-    folder = file.parent / source.path
-    return replace(source, path=str(folder)) if os.path.isdir(folder) else source
+    """Take a path for a folder or file beside the study where there is one, else for a hub name."""
+    place = file.parent / source.path
+    if os.path.isdir(place) or place.suffix == ".gguf":
+        return replace(source, path=plain_folder(str(place)))
+    return source
 
 
 def _kind_of(cls: type[T], entry: dict[str, Any]) -> type[T]:
@@ -449,7 +452,11 @@ class _Reader(OptionReader):
             mend = "name a folder or hub model: servers are base models only"
             self.fault("is a server", mend, f"{where}.path")
             return source
-        placed = _placed(self.file, source)
+        try:
+            placed = _placed(self.file, source)
+        except InputError as error:
+            self.problems += error.problems
+            return source
         if placed is source and (source.path.startswith((".", "/")) or source.path.count("/") > 1):
             self.fault(f"names {source.path}, which is no folder", "check it", f"{where}.path")
         return placed
