@@ -77,6 +77,7 @@ class EngineSource(ModelSource):
             ("tokenizer", bool(self.tokenizer), "name the folder or hub model with its tokenizer"),
             ("dtype", self.dtype == "float32", ours),
             ("device", self.device == "auto", ours),
+            ("bits", not self.bits, ours),
         )
 
     @property
