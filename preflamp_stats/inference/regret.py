@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from preflamp_stats.choices import Resample
 from preflamp_stats.inference.alignment import align_metrics, over_models
@@ -283,7 +283,7 @@ def _limits(
     # The bootstrap's variance is that of U units, not U − 1, and its tails are those of a known
     # standard error.
     small_sample = np.sqrt(n_units / (n_units - 1)) * (
-        stats.t.isf(tail, n_units - 1) / stats.norm.isf(tail)
+        special.stdtrit(n_units - 1, tail) / special.ndtri(tail)
     )
     every = np.eye(len(y))
     deviation = y_draws - y

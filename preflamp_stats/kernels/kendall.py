@@ -7,7 +7,6 @@ from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from preflamp_stats.choices import Variant
 
@@ -206,6 +205,9 @@ def _tau_of_long_rows(x: Counts, y: Counts, variant: Variant) -> NDArray[np.floa
 
 
 def _long_tau(x: Counts, y: Counts, variant: Variant) -> float:
+    # Half a second of imports, which only rows beyond any number of methods are worth.
+    from scipy import stats
+
     both = ~(np.isnan(x) | np.isnan(y))
     x, y = x[both], y[both]
     constant = x.size < 2 or x.min() == x.max() or y.min() == y.max()

@@ -11,6 +11,7 @@ import preflamp_stats as pls
 from preflamp_stats.errors import InputError
 from preflamp_stats.inference import example_level
 from preflamp_stats.inference.example_level import example_association
+from preflamp_stats.kernels.clustered import user_products
 
 
 def study(
@@ -61,13 +62,18 @@ def test_without_variance_between_users_estimating_equations_are_used() -> None:
     assert found["estimate"].item() == pytest.approx(gee["estimate"].item(), abs=0.01)
 
 
-@pytest.mark.parametrize("reason", ["did not converge", "no variance between users (singular)"])
-def test_a_failed_mixed_model_is_reported(monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
-    monkeypatch.setattr(example_level, "_mixed_model", lambda *_: (np.nan, reason))
+@pytest.mark.parametrize(
+    ("ratio", "reason"),
+    [(np.inf, "did not converge"), (0.0, "no variance between users (singular)")],
+)
+def test_a_failed_mixed_model_is_reported(
+    monkeypatch: pytest.MonkeyPatch, ratio: float, reason: str
+) -> None:
+    monkeypatch.setattr(example_level.UserVariance, "reml", ratio)
     found = example_association(study(), "helpfulness")
     assert found["estimator"].item() == "gee"
     assert found["note"].item().startswith(f"mixed model: {reason}")
-    monkeypatch.setattr(example_level, "_gee", lambda *_: np.nan)
+    monkeypatch.setattr(example_level.UserVariance, "exchangeable", np.nan)
     last = example_association(study(), "helpfulness")
     assert last["estimator"].item() == "within"
     assert "within users instead" in last["note"].item()
@@ -156,5 +162,6 @@ def test_variance_ratio_of_users_is_that_of_the_data(share: float) -> None:
     effect = rng.normal(size=400)[users] * np.sqrt(share)
     x = rng.normal(size=len(users))
     y = x + effect + rng.normal(size=len(users)) * np.sqrt(1 - share)
-    ratio = example_level._gee(y, np.column_stack([x, np.ones_like(x)]), users)
+    products = user_products(x[:, None], y[:, None], users, 400)
+    ratio = example_level.UserVariance(products).exchangeable
     assert ratio == pytest.approx(share / (1 - share), rel=0.25)
