@@ -59,11 +59,11 @@ def example_association(
     upstream : str
         Metric with a value for each example, usually an accuracy.
     estimator : {"mixed", "gee", "within"}, optional
-        How users enter: "mixed" as random intercepts, whose variance is fitted by REML; "gee" by the
-        exchangeable correlation of generalised estimating equations; "within" as fixed effects, so that only examples of the same user are compared. By default the mixed
-        model, generalised estimating equations where it does not converge or finds no variance
-        between users, and "within" where it would take long: above :data:`MOST_MIXED_ROWS` rows or
-        :data:`MOST_MIXED_USERS` users.
+        How users enter: "mixed" as random intercepts, whose variance is fitted by REML; "gee" by
+        the exchangeable correlation of generalised estimating equations; "within" as fixed effects,
+        so that only examples of the same user are compared. By default the mixed model, generalised
+        estimating equations where it does not converge or finds no variance between users, and
+        "within" above :data:`MOST_MIXED_ROWS` rows or :data:`MOST_MIXED_USERS` users.
     level : float
         Confidence level in (0, 1).
     options : MetricOptions, optional
