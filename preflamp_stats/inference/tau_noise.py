@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from preflamp_stats.inference.intervals import percentile_limits
 from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.reliability import noise_ceiling, reliability
@@ -166,6 +167,6 @@ def _spreads(evidence: TauEvidence, doublings: NDArray[np.intp]) -> Array:
     for doubling in doublings:
         scale = 2.0 ** (-doubling / 2)
         tau = kendall_tau(x + scale * error_x, y + scale * error_y, variant=evidence.variant)
-        low, high = np.nanquantile(tau, [0.025, 0.975], axis=1)
+        low, high = percentile_limits(tau.T, 0.95)
         widths.append(np.mean(high - low))
     return np.array(widths)

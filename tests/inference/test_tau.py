@@ -281,5 +281,5 @@ def test_families_reach_the_model_and_methods_without_one_stand_alone():
 
 def _evidence(study):
     metrics = {"x": study.drawn["up"], "y": study.drawn["down"]}
-    here = align_metrics(metrics)
+    (here,) = align_metrics(metrics).by_model
     return model_evidence(here, *metrics.values(), study.settings, study.name)
