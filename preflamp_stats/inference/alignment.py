@@ -61,11 +61,12 @@ class Aligned:
     models: xr.DataArray | None
     by_model: list[AlignedModel]
 
-    def labelled(self, values: NDArray[Any]) -> xr.DataArray:
-        """One value a model as an array of dims ([model])."""
+    def labelled(self, columns: Mapping[str, NDArray[Any]]) -> xr.Dataset:
+        """Columns of one value a model, dims ([model])."""
         if self.models is None:
-            return xr.DataArray(values.reshape(()))
-        return xr.DataArray(values, dims="model", coords={"model": self.models.values})
+            return xr.Dataset({name: ((), column[0]) for name, column in columns.items()})
+        data = {name: ("model", column) for name, column in columns.items()}
+        return xr.Dataset(data, coords={"model": self.models.values})
 
 
 def align_metrics(metrics: Mapping[str, MethodMetric]) -> Aligned:
@@ -169,8 +170,8 @@ def over_models(
     found = {}
     for name, empty in columns.items():
         dtype = object if isinstance(empty, str) else type(empty)
-        found[name] = aligned.labelled(np.array([one[name] for one in rows], dtype=dtype))
+        found[name] = np.array([one[name] for one in rows], dtype=dtype)
     for size in ("n_examples", "n_users"):
         numbers = np.array([getattr(here, size) for here in aligned.by_model], dtype=np.int64)
-        found.setdefault(size, aligned.labelled(numbers))
-    return xr.Dataset(found)
+        found.setdefault(size, numbers)
+    return aligned.labelled(found)

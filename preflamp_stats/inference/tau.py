@@ -135,7 +135,7 @@ def tau_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.Dat
     tau = np.asarray(kendall_tau(*values, variant=asked.variant))
     found = over_models(aligned, _COLUMNS, row)
     seeds = max(m.n_seeds.max().item() for m in (x, y))
-    return found.assign(estimate=aligned.labelled(tau)).assign_attrs(
+    return found.assign(aligned.labelled({"estimate": tau})).assign_attrs(
         upstream=upstream,
         downstream=downstream,
         variant=asked.variant,

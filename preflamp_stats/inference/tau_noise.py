@@ -135,12 +135,14 @@ def users_needed(
     if evidence.error is None:
         return np.nan, _UNKNOWN
     fewest = min(0, 1 - int(np.log2(max(evidence.n_units, 1))))  # leaves two users or three
-    doublings = np.arange(fewest, _MOST + 1)
+    width = limits[1] - limits[0]
+    # Fewer users are asked about only where those at hand are enough.
+    first = 0 if width > 2 * half_width else fewest
+    doublings = np.arange(first, _MOST + 1)
     spreads = _spreads(evidence, doublings)
     # More users never widen it but by the chance of few draws.
     spreads = np.maximum.accumulate(spreads[::-1])[::-1]
     at_hand = spreads[doublings == 0][0]
-    width = limits[1] - limits[0]
     widths = width * (spreads / at_hand if at_hand > 0 else np.ones(len(spreads)))
     wide = widths > 2 * half_width
     if wide[-1]:
