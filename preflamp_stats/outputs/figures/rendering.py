@@ -105,7 +105,7 @@ def _common_font(path: str) -> tuple[bytes, frozenset[int]]:
 
 def _without_layout(font: Any) -> Any:
     """Leave rules of substitution and kerning out: a PDF names every glyph and its place."""
-    for table in {"GSUB", "GPOS", "GDEF", "kern"} & set(font.keys()):
+    for table in {"GSUB", "GPOS", "GDEF", "kern", "FFTM"} & set(font.keys()):
         del font[table]
     return font
 
