@@ -23,12 +23,12 @@ COMMANDS = "preflamp_stats.commands"
 """Group of entry points by which other packages, such as the backend, bring commands."""
 
 
-def _installed(**which: str) -> Any:
+def _installed() -> Any:
     """Entry points of other packages' commands."""
     # A twentieth of a second, which our own commands need not wait for.
     from importlib.metadata import entry_points
 
-    return entry_points(group=COMMANDS, **which)
+    return entry_points(group=COMMANDS)
 
 
 class _Group(click.Group):
@@ -43,7 +43,7 @@ class _Group(click.Group):
             module = importlib.import_module(f"preflamp_stats.cli.{_COMMANDS[cmd_name]}")
             command: click.Command = getattr(module, f"{cmd_name}_command")
             return command
-        installed = [each.load() for each in _installed(name=cmd_name)]
+        installed = [each.load() for each in _installed() if each.name == cmd_name]
         return installed[0] if installed else super().get_command(ctx, cmd_name)
 
     def resolve_command(

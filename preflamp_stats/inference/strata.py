@@ -158,10 +158,11 @@ def gather_strata(
     n_users: dict[str, int] = {}
     told: set[str] = set()
     for name in sorted(pairs):
-        aligned = align_metrics(dict(zip("xy", pairs[name], strict=True)))
+        x, y = pairs[name]
+        aligned = align_metrics({"x": x, "y": y})
         here = []
         for one in aligned.by_model:
-            evidence = model_evidence(one, *pairs[name], asked, name, oriented=oriented)
+            evidence = model_evidence(one, x, y, asked, name, oriented=oriented)
             if not np.isnan(evidence.tau):
                 methods = one.methods[evidence.compared].tolist()
                 label = "" if one.model is None else str(one.model)
@@ -239,7 +240,6 @@ def _drawn_jointly(
             )
         )
         for name in here:
-            x, y = pairs[name]
             wide = {"x": _over_units(x, units), "y": _over_units(y, units)}
             drawn = draw_metrics(wide, settings, first)
             found[name] = _with_draws(x, drawn["x"]), _with_draws(y, drawn["y"])

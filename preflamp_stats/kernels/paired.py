@@ -150,7 +150,7 @@ class PairedDifferences:
         left[first, second] = left[second, first] = 1
         np.fill_diagonal(left, left.sum(axis=0))
         right = np.bincount(first, variance, n_methods) + np.bincount(second, variance, n_methods)
-        return _nonnegative(left, right)
+        return _nonnegative(left, np.asarray(right, dtype=np.float64))
 
     def null_maxima(
         self,

@@ -119,11 +119,11 @@ class UserVariance:
         """Sums of each user's residuals and of their squares; inverse of the normal equations."""
         share = ratio / (1 + self._rows * ratio)
         left = self._left - (self._totals * share[:, None]).T @ self._totals
-        inverse = np.linalg.inv(left)
+        inverse: Array = np.asarray(np.linalg.inv(left))
         y = self._centred.y.sum(axis=1)
         slope, *effects = inverse @ (self._right - (share * y) @ self._totals)
         own, c = self._centred, np.asarray(effects)
-        totals = y - slope * self._totals[:, 0] - own.n @ c
+        totals: Array = y - slope * self._totals[:, 0] - own.n @ c
         squares = (own.yy - 2 * slope * own.xy + slope**2 * own.xx).sum(axis=1)
         squares += (2 * slope * own.x - 2 * own.y) @ c + own.n @ c**2
         return totals, squares, inverse

@@ -58,7 +58,8 @@ def _pdf(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-_load_font, _Subsetter = fontTools.subset.load_font, fontTools.subset.Subsetter
+_load_font: Any = fontTools.subset.load_font
+_Subsetter: Any = fontTools.subset.Subsetter
 
 
 @contextmanager
