@@ -240,6 +240,7 @@ def _drawn_jointly(
             )
         )
         for name in here:
+            x, y = pairs[name]
             wide = {"x": _over_units(x, units), "y": _over_units(y, units)}
             drawn = draw_metrics(wide, settings, first)
             found[name] = _with_draws(x, drawn["x"]), _with_draws(y, drawn["y"])
