@@ -33,6 +33,9 @@ MOST_MIXED_ROWS = 100_000
 MOST_MIXED_USERS = 1_000
 """Rows (examples × methods × seeds) and users up to which a mixed model is fitted by default."""
 
+_FAR = 1e3
+"""Standard deviations from 0 beyond which values are summed about their mean."""
+
 
 def example_association(
     ds: Results,
@@ -146,10 +149,15 @@ def _by_example(ds: xr.Dataset, name: str, options: MetricOptions) -> Metric:
 
 @dataclass
 class _Values:
-    """Values of one model: their sums, and whether a mixed model may be fitted to them."""
+    """Values of one model: their sums, and whether a mixed model may be fitted to them.
+
+    The sums are of y less an origin: squares of values that differ little beside their size have
+    no digits left for the difference.
+    """
 
     products: UserProducts | None
     few: bool
+    origin: float | None = None
     n_rows: int = 0
     n_examples: int = 0
 
@@ -190,9 +198,12 @@ def _read(
 
 
 def _add(values: _Values, x: Array, y: Array, codes: NDArray[np.intp], n_users: int) -> None:
-    products = user_products(x, y, codes, n_users)
-    values.products = products if values.products is None else values.products + products
     there = ~(np.isnan(x) | np.isnan(y))
+    if values.origin is None and there.any():
+        mean = float(y[there].mean())
+        values.origin = mean if abs(mean) > _FAR * y[there].std() else 0.0
+    products = user_products(x, y - (values.origin or 0.0), codes, n_users)
+    values.products = products if values.products is None else values.products + products
     values.n_rows += int(there.sum())
     values.n_examples += int(there.any(axis=1).sum())
 

@@ -112,7 +112,10 @@ class TauEvidence:
             own, place = error.distinct
             error = error.of_methods(own)
         covariance = self.covariance if error is None else error.of_contrasts.covariance
-        numbers = (v.tobytes() for v in (self.estimates.reshape(2, -1)[:, own], covariance))
+        numbers = (
+            np.asarray(values, dtype=np.float64).tobytes()
+            for values in (self.estimates.reshape(2, -1)[:, own], covariance)
+        )
         families = self.families
         labels = None if families is None else tuple(families[self.compared][own].tolist())
         draws = _latent(*numbers, labels, *self._stream(0))
@@ -197,12 +200,17 @@ def _latent(
     """Draws given these numbers; several questions ask for the same."""
     values = np.frombuffer(estimates)
     noise = np.frombuffer(covariance).reshape(len(values), -1)
-    return latent_draws(values, noise, families=families, rng=_generator(entropy, key))
+    draws = latent_draws(values, noise, families=families, rng=_generator(entropy, key))
+    for shared in vars(draws).values():
+        shared.setflags(write=False)  # the next question must find them as they were drawn
+    return draws
 
 
 @lru_cache(maxsize=32)
 def _tau_of_latent(latent: LatentDraws, variant: Variant) -> Array:
-    return np.asarray(kendall_tau(latent.theta_x, latent.theta_y, variant=variant))
+    tau = np.asarray(kendall_tau(latent.theta_x, latent.theta_y, variant=variant))
+    tau.setflags(write=False)
+    return tau
 
 
 def model_evidence(

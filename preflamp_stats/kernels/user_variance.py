@@ -53,6 +53,8 @@ class UserVariance:
     def reml(self) -> float:
         """Ratio of largest restricted likelihood; 0 at the boundary, inf where it ever rises.
 
+        A single user tells nothing of it: 0 too.
+
         References
         ----------
         Patterson and Thompson (1971), Recovery of inter-block information when block sizes are
@@ -60,7 +62,7 @@ class UserVariance:
         Association 72:320-338.
         """
         low, high = np.log(_LEAST), np.log(_MOST)
-        if self._score(_LEAST) <= 0:
+        if len(self._rows) < 2 or self._score(_LEAST) <= 0:
             return 0.0
         if self._score(_MOST) > 0:
             return np.inf

@@ -134,6 +134,27 @@ def test_undefined_results_say_why() -> None:
     assert lonely["note"].item() == "no interval: a single user decides"
 
 
+def test_one_user_and_constant_metrics_have_no_interval() -> None:
+    ds = study()
+    one = example_association(ds.assign(user=ds["user"].copy(data=["u"] * 180)), "helpfulness")
+    flat = example_association(ds.assign(helpfulness=ds["helpfulness"] * 0 + 2), "helpfulness")
+    alike = example_association(ds.assign(reward=ds["reward"] * 0), "helpfulness")
+    for found, note in ((one, "single user"), (flat, "no variation"), (alike, "does not vary")):
+        assert note in found["note"].item()
+        assert np.isnan(found["low"].item()) and np.isnan(found["p_value"].item())
+
+
+@pytest.mark.parametrize("estimator", ["mixed", "gee"])
+def test_values_far_from_zero_keep_their_digits(estimator) -> None:
+    ds = study()
+    near = example_association(ds, "helpfulness", estimator=estimator)
+    far = ds.assign(helpfulness=1e-6 * ds["helpfulness"] + 1e3)
+    found = example_association(far, "helpfulness", estimator=estimator)
+    assert found["estimator"].item() == estimator
+    for name, times in (("estimate", 1e6), ("high", 1e6), ("user_share", 1)):
+        assert times * found[name].item() == pytest.approx(near[name].item(), rel=1e-5)
+
+
 def test_without_users_examples_are_the_units() -> None:
     found = example_association(study().drop_vars("user"), "helpfulness", estimator="within")
     assert found.attrs["unit"] == "examples"

@@ -84,6 +84,23 @@ def test_single_rows_have_no_correlation() -> None:
     assert np.isnan(UserVariance(user_products(x, y, np.arange(30), 30)).exchangeable)
 
 
+def test_one_user_and_a_constant_tell_nothing() -> None:
+    x, y, codes = rows(0, 0.5)
+    assert UserVariance(user_products(x, y, np.zeros_like(codes), 1)).reml == 0.0
+    constant = UserVariance(user_products(x, np.full_like(y, 3.0), codes, 15))
+    assert np.isinf(constant.reml)
+    assert np.isnan(constant.exchangeable)
+
+
+def test_users_and_columns_without_rows_change_nothing() -> None:
+    x, y, codes = rows(4, 0.8)
+    without = UserVariance(user_products(x, y, codes, 15))
+    absent = np.full((len(y), 1), np.nan)
+    more = user_products(np.hstack([x, absent]), np.hstack([y, absent]), codes, 17)
+    assert UserVariance(more).reml == without.reml
+    assert UserVariance(more).exchangeable == without.exchangeable
+
+
 def test_without_residuals_users_are_all_there_is() -> None:
     x, _, codes = rows(3, 0.0)
     y = 2 * x + codes[:, None]

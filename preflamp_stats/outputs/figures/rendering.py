@@ -87,6 +87,7 @@ class _FromCommon(_Subsetter):  # type: ignore[misc]
         content, glyphs = _common_font(font.source)
         common = not self.glyph_names_requested and set(self.glyph_ids_requested) <= glyphs
         if common and set(self.unicodes_requested) <= _COMMON:
+            font.close()
             font.__dict__ = _load_font(io.BytesIO(content), self.options).__dict__
         super().subset(_without_layout(font))
 
@@ -101,6 +102,7 @@ def _common_font(path: str) -> tuple[bytes, frozenset[int]]:
     cut.subset(font)
     content = io.BytesIO()
     font.save(content, reorderTables=False)
+    font.close()
     return content.getvalue(), frozenset(numbers[name] for name in cut.glyphs_retained)
 
 
