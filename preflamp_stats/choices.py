@@ -22,6 +22,7 @@ __all__ = [
     "STORED",
     "Agreement",
     "Average",
+    "Figures",
     "Format",
     "Interval",
     "Option",
@@ -40,6 +41,7 @@ __all__ = [
 
 Agreement = Literal["tau", "soft-pairwise", "pairwise-tie"]
 Average = Literal["micro", "macro"]
+Figures = Literal["auto", "pdf", "png", "none"]
 Format = Literal["csv", "md", "tex", "html"]
 Interval = Literal["model", "guaranteed", "percentile"]
 Resample = Literal["users", "examples", "methods", "both"]

@@ -7,7 +7,15 @@ from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import Any
 
-from preflamp_stats.choices import Agreement, Format, Interval, Resample, Variant, number_option
+from preflamp_stats.choices import (
+    Agreement,
+    Figures,
+    Format,
+    Interval,
+    Resample,
+    Variant,
+    number_option,
+)
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.metrics.options import MetricOptions
 
@@ -57,6 +65,9 @@ class Settings(MetricOptions):
         Metrics that are to be predicted; those a dataset lacks are skipped with a note.
     formats : tuple of {"csv", "md", "tex", "html"}
         What is written; CSV and analysis.json are written always.
+    figures : {"auto", "pdf", "png", "none"}
+        What figures are drawn as: by default PDF for LaTeX, PNG for Markdown and HTML, none for CSV
+        alone. A report shows them where there are PNGs.
 
     Raises
     ------
@@ -96,6 +107,7 @@ class Settings(MetricOptions):
     upstream: tuple[str, ...] = ("rm_accuracy",)
     downstream: tuple[str, ...] = ("policy_accuracy", "rouge1")
     formats: tuple[Format, ...] = ("tex", "md", "csv", "html")
+    figures: Figures = "auto"
 
     @classmethod
     def of_call(cls, options: MetricOptions | None, **chosen: Any) -> Settings:

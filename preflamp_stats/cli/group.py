@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from importlib.metadata import entry_points
 from typing import Any
 
 import click
@@ -24,11 +23,19 @@ COMMANDS = "preflamp_stats.commands"
 """Group of entry points by which other packages, such as the backend, bring commands."""
 
 
+def _installed() -> Any:
+    """Entry points of other packages' commands."""
+    # A twentieth of a second, which our own commands need not wait for.
+    from importlib.metadata import entry_points
+
+    return entry_points(group=COMMANDS)
+
+
 class _Group(click.Group):
     """Commands by name, ours and installed ones; an unknown one is answered with the nearest."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        installed = {each.name for each in entry_points(group=COMMANDS)}
+        installed = {each.name for each in _installed()}
         return [*_COMMANDS, *sorted(installed.union(self.commands) - set(_COMMANDS))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -36,7 +43,7 @@ class _Group(click.Group):
             module = importlib.import_module(f"preflamp_stats.cli.{_COMMANDS[cmd_name]}")
             command: click.Command = getattr(module, f"{cmd_name}_command")
             return command
-        installed = [each.load() for each in entry_points(group=COMMANDS, name=cmd_name)]
+        installed = [each.load() for each in _installed() if each.name == cmd_name]
         return installed[0] if installed else super().get_command(ctx, cmd_name)
 
     def resolve_command(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.alignment import align_metrics, over_models
+from preflamp_stats.inference.alignment import AlignedModel, align_metrics, over_models
 from preflamp_stats.inference.floors import unknown_direction
 from preflamp_stats.inference.intervals import percentile_limits
 from preflamp_stats.inference.resampled import ResampledStudy
@@ -73,7 +73,7 @@ def agreement_between(study: ResampledStudy, upstream: str, downstream: str) -> 
     kind = "shifted percentile" if soft else asked.interval or DEFAULT_INTERVAL
     aligned = align_metrics({"x": x, "y": y})
 
-    def row(here: xr.Dataset) -> dict[str, Any]:
+    def row(here: AlignedModel) -> dict[str, Any]:
         evidence = model_evidence(here, x, y, asked, study.name)
         told: dict[str, Any] = {"n_methods": evidence.compared.sum(), "note": evidence.obstacle}
         if evidence.compared.sum() < 2:

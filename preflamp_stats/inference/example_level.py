@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +18,7 @@ from preflamp_stats.inference.units import Units, user_units
 from preflamp_stats.io.blocks import example_blocks, load_block
 from preflamp_stats.io.select import Results, one_dataset
 from preflamp_stats.kernels.clustered import UserProducts, clustered_slope, user_products
+from preflamp_stats.kernels.user_variance import UserVariance
 from preflamp_stats.metric import Metric
 from preflamp_stats.metrics.options import MetricOptions
 from preflamp_stats.metrics.values import example_values, metric_info
@@ -33,9 +33,8 @@ MOST_MIXED_ROWS = 100_000
 MOST_MIXED_USERS = 1_000
 """Rows (examples × methods × seeds) and users up to which a mixed model is fitted by default."""
 
-# Least variance of the users, in units of the residuals', that is not on the boundary.
-_SINGULAR = 1e-5
-_START = 0.1
+_FAR = 1e3
+"""Standard deviations from 0 beyond which values are summed about their mean."""
 
 
 def example_association(
@@ -63,12 +62,11 @@ def example_association(
     upstream : str
         Metric with a value for each example, usually an accuracy.
     estimator : {"mixed", "gee", "within"}, optional
-        How users enter: "mixed" as random intercepts, whose variance statsmodels' MixedLM fits by
-        REML; "gee" by the exchangeable correlation that statsmodels' GEE estimates; "within" as
-        fixed effects, so that only examples of the same user are compared. By default the mixed
-        model, generalised estimating equations where it does not converge or finds no variance
-        between users, and "within" where it would take long: above :data:`MOST_MIXED_ROWS` rows or
-        :data:`MOST_MIXED_USERS` users.
+        How users enter: "mixed" as random intercepts, whose variance is fitted by REML; "gee" by
+        the exchangeable correlation of generalised estimating equations; "within" as fixed effects,
+        so that only examples of the same user are compared. By default the mixed model, generalised
+        estimating equations where it does not converge or finds no variance between users, and
+        "within" above :data:`MOST_MIXED_ROWS` rows or :data:`MOST_MIXED_USERS` users.
     level : float
         Confidence level in (0, 1).
     options : MetricOptions, optional
@@ -151,10 +149,15 @@ def _by_example(ds: xr.Dataset, name: str, options: MetricOptions) -> Metric:
 
 @dataclass
 class _Values:
-    """Values of one model: their sums, and the rows too where a mixed model needs them."""
+    """Values of one model: their sums, and whether a mixed model may be fitted to them.
+
+    The sums are of y less an origin: squares of values that differ little beside their size have
+    no digits left for the difference.
+    """
 
     products: UserProducts | None
-    rows: list[tuple[Array, Array, NDArray[np.intp]]] | None
+    few: bool
+    origin: float | None = None
     n_rows: int = 0
     n_examples: int = 0
 
@@ -189,20 +192,20 @@ def _read(
             if model not in found:
                 whole = x.shape[1] * ds.sizes["example"]
                 few = whole <= MOST_MIXED_ROWS and len(units.labels) <= MOST_MIXED_USERS
-                keep = estimator in ("mixed", "gee") or (estimator is None and few)
-                found[model] = _Values(None, [] if keep else None)
+                found[model] = _Values(None, few or estimator is not None)
             _add(found[model], x, y, units.codes[block], len(units.labels))
     yield from found.items()
 
 
 def _add(values: _Values, x: Array, y: Array, codes: NDArray[np.intp], n_users: int) -> None:
-    products = user_products(x, y, codes, n_users)
-    values.products = products if values.products is None else values.products + products
     there = ~(np.isnan(x) | np.isnan(y))
+    if values.origin is None and there.any():
+        mean = float(y[there].mean())
+        values.origin = mean if abs(mean) > _FAR * y[there].std() else 0.0
+    products = user_products(x, y - (values.origin or 0.0), codes, n_users)
+    values.products = products if values.products is None else values.products + products
     values.n_rows += int(there.sum())
     values.n_examples += int(there.any(axis=1).sum())
-    if values.rows is not None:
-        values.rows.append((x, y, codes))
 
 
 def _fit(values: _Values, estimator: Estimator | None, level: float) -> dict[str, object]:
@@ -218,12 +221,10 @@ def _fit(values: _Values, estimator: Estimator | None, level: float) -> dict[str
             if np.isnan(fixed.slope)
             else "no interval: a single user decides"
         )
-    elif values.rows is None:
-        if estimator is None:
-            note = "too large for a mixed model by default: compared within users"
-        used = "within"
+    elif not values.few:
+        used, note = "within", "too large for a mixed model by default: compared within users"
     elif used != "within":
-        ratio, used, note = _variance_ratio(values.rows, products, used)
+        ratio, used, note = _variance_ratio(products, used)
     fit = clustered_slope(products, ratio)
     if fit.error == 0:
         note = NO_VARIATION
@@ -242,75 +243,22 @@ def _fit(values: _Values, estimator: Estimator | None, level: float) -> dict[str
     }
 
 
-def _variance_ratio(
-    rows: list[tuple[Array, Array, NDArray[np.intp]]], products: UserProducts, wanted: Estimator
-) -> tuple[float, Estimator, str]:
+def _variance_ratio(products: UserProducts, wanted: Estimator) -> tuple[float, Estimator, str]:
     """Variance between users in units of the residuals', and where it comes from."""
-    x, y = (np.concatenate([block[part] for block in rows]) for part in (0, 1))
-    users = np.concatenate([block[2] for block in rows])
-    there = ~(np.isnan(x) | np.isnan(y))
-    example, column = np.nonzero(there)
-    present = np.unique(column)
-    design = np.column_stack([x[there], column[:, None] == present]).astype(np.float64)
-    # Unit variance keeps the optimiser's tolerances meaningful whatever the metric's units.
-    response = (y[there] - y[there].mean()) / (y[there].std() or 1.0)
-    # Sorted by user and value, so that the order of the file cannot move the optimiser.
-    order = np.lexsort((design[:, 0], response, column, users[example]))
-    data = response[order], design[order], users[example][order]
-    problem = ""
+    users, problem = UserVariance(products), ""
     if wanted == "mixed":
-        ratio, problem = _mixed_model(*data)
-        if not problem:
-            return ratio, "mixed", ""
-        problem = f"mixed model: {problem}; generalised estimating equations instead"
-    largest = float(products.n.sum(axis=1).max())
-    ratio = _gee(*data)
-    if not np.isfinite(ratio) or 1 + largest * ratio <= 0:
+        ratio = users.reml
+        if 0 < ratio < math.inf:
+            return _rounded(ratio), "mixed", ""
+        why = "did not converge" if ratio else "no variance between users (singular)"
+        problem = f"mixed model: {why}; generalised estimating equations instead"
+    ratio = _rounded(users.exchangeable)
+    if np.isnan(ratio) or 1 + float(products.n.sum(axis=1).max()) * ratio <= 0:
         reason = "no valid exchangeable correlation; compared within users instead"
         return math.inf, "within", "; ".join(filter(None, [problem, reason]))
     return ratio, "gee", problem
 
 
-def _mixed_model(response: Array, design: Array, users: NDArray[np.intp]) -> tuple[float, str]:
-    """Variance ratio by REML, or what went wrong."""
-    # statsmodels takes a second to import, which only this function is worth.
-    from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
-
-    # From its own start the optimiser may step onto the boundary and stay there.
-    slopes = np.linalg.lstsq(design, response, rcond=None)[0]
-    start = MixedLMParams.from_components(fe_params=slopes, cov_re=np.array([[_START]]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what they say is checked below
-        try:
-            fit = MixedLM(response, design, groups=users).fit(
-                reml=True, start_params=start, method=["bfgs"]
-            )
-        except (np.linalg.LinAlgError, ValueError):
-            return np.nan, "the likelihood could not be evaluated"
-    if not fit.converged or not np.isfinite(fit.llf):
-        return np.nan, "did not converge"
-    ratio = float(fit.cov_re[0, 0] / fit.scale)
-    if not ratio > _SINGULAR:
-        return np.nan, "no variance between users (singular)"
-    return _rounded(ratio), ""
-
-
-def _gee(response: Array, design: Array, users: NDArray[np.intp]) -> float:
-    """Variance ratio that an exchangeable correlation amounts to; NaN where it has none."""
-    from statsmodels.genmod.cov_struct import Exchangeable
-    from statsmodels.genmod.generalized_estimating_equations import GEE
-
-    structure = Exchangeable()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            GEE(response, design, groups=users, cov_struct=structure).fit()
-        except (np.linalg.LinAlgError, ValueError):
-            return np.nan
-    correlation = float(np.squeeze(structure.dep_params))
-    return _rounded(correlation / (1 - correlation)) if correlation < 1 else np.nan
-
-
 def _rounded(ratio: float) -> float:
-    """Drop digits that an optimiser does not determine and the slope does not feel."""
+    """Drop digits that the order of the file may move and the slope does not feel."""
     return float(f"{ratio:.4g}")

@@ -39,7 +39,9 @@ def percentile_limits(
     shares = [(1 - level) / 2, (1 + level) / 2]
     undefined = np.isnan(draws)
     if not undefined.any():
-        low, high = np.quantile(draws, shares, axis=0)
+        # Draws of one quantity side by side: twice as fast to search.
+        apart = np.array(np.moveaxis(draws, 0, -1), order="C")
+        low, high = np.quantile(apart, shares, axis=-1, overwrite_input=True)
         return low, high
     limits = np.full((2, *draws.shape[1:]), np.nan)
     some = ~undefined.all(axis=0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from preflamp_stats.choices import Variant
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.alignment import align_metrics, over_models
+from preflamp_stats.inference.alignment import AlignedModel, align_metrics, over_models
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.streams import stream
@@ -143,14 +143,14 @@ def permutation_between(
         "variant": asked.variant,
     }
 
-    def row(here: xr.Dataset) -> dict[str, Any]:
-        there = np.logical_and.reduce([here[place].notnull().values for place in metrics])
-        methods = here["method"].values[there]
+    def row(here: AlignedModel) -> dict[str, Any]:
+        there = np.logical_and.reduce([~np.isnan(here.estimates[place]) for place in metrics])
+        methods = here.methods[there]
         values = {
-            place: (metric.info.sign or 1) * here[place].values[there]
+            place: (metric.info.sign or 1) * here.estimates[place][there]
             for place, metric in metrics.items()
         }
-        labels = [str(here["model"].item())] if "model" in here.coords else []
+        labels = [] if here.model is None else [str(here.model)]
         rng = np.random.default_rng(stream(asked.seed, study.name, "permutation", used, *labels))
         told = {}
         if other is None:
@@ -239,11 +239,11 @@ def _by_unit(metric: MethodMetric, scheme: Scheme) -> tuple[xr.DataArray, xr.Dat
 
 
 def _cells(
-    sums: xr.DataArray, counts: xr.DataArray, methods: NDArray[np.object_], here: xr.Dataset
+    sums: xr.DataArray, counts: xr.DataArray, methods: NDArray[np.object_], here: AlignedModel
 ) -> Cells:
     """Cells of the methods compared, for the model at hand."""
     chosen: dict[str, object] = {"method": methods}
-    chosen |= {dim: here[dim] for dim in ("model",) if dim in sums.dims}
+    chosen |= {"model": here.model} if "model" in sums.dims else {}
     arrays = [part.sel(chosen).transpose("unit", "method").values for part in (sums, counts)]
     return Cells(*arrays)
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from preflamp_stats.choices import Resample
-from preflamp_stats.inference.alignment import align_metrics, over_models
+from preflamp_stats.inference.alignment import AlignedModel, align_metrics, over_models
 from preflamp_stats.inference.contrasts import MetricDifferences, metric_differences
 from preflamp_stats.inference.floors import unknown_direction
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
@@ -112,19 +112,19 @@ def regret_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.
     undirected = unknown_direction(x.info, y.info)
     pairs = metric_differences(y.ranked, include_seeds=False) if y.sums is not None else None
 
-    def row(here: xr.Dataset) -> dict[str, Any]:
-        there = (here["x"].notnull() & here["y"].notnull()).values
+    def row(here: AlignedModel) -> dict[str, Any]:
+        there = ~(np.isnan(here.estimates["x"]) | np.isnan(here.estimates["y"]))
         if not there.any():
             return {"note": "no method has both metrics"}
         if undirected:
             return {"note": undirected, "n_methods": there.sum()}
-        methods = here["method"].values[there]
+        methods = here.methods[there]
         regret = choice_regret(
-            x.info.sign * here["x"].values[there],
-            y.info.sign * here["y"].values[there],
-            x.info.sign * here["x_draws"].values[:, there],
-            y.info.sign * here["y_draws"].values[:, there],
-            n_units=int(here["n_users"]),
+            x.info.sign * here.estimates["x"][there],
+            y.info.sign * here.estimates["y"][there],
+            x.info.sign * here.draws["x"][:, there],
+            y.info.sign * here.draws["y"][:, there],
+            n_units=here.n_users,
             level=study.settings.level,
             alike=None
             if pairs is None
@@ -150,10 +150,10 @@ def regret_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.
 
 
 def _leads_of_alike(
-    pairs: MetricDifferences, here: xr.Dataset, sign: int, methods: list[str], tail: float
+    pairs: MetricDifferences, here: AlignedModel, sign: int, methods: list[str], tail: float
 ) -> tuple[Array, Array]:
     """Limits of every method's lead over every other that most users find like it, else NaN."""
-    model = str(here["model"].item()) if pairs.models is not None and "model" in here else ""
+    model = "" if pairs.models is None or here.model is None else str(here.model)
     found = pairs.by_model[model]
     low, high = np.full((2, len(pairs.methods), len(pairs.methods)), np.nan)
     if found.few is not None:
@@ -283,7 +283,7 @@ def _limits(
     # The bootstrap's variance is that of U units, not U − 1, and its tails are those of a known
     # standard error.
     small_sample = np.sqrt(n_units / (n_units - 1)) * (
-        stats.t.isf(tail, n_units - 1) / stats.norm.isf(tail)
+        special.stdtrit(n_units - 1, tail) / special.ndtri(tail)
     )
     every = np.eye(len(y))
     deviation = y_draws - y

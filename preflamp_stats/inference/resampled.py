@@ -74,7 +74,7 @@ class ResampledStudy:
     units: Units
     summed: Mapping[str, MethodMetric]
     length_edges: NDArray[np.float64]
-    answers: dict[Any, xr.Dataset] = field(default_factory=dict, repr=False, compare=False)
+    answers: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def drawn(self) -> Mapping[str, MethodMetric]:

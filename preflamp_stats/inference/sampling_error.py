@@ -142,25 +142,31 @@ def _unit_columns(
 ) -> tuple[Array, Array, Array]:
     """Sums and counts, shape (unit, method), and estimates by seed, shape (method, seed)."""
 
-    def here(values: xr.DataArray) -> xr.DataArray:
-        labels = {"method": methods} | ({"model": model} if "model" in values.dims else {})
-        return values.sel(labels)
+    def here(values: xr.DataArray) -> Array:
+        """Values of the methods and the model, shape ([unit], method, [seed])."""
+        places = values["method"].values.tolist()
+        order = [dim for dim in ("model", "unit", "method", "seed") if dim in values.dims]
+        array = values.transpose(*order).values
+        if "model" in order:
+            array = array[values["model"].values.tolist().index(model)]
+        return np.asarray(
+            np.take(
+                array,
+                [places.index(each) for each in methods],
+                axis=order.index("method") - len(order),
+            )
+        )
 
     if metric.sums is None:
-        values = np.asarray(here(metric.estimate).values, dtype=np.float64)
+        values = np.asarray(here(metric.estimate), dtype=np.float64)
         return np.tile(values, (n_units, 1)), np.ones((n_units, len(values))), values[:, None]
-    sums, counts = here(metric.sums.sums), here(metric.sums.counts)
-    by_seed = here(metric.sums.ratio())
-    if "seed" in sums.dims:
-        by_seed = by_seed.transpose("method", "seed")
-        sums, counts = sums.mean("seed"), counts.mean("seed")
-        seeds = by_seed.values
+    sums, counts, seeds = map(here, (metric.sums.sums, metric.sums.counts, metric.sums.ratio()))
+    if "seed" not in metric.sums.sums.dims:
+        seeds = seeds[:, None]
     else:
-        seeds = by_seed.values[:, None]
-    order = ("unit", "method")
-    s, n = sums.transpose(*order).values, counts.transpose(*order).values
+        sums, counts = sums.mean(axis=2), counts.mean(axis=2)
     # The layout in memory decides the order in which a matrix product adds.
-    return np.ascontiguousarray(s), np.ascontiguousarray(n), np.ascontiguousarray(seeds)
+    return np.ascontiguousarray(sums), np.ascontiguousarray(counts), np.ascontiguousarray(seeds)
 
 
 def _seed_blocks(x: Array, y: Array) -> Array:

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from preflamp_stats.choices import Resample
-from preflamp_stats.inference.alignment import align_metrics, over_models
+from preflamp_stats.inference.alignment import AlignedModel, align_metrics, over_models
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
 from preflamp_stats.io.select import Results
@@ -112,7 +112,7 @@ def slope_between(
     margin = study.settings.margin
     asked = replace(study.settings, resample="users", variant="b")
 
-    def row(here: xr.Dataset) -> dict[str, Any]:
+    def row(here: AlignedModel) -> dict[str, Any]:
         evidence = model_evidence(here, x, y, asked, study.name, oriented=False)
         told = {"n_methods": evidence.compared.sum(), "note": evidence.obstacle}
         if evidence.obstacle:

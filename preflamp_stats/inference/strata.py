@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.inference.alignment import align_metrics, each_model
+from preflamp_stats.inference.alignment import align_metrics
 from preflamp_stats.inference.method_metrics import MethodMetric, draw_metrics
 from preflamp_stats.inference.resampled import ResampledStudy, read_study
 from preflamp_stats.inference.tau_evidence import TauEvidence, model_evidence
@@ -148,28 +148,31 @@ def gather_strata(
     asked = replace(studies[0].settings, resample="users")
     pairs = {each.name: (each.drawn[upstream], each.drawn[downstream]) for each in studies}
     people = _people(pairs)
-    pairs = _drawn_jointly(pairs, people, asked)
+    # What two questions draw in the same way; the studies are kept, for an id is no name without.
+    key = ("drawn jointly", upstream, downstream, *map(id, studies))
+    if key not in studies[0].answers:
+        studies[0].answers[key] = list(studies), _drawn_jointly(pairs, people, asked)
+    pairs = studies[0].answers[key][1]
     strata: list[Stratum] = []
     n_examples = 0
     n_users: dict[str, int] = {}
     told: set[str] = set()
     for name in sorted(pairs):
-        aligned = align_metrics(dict(zip("xy", pairs[name], strict=True)))
-        labels = aligned["method"].values
+        x, y = pairs[name]
+        aligned = align_metrics({"x": x, "y": y})
         here = []
-        for at in each_model(aligned):
-            evidence = model_evidence(
-                aligned.isel(at), *pairs[name], asked, name, oriented=oriented
-            )
+        for one in aligned.by_model:
+            evidence = model_evidence(one, x, y, asked, name, oriented=oriented)
             if not np.isnan(evidence.tau):
-                methods = labels[evidence.compared].tolist()
-                here.append(Stratum(name, _label(aligned, at), people[name], methods, evidence))
-        told |= {note for note in aligned["note"].values.ravel().tolist() if note and here}
+                methods = one.methods[evidence.compared].tolist()
+                label = "" if one.model is None else str(one.model)
+                here.append(Stratum(name, label, people[name], methods, evidence))
+        told |= {one.note for one in aligned.by_model if one.note and here}
         # By label, so that neither sums nor draws depend on the order of the models in the file.
         strata += sorted(here, key=lambda stratum: stratum.model)
         if here:
-            n_examples += int(aligned["n_examples"].max())
-            n_users[name] = int(aligned["n_users"].max())
+            n_examples += max(one.n_examples for one in aligned.by_model)
+            n_users[name] = max(one.n_users for one in aligned.by_model)
     total = _count_people(pairs, people, n_users)
     return GatheredStrata(strata, asked, n_examples, total, sorted(told))
 
@@ -260,7 +263,3 @@ def _with_draws(metric: MethodMetric, drawn: MethodMetric) -> MethodMetric:
     if common is not None and drawn.common is not None:
         common = _with_draws(common, drawn.common)
     return replace(metric, draws=drawn.draws, common=common)
-
-
-def _label(aligned: xr.Dataset, at: Mapping[str, int]) -> str:
-    return ", ".join(str(aligned[dim].values[place]) for dim, place in at.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,13 +75,17 @@ class UserSums:
     kind: str = "users"
     arrival: NDArray[np.intp] | None = None
 
-    @property
+    @cached_property
     def n_users(self) -> xr.DataArray:
         """Users with at least one value, dims (...)."""
         return (self.counts > 0).sum("unit")
 
     def ratio(self) -> xr.DataArray:
         """Point estimate Σs/Σn, dims (...); NaN where there is nothing."""
+        return self._ratio
+
+    @cached_property
+    def _ratio(self) -> xr.DataArray:
         total = self.counts.sum("unit")
         ratio = self.sums.sum("unit") / total.where(total > 0)
         return ratio.copy(data=self.rounded(ratio.values))

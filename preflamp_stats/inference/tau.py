@@ -10,7 +10,7 @@ import xarray as xr
 
 from preflamp_stats.choices import Agreement, Interval, Resample, Variant
 from preflamp_stats.inference.agreement import agreement_between
-from preflamp_stats.inference.alignment import align_metrics, over_models
+from preflamp_stats.inference.alignment import AlignedModel, align_metrics, over_models
 from preflamp_stats.inference.association_test import association_p_value
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
 from preflamp_stats.inference.tau_evidence import model_evidence
@@ -111,7 +111,7 @@ def tau_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.Dat
     aligned = align_metrics({"x": x, "y": y})
     methods_drawn = asked.resample in ("methods", "both")
 
-    def row(here: xr.Dataset) -> dict[str, Any]:
+    def row(here: AlignedModel) -> dict[str, Any]:
         evidence = model_evidence(here, x, y, asked, study.name)
         told: dict[str, Any] = {"n_methods": evidence.compared.sum(), "note": evidence.obstacle}
         if not np.isnan(evidence.tau):
@@ -128,11 +128,14 @@ def tau_between(study: ResampledStudy, upstream: str, downstream: str) -> xr.Dat
             told |= asdict(tau_noise(evidence, (told["low"], told["high"]), told["p_value"]))
         return told
 
-    values = [(m.info.sign or 1) * aligned[name].values for name, m in (("x", x), ("y", y))]
-    tau = kendall_tau(*values, variant=asked.variant)
+    values = (
+        [(m.info.sign or 1) * here.estimates[name] for here in aligned.by_model]
+        for name, m in (("x", x), ("y", y))
+    )
+    tau = np.asarray(kendall_tau(*values, variant=asked.variant))
     found = over_models(aligned, _COLUMNS, row)
     seeds = max(m.n_seeds.max().item() for m in (x, y))
-    return found.assign(estimate=found["estimate"].copy(data=tau)).assign_attrs(
+    return found.assign(aligned.labelled({"estimate": tau})).assign_attrs(
         upstream=upstream,
         downstream=downstream,
         variant=asked.variant,

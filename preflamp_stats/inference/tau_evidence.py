@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from preflamp_stats.choices import Variant
+from preflamp_stats.inference.alignment import AlignedModel
 from preflamp_stats.inference.floors import NO_VARIATION
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.sampling_error import SamplingError, sampling_error
@@ -112,19 +112,21 @@ class TauEvidence:
             own, place = error.distinct
             error = error.of_methods(own)
         covariance = self.covariance if error is None else error.of_contrasts.covariance
-        draws = latent_draws(
-            self.estimates.reshape(2, -1)[:, own].ravel(),
-            covariance,
-            families=None if self.families is None else self.families[self.compared][own],
-            rng=self.generator(),
+        numbers = (
+            np.asarray(values, dtype=np.float64).tobytes()
+            for values in (self.estimates.reshape(2, -1)[:, own], covariance)
         )
+        families = self.families
+        labels = None if families is None else tuple(families[self.compared][own].tolist())
+        draws = _latent(*numbers, labels, *self._stream(0))
+        if place is own:
+            return draws
         return replace(draws, theta_x=draws.theta_x[:, place], theta_y=draws.theta_y[:, place])
 
     @cached_property
     def latent_tau(self) -> Array:
         """Tau of the true values in each draw."""
-        tau = kendall_tau(self.latent.theta_x, self.latent.theta_y, variant=self.variant)
-        return np.asarray(tau)
+        return _tau_of_latent(self.latent, self.variant)
 
     @property
     def effective_users(self) -> float:
@@ -175,13 +177,44 @@ class TauEvidence:
 
     def generator(self, purpose: int = 0) -> np.random.Generator:
         """Random numbers of a purpose, the same at every call."""
+        return _generator(*self._stream(purpose))
+
+    def _stream(self, purpose: int) -> tuple[Any, tuple[int, ...]]:
         root = self.seed or np.random.SeedSequence(0)
-        key = (*root.spawn_key, purpose)
-        return np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=key))
+        entropy = root.entropy
+        return tuple(entropy) if isinstance(entropy, list) else entropy, (*root.spawn_key, purpose)
+
+
+def _generator(entropy: Any, key: tuple[int, ...]) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=key))
+
+
+@lru_cache(maxsize=32)
+def _latent(
+    estimates: bytes,
+    covariance: bytes,
+    families: tuple[Any, ...] | None,
+    entropy: Any,
+    key: tuple[int, ...],
+) -> LatentDraws:
+    """Draws given these numbers; several questions ask for the same."""
+    values = np.frombuffer(estimates)
+    noise = np.frombuffer(covariance).reshape(len(values), -1)
+    draws = latent_draws(values, noise, families=families, rng=_generator(entropy, key))
+    for shared in vars(draws).values():
+        shared.setflags(write=False)  # the next question must find them as they were drawn
+    return draws
+
+
+@lru_cache(maxsize=32)
+def _tau_of_latent(latent: LatentDraws, variant: Variant) -> Array:
+    tau = np.asarray(kendall_tau(latent.theta_x, latent.theta_y, variant=variant))
+    tau.setflags(write=False)
+    return tau
 
 
 def model_evidence(
-    here: xr.Dataset,
+    here: AlignedModel,
     x: MethodMetric,
     y: MethodMetric,
     settings: Settings,
@@ -193,7 +226,7 @@ def model_evidence(
 
     Parameters
     ----------
-    here : Dataset, dims (method), (resample, method)
+    here : AlignedModel
         One model of :func:`~preflamp_stats.inference.alignment.align_metrics` of ``x`` and ``y``.
     x, y : MethodMetric
         Upstream and downstream metric, drawn.
@@ -210,16 +243,16 @@ def model_evidence(
     TauEvidence
     """
     signs = [(m.info.sign or 1) if oriented else 1 for m in (x, y)]
-    x_hat, y_hat = signs[0] * here["x"].values, signs[1] * here["y"].values
-    x_draws, y_draws = signs[0] * here["x_draws"].values, signs[1] * here["y_draws"].values
+    x_hat, y_hat = signs[0] * here.estimates["x"], signs[1] * here.estimates["y"]
+    x_draws, y_draws = signs[0] * here.draws["x"], signs[1] * here.draws["y"]
     there = ~(np.isnan(x_hat) | np.isnan(y_hat))
-    model = here["model"].item() if "model" in here.coords else None
+    model = here.model
     if settings.resample == "methods":  # the metrics stay as they are
         x_draws = np.broadcast_to(x_hat, x_draws.shape)
         y_draws = np.broadcast_to(y_hat, y_draws.shape)
         error = None
     else:
-        methods = here["method"].values[there].tolist()
+        methods = here.methods[there].tolist()
         error = sampling_error(x, y, methods, model, include_seeds=settings.include_seeds)
         error = error and error.oriented(*signs)
     picks = None
@@ -229,13 +262,13 @@ def model_evidence(
     if family is not None:
         # A method of no known family is one of its own.
         family = family.where(family.notnull(), family.coords["method"])
-        family = family.sel({"method": here["method"].values})
+        family = family.sel({"method": here.methods})
     return TauEvidence(
         x_hat,
         y_hat,
         x_draws,
         y_draws,
-        n_units=int(here["n_users"]),
+        n_units=here.n_users,
         level=settings.level,
         variant=settings.variant,
         picks=picks,

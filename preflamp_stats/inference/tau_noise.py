@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from preflamp_stats.inference.intervals import percentile_limits
 from preflamp_stats.inference.tau_evidence import TauEvidence
 from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.kernels.reliability import noise_ceiling, reliability
@@ -134,12 +135,14 @@ def users_needed(
     if evidence.error is None:
         return np.nan, _UNKNOWN
     fewest = min(0, 1 - int(np.log2(max(evidence.n_units, 1))))  # leaves two users or three
-    doublings = np.arange(fewest, _MOST + 1)
+    width = limits[1] - limits[0]
+    # Fewer users are asked about only where those at hand are enough.
+    first = 0 if width > 2 * half_width else fewest
+    doublings = np.arange(first, _MOST + 1)
     spreads = _spreads(evidence, doublings)
     # More users never widen it but by the chance of few draws.
     spreads = np.maximum.accumulate(spreads[::-1])[::-1]
     at_hand = spreads[doublings == 0][0]
-    width = limits[1] - limits[0]
     widths = width * (spreads / at_hand if at_hand > 0 else np.ones(len(spreads)))
     wide = widths > 2 * half_width
     if wide[-1]:
@@ -166,6 +169,6 @@ def _spreads(evidence: TauEvidence, doublings: NDArray[np.intp]) -> Array:
     for doubling in doublings:
         scale = 2.0 ** (-doubling / 2)
         tau = kendall_tau(x + scale * error_x, y + scale * error_y, variant=evidence.variant)
-        low, high = np.nanquantile(tau, [0.025, 0.975], axis=1)
+        low, high = percentile_limits(tau.T, 0.95)
         widths.append(np.mean(high - low))
     return np.array(widths)

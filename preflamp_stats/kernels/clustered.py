@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from preflamp_stats.kernels.user_sums import sum_by_user
 
@@ -94,7 +94,7 @@ class ClusteredFit:
         """Limits from Student's t; NaN where no error is known or users do not vary."""
         if not self.error > 0:
             return np.nan, np.nan
-        reach = stats.t.isf((1 - level) / 2, self.df) * self.error
+        reach = -special.stdtrit(self.df, (1 - level) / 2) * self.error
         return float(self.slope - reach), float(self.slope + reach)
 
     @property
@@ -102,7 +102,7 @@ class ClusteredFit:
         """Two-sided, of no slope."""
         if not self.error > 0:
             return np.nan
-        p = 2 * stats.t.sf(abs(self.slope / self.error), self.df)
+        p = 2 * special.stdtr(self.df, -abs(self.slope / self.error))
         return float(max(p, np.finfo(np.float64).tiny))
 
 

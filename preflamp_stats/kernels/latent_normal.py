@@ -46,7 +46,7 @@ _DOUBT = 1.0
 _LEAST_WEIGHT = 0.02
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LatentDraws:
     """Posterior draws of the methods' true values and of the population they come from.
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special
+from scipy import special
 
 from preflamp_stats.kernels.betting import betting_limits, betting_p_values
 from preflamp_stats.kernels.equivalence import equivalence_test, minimum_effect_test
@@ -26,7 +26,7 @@ __all__ = ["AnytimeDifferences", "PairedDifferences", "paired_differences"]
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-_DRAWS_AT_ONCE = 1024
+_DRAWS_AT_ONCE, _DRAWS_IN_CACHE = 1024, 256
 _MAY_DIFFER = 0.75
 """Share of some users, spread over all, that may differ where a majority of all agrees."""
 _VALUES_AT_ONCE = 2**22
@@ -143,11 +143,14 @@ class PairedDifferences:
         known = np.flatnonzero(self.se > 0)
         if not len(known):
             return np.zeros(n_methods)
-        design = np.zeros((len(known), n_methods))
-        design[np.arange(len(known)), self.first[known]] = 1
-        design[np.arange(len(known)), self.second[known]] = 1
-        variance = self.se[known] ** 2
-        return np.asarray(optimize.nnls(design, variance / variance.max())[0])
+        first, second, variance = self.first[known], self.second[known], self.se[known] ** 2
+        variance = variance / variance.max()
+        # Normal equations: in how many pairs each is, with whom, and the sum of their variances.
+        left = np.zeros((n_methods, n_methods))
+        left[first, second] = left[second, first] = 1
+        np.fill_diagonal(left, left.sum(axis=0))
+        right = np.bincount(first, variance, n_methods) + np.bincount(second, variance, n_methods)
+        return _nonnegative(left, np.asarray(right, dtype=np.float64))
 
     def null_maxima(
         self,
@@ -184,15 +187,60 @@ class PairedDifferences:
         scale = np.hypot(error[i], error[j])
         # A pair that the fit leaves without noise of its own counts as independent of the others.
         flat = scale == 0
-        maxima = np.empty(n_draws)
+        turned = None if signs is None else np.asarray(signs, dtype=np.float64)[:, None]
+        groups = [(m, np.flatnonzero((i == m) & ~flat)) for m in np.unique(i[~flat])]
+        with_first = [(m, _as_slice(j[own]), 1 / scale[own, None], own) for m, own in groups]
+        room = np.empty((max((len(own) for _, own in groups), default=0), _DRAWS_IN_CACHE))
+        maxima = np.full(n_draws, -np.inf)
         for start in range(0, n_draws, _DRAWS_AT_ONCE):
             rows = min(_DRAWS_AT_ONCE, n_draws - start)
-            noise = rng.standard_normal((rows, len(error))) * error
-            drawn = (noise[:, i] - noise[:, j]) / np.where(flat, 1.0, scale)
-            drawn[:, flat] = rng.standard_normal((rows, int(flat.sum())))
-            drawn = np.abs(drawn) if signs is None else drawn * np.asarray(signs)
-            maxima[start : start + rows] = drawn.max(axis=1, initial=-np.inf)
+            # A method a row: what is compared with one method runs along contiguous memory.
+            noise = np.ascontiguousarray((rng.standard_normal((rows, len(error))) * error).T)
+            alone = rng.standard_normal((rows, int(flat.sum()))).T
+            for first in range(0, rows, _DRAWS_IN_CACHE):
+                some = slice(first, min(first + _DRAWS_IN_CACHE, rows))
+                largest = maxima[start + some.start : start + some.stop]
+                for method, others, precision, own in with_first:
+                    drawn = room[: len(own), : len(largest)]
+                    np.subtract(noise[method, some], noise[others, some], out=drawn)
+                    drawn *= precision
+                    if turned is None:
+                        np.abs(drawn, out=drawn)
+                    else:
+                        drawn *= turned[own]
+                    np.maximum(largest, drawn.max(axis=0), out=largest)
+                if len(alone):
+                    drawn = alone[:, some]
+                    drawn = np.abs(drawn) if turned is None else drawn * turned[flat]
+                    np.maximum(largest, drawn.max(axis=0), out=largest)
         return maxima
+
+
+def _as_slice(index: Index) -> Index | slice:
+    """The same rows, without a copy where they follow each other."""
+    steps = len(index) and index[-1] - index[0] + 1 == len(index) and (np.diff(index) == 1).all()
+    return slice(index[0], index[-1] + 1) if steps else index
+
+
+def _nonnegative(left: Array, right: Array) -> Array:
+    """Solution of normal equations whose numbers are 0 or more (Lawson and Hanson 1974, ch. 23)."""
+    found, free = np.zeros(len(right)), np.zeros(len(right), dtype=bool)
+    least = 10 * len(right) ** 2 * np.finfo(np.float64).eps
+    while True:
+        gain = np.where(free, -np.inf, right - left @ found)
+        if gain.max() <= least:
+            return found
+        free[gain.argmax()] = True
+        while True:
+            solved = np.zeros(len(right))
+            solved[free] = np.linalg.solve(left[np.ix_(free, free)], right[free])
+            below = free & (solved <= 0)
+            if not below.any():
+                break
+            step = (found[below] / (found[below] - solved[below])).min()
+            found = np.where(free, found + step * (solved - found), 0.0)
+            free &= found > least
+        found = solved
 
 
 @dataclass(frozen=True)

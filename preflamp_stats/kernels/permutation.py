@@ -6,11 +6,11 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from preflamp_stats.choices import Variant
 from preflamp_stats.kernels.kendall import kendall_tau
@@ -173,8 +173,8 @@ def tau_permutation_test(
         return PermutationTest(tau, np.nan, 0, "exact", np.empty(0))
     untied = len(np.unique(first)) == len(np.unique(second)) == n_items
     if untied and not labels and variant != "weighted" and n_items <= _LARGEST_EXACT:
-        found = stats.kendalltau(first, second, method="exact", alternative=alternative)
-        return PermutationTest(tau, float(found.pvalue), 0, "exact", np.empty(0))
+        p_value = _exact_p_value(tau, n_items, alternative)
+        return PermutationTest(tau, p_value, 0, "exact", np.empty(0))
     sampled = bool(labels) or n_items > 20 or math.factorial(n_items) > n_resamples
     if labels:
         permuted = _within_blocks(second, labels, n_resamples, rng)
@@ -184,6 +184,43 @@ def tau_permutation_test(
     draws = np.concatenate([kendall_tau(first, some, variant=variant) for some in permuted])
     p_value = permutation_p_value(tau, draws, alternative=alternative, sampled=sampled)
     return PermutationTest(tau, p_value, len(draws), "sampled" if sampled else "enumerated", draws)
+
+
+def _exact_p_value(tau: float, n_items: int, alternative: Alternative) -> float:
+    """Share of all orders whose tau, without ties, is at least as extreme."""
+    pairs = n_items * (n_items - 1) // 2
+    agreeing = round((tau + 1) / 2 * pairs)
+    if alternative == "two-sided":
+        fewer = min(agreeing, pairs - agreeing)
+        return min(1.0, 2 * _at_most(n_items, fewer))
+    return _at_most(n_items, agreeing if alternative == "less" else pairs - agreeing)
+
+
+def _at_most(n_items: int, agreeing: int) -> float:
+    """Probability that at most so many pairs agree in a random order."""
+    below = _lower_half(n_items)
+    if agreeing < len(below):
+        return float(below[agreeing])
+    # The other half mirrors it; of all pairs but these, one fewer is the complement.
+    others = n_items * (n_items - 1) // 2 - agreeing - 1
+    return 1.0 - float(below[others]) if others >= 0 else 1.0
+
+
+@lru_cache(maxsize=32)
+def _lower_half(n_items: int) -> Array:
+    """Probabilities of at most 0, 1, … agreeing pairs, to half of all pairs.
+
+    The k-th item adds a number of pairs that is uniform on 0 … k − 1, so that probabilities are
+    sums over windows of those of one item less.
+    """
+    half = n_items * (n_items - 1) // 4 + 1
+    mass = np.zeros(half)
+    mass[0] = 1.0
+    for k in range(2, n_items + 1):
+        running = np.cumsum(mass)
+        running[k:] -= running[:-k].copy() if half > k else 0.0
+        mass = running / k
+    return np.cumsum(mass)
 
 
 def _all_orders(n_items: int) -> Iterator[NDArray[np.intp]]:

@@ -100,11 +100,14 @@ def resampled_ratios(
         denominators = np.zeros(sums.shape[1], dtype=np.intp)
     columns = np.hstack([sums, counts])
     products = _Products(columns)
-    draws = np.full((n_resamples, sums.shape[1]), np.nan)
+    draws = np.empty((n_resamples, sums.shape[1]))
     for where, resampled in bootstrap_counts(len(sums), n_resamples, seed):
         numerator, denominator = np.split(products(resampled), [sums.shape[1]], axis=1)
         denominator = denominator[:, denominators]
-        np.divide(numerator, denominator, out=draws[where], where=denominator > 0)
+        there = denominator > 0
+        np.divide(numerator, denominator, out=draws[where], where=there)
+        if not there.all():
+            draws[where][~there] = np.nan
     return draws
 
 

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 __all__ = ["without_shared_noise"]
 
@@ -61,7 +61,7 @@ def without_shared_noise(
     variances = []
     for effect in effects:
         df = np.trace(effect)
-        allowed = x @ effect @ x / stats.chi2.ppf(_QUANTILES, df)
+        allowed = x @ effect @ x / (2 * special.gammaincinv(df / 2, _QUANTILES))
         variances.append(np.maximum(0.0, allowed - np.sum(effect * own) / df))
     adjusted = []
     for spread in itertools.product(*variances):

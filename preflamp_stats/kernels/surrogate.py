@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.special import ndtr
+from scipy.special import ndtr, stdtrit
 
 from preflamp_stats.kernels.clustered import UserProducts
 
@@ -166,7 +165,7 @@ def within_correlation(
     without = z[:-1]
     n = len(people)
     error = np.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2))
-    reach = stats.t.isf((1 - level) / 2, n - 1) * error
+    reach = -stdtrit(n - 1, (1 - level) / 2) * error
     return float(correlation[-1]), float(np.tanh(z[-1] - reach)), float(np.tanh(z[-1] + reach))
 
 

@@ -6,14 +6,17 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from preflamp_stats.outputs.figures import FIGURES, Rendered, render_figures
 from preflamp_stats.outputs.formatting import sentence
 from preflamp_stats.outputs.layout import lay_out
 from preflamp_stats.results import Analysis
+
+if TYPE_CHECKING:
+    from preflamp_stats.outputs.figures import Rendered
 
 _MOST_ROWS_OPEN = 60
 """A longer table starts folded, so that the report can be read from top to bottom."""
@@ -30,7 +33,7 @@ def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -
     analysis : Analysis
     figures : mapping of str to Rendered, optional
         Figures by their name in :data:`~preflamp_stats.outputs.figures.FIGURES`, with their
-        ``palette``, where they are drawn already.
+        ``png``, where they are drawn already; empty for a page without figures.
 
     Returns
     -------
@@ -38,8 +41,12 @@ def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -
         HTML without links to elsewhere; figures are inside it. Every text of the analysis is
         escaped, and the page's policy lets no script run but our own, which sorts tables.
     """
-    if figures is None:
-        figures = render_figures(analysis, ("palette",))
+    drawings = {}
+    if figures is None or figures:
+        # A page without figures is not worth half a second of imports.
+        from preflamp_stats.outputs.figures import FIGURES, render_figures
+
+        drawings, figures = FIGURES, figures or render_figures(analysis, ("png",))
     environment = Environment(
         loader=PackageLoader("preflamp_stats.outputs"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
@@ -51,7 +58,7 @@ def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -
     return environment.get_template("report.html.j2").render(
         analysis=analysis,
         figures=figures,
-        drawings=FIGURES,
+        drawings=drawings,
         most_rows_open=_MOST_ROWS_OPEN,
         pixels_per_inch=_PIXELS_PER_INCH,
         script=Markup(script),  # our own file, no text of the analysis in it

@@ -21,17 +21,17 @@ import pandas as pd
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.atomic import flush, lock
 from preflamp_stats.outputs.csv_markdown import to_csv, to_markdown
-from preflamp_stats.outputs.figures import render_figures
 from preflamp_stats.outputs.latex import to_latex
-from preflamp_stats.outputs.report import to_html
 from preflamp_stats.results import Analysis, ResultTable
+from preflamp_stats.settings import Settings
 
 Progress = Callable[[str, int, int], None]
 
 _RECORD = "analysis.json"
 _JOURNAL = "journal.json"
 _STAGING = ".preflamp-stats-"
-_FIGURES = ("pdf", "png")
+_FIGURES = {"pdf": {"tex"}, "png": {"md", "html"}}
+"""Kinds of figures, and the formats that take them in."""
 _RENDERERS = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
 # What an earlier analysis may have left; a record is data and may name anything.
 _OURS = re.compile(r"tables/[\w.-]+\.(csv|md|tex)|figures/[\w.-]+\.(pdf|png)|report\.html")
@@ -116,16 +116,29 @@ def render_files(analysis: Analysis, *, progress: Progress | None = None) -> dic
             raise ValueError(f"table name {name!r} cannot be a file name")
         for ending in endings:
             files[f"tables/{name}.{ending}"] = _RENDERERS[ending](table).encode()
-    report = "html" in formats
-    kinds = (*_FIGURES, *(["palette"] if report else []))
-    figures = render_figures(analysis, kinds, progress=progress)
+    figures = {}
+    if kinds := _kinds(analysis.settings):
+        # Half a second of imports, which only figures are worth.
+        from preflamp_stats.outputs.figures import render_figures
+
+        figures = render_figures(analysis, kinds, progress=progress)
     for name, figure in figures.items():
-        files |= {f"figures/{name}.{kind}": figure.content[kind] for kind in _FIGURES}
-    tell("writing the report", 0, 1)
-    if report:
-        files["report.html"] = to_html(analysis, figures).encode()
+        files |= {f"figures/{name}.{kind}": figure.content[kind] for kind in kinds}
+    if "html" in formats:
+        # Templates are a tenth of a second of imports.
+        from preflamp_stats.outputs.report import to_html
+
+        tell("writing the report", 0, 1)
+        files["report.html"] = to_html(analysis, figures if "png" in kinds else {}).encode()
     files[_RECORD] = to_json(analysis, [*files, _RECORD]).encode()
     return files
+
+
+def _kinds(settings: Settings) -> list[str]:
+    """Kinds of figures that are asked for, by name or by the formats that take them in."""
+    if settings.figures == "auto":
+        return [kind for kind, into in _FIGURES.items() if into & set(settings.formats)]
+    return [kind for kind in _FIGURES if kind == settings.figures]
 
 
 def _earlier_files(directory: Path) -> set[str]:

@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import ndtr
-from scipy.stats import kendalltau
 
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.io.variables import SCHEMA_VERSION, annotated
+from preflamp_stats.kernels.kendall import kendall_tau
 from preflamp_stats.simulation.design import StudyDesign
 from preflamp_stats.simulation.draws import LOGPROB_SD, Study
 from preflamp_stats.simulation.truth import plant_asymmetry, scale_margin
@@ -179,17 +179,10 @@ def _truth_variables(study: Study) -> dict[str, xr.Variable]:
         for name, value in values.items()
     }
     for name in ("policy_accuracy", "rouge1"):
-        pairs = zip(values["rm_accuracy"], values[name], strict=True)
-        taus = np.array([_tau(x, y) for x, y in pairs])
+        taus = np.asarray(kendall_tau(values["rm_accuracy"], values[name]))
         label = f"Kendall's tau-b between planted rm_accuracy and planted {name}"
         found[f"true_tau_{name}"] = _truth(("model",), taus, label)
     return found
-
-
-def _tau(x: Floats, y: Floats) -> float:
-    """Kendall's tau-b of the methods that have both; NaN for fewer than two."""
-    both = ~np.isnan(x + y)
-    return float(kendalltau(x[both], y[both]).statistic) if both.sum() > 1 else float("nan")
 
 
 def _labels(prefix: str, count: int) -> list[str]:

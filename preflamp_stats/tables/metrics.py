@@ -73,7 +73,7 @@ def _refuse_contradictions(name: str, infos: dict[str, Metric]) -> None:
 def _typical_error(metrics: Sequence[MethodMetric]) -> float:
     """Median standard error over methods, models and datasets; NaN where none is known."""
     errors = [
-        metric.draws.std("resample").values.ravel()
+        np.std(metric.draws.values, axis=0).ravel()
         for metric in metrics
         if metric.sums is not None and metric.draws is not None
     ]

@@ -175,13 +175,13 @@ def judgeable(rows: pd.DataFrame, of: str = "n_users") -> tuple[pd.DataFrame, st
     of : {"n_users", "n_methods"}
         What there must be enough of.
     """
-    why = []
+    why, unit = [], _unit(rows)
     for row in rows.to_dict("records"):
         # Where no sampling error is claimed there are no users either, and nothing to judge by.
         n_users = row.get("n_users", np.nan) or np.nan
         n_methods = int(row["n_methods"]) if of == "n_methods" else None
         sampled = np.inf if of == "n_methods" or np.isnan(n_users) else n_users
-        told = cannot_be_judged(sampled, n_methods, level=row["level"], unit=_unit(rows))
+        told = cannot_be_judged(sampled, n_methods, level=row["level"], unit=unit)
         why.append(told.removeprefix("cannot be judged: "))
     return rows[[not reason for reason in why]], next(filter(None, why), "")
 

@@ -11,6 +11,7 @@ import preflamp_stats as pls
 from preflamp_stats.errors import InputError
 from preflamp_stats.inference import example_level
 from preflamp_stats.inference.example_level import example_association
+from preflamp_stats.kernels.clustered import user_products
 
 
 def study(
@@ -61,13 +62,18 @@ def test_without_variance_between_users_estimating_equations_are_used() -> None:
     assert found["estimate"].item() == pytest.approx(gee["estimate"].item(), abs=0.01)
 
 
-@pytest.mark.parametrize("reason", ["did not converge", "no variance between users (singular)"])
-def test_a_failed_mixed_model_is_reported(monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
-    monkeypatch.setattr(example_level, "_mixed_model", lambda *_: (np.nan, reason))
+@pytest.mark.parametrize(
+    ("ratio", "reason"),
+    [(np.inf, "did not converge"), (0.0, "no variance between users (singular)")],
+)
+def test_a_failed_mixed_model_is_reported(
+    monkeypatch: pytest.MonkeyPatch, ratio: float, reason: str
+) -> None:
+    monkeypatch.setattr(example_level.UserVariance, "reml", ratio)
     found = example_association(study(), "helpfulness")
     assert found["estimator"].item() == "gee"
     assert found["note"].item().startswith(f"mixed model: {reason}")
-    monkeypatch.setattr(example_level, "_gee", lambda *_: np.nan)
+    monkeypatch.setattr(example_level.UserVariance, "exchangeable", np.nan)
     last = example_association(study(), "helpfulness")
     assert last["estimator"].item() == "within"
     assert "within users instead" in last["note"].item()
@@ -128,6 +134,27 @@ def test_undefined_results_say_why() -> None:
     assert lonely["note"].item() == "no interval: a single user decides"
 
 
+def test_one_user_and_constant_metrics_have_no_interval() -> None:
+    ds = study()
+    one = example_association(ds.assign(user=ds["user"].copy(data=["u"] * 180)), "helpfulness")
+    flat = example_association(ds.assign(helpfulness=ds["helpfulness"] * 0 + 2), "helpfulness")
+    alike = example_association(ds.assign(reward=ds["reward"] * 0), "helpfulness")
+    for found, note in ((one, "single user"), (flat, "no variation"), (alike, "does not vary")):
+        assert note in found["note"].item()
+        assert found[["low", "p_value"]].isnull().all().to_array().all()
+
+
+@pytest.mark.parametrize("estimator", ["mixed", "gee"])
+def test_values_far_from_zero_keep_their_digits(estimator) -> None:
+    ds = study()
+    near = example_association(ds, "helpfulness", estimator=estimator)
+    far = ds.assign(helpfulness=1e-6 * ds["helpfulness"] + 1e3)
+    found = example_association(far, "helpfulness", estimator=estimator)
+    assert found["estimator"].item() == estimator
+    for name, times in (("estimate", 1e6), ("high", 1e6), ("user_share", 1)):
+        assert times * found[name].item() == pytest.approx(near[name].item(), rel=1e-5)
+
+
 def test_without_users_examples_are_the_units() -> None:
     found = example_association(study().drop_vars("user"), "helpfulness", estimator="within")
     assert found.attrs["unit"] == "examples"
@@ -156,5 +183,6 @@ def test_variance_ratio_of_users_is_that_of_the_data(share: float) -> None:
     effect = rng.normal(size=400)[users] * np.sqrt(share)
     x = rng.normal(size=len(users))
     y = x + effect + rng.normal(size=len(users)) * np.sqrt(1 - share)
-    ratio = example_level._gee(y, np.column_stack([x, np.ones_like(x)]), users)
+    products = user_products(x[:, None], y[:, None], users, 400)
+    ratio = example_level.UserVariance(products).exchangeable
     assert ratio == pytest.approx(share / (1 - share), rel=0.25)

@@ -279,7 +279,29 @@ def test_families_reach_the_model_and_methods_without_one_stand_alone():
     assert fixed.attrs["coverage_kind"] == "these methods held fixed"
 
 
+def test_draws_that_questions_share_cannot_be_changed_and_twins_stay_alike() -> None:
+    rng = np.random.default_rng(3)
+    spread = 0.3 * np.array([[0], [3], [1], [2], [0]])
+    values = {name: spread + rng.random((5, 40)) for name in ("up", "down")}
+    for each in values.values():
+        each[4] = each[0]
+    role = {"role": "generation_metric", "direction": "higher"}
+    ds = xr.Dataset({name: (("method", "example"), v, role) for name, v in values.items()})
+    ds = ds.assign_coords(method=list("abcde"), user=("example", [f"u{i:02}" for i in range(40)]))
+    study = study_of_call(ds, ["up", "down"], None, n_resamples=50, seed=0)
+    first, second = _evidence(study), _evidence(study)
+    assert np.shares_memory(first.latent.rho, second.latent.rho)
+    with pytest.raises(ValueError, match="read-only"):
+        first.latent.rho[0] = 0
+    for theta in (first.latent.theta_x, first.latent.theta_y):
+        assert theta.shape[1] == 5
+        np.testing.assert_array_equal(theta[:, 4], theta[:, 0])
+        np.testing.assert_array_equal(np.argsort(theta.mean(axis=0)[:4]), [0, 2, 3, 1])
+    other = study_of_call(ds, ["up", "down"], None, n_resamples=50, seed=1)
+    assert not np.array_equal(_evidence(other).latent.rho, first.latent.rho)
+
+
 def _evidence(study):
     metrics = {"x": study.drawn["up"], "y": study.drawn["down"]}
-    here = align_metrics(metrics)
+    (here,) = align_metrics(metrics).by_model
     return model_evidence(here, *metrics.values(), study.settings, study.name)

@@ -30,7 +30,7 @@ from preflamp_stats.outputs.figures.curves import weight_position
 from preflamp_stats.outputs.figures.layout import ONE_COLUMN, TALLEST, TWO_COLUMNS
 from preflamp_stats.outputs.figures.names import shorten
 from preflamp_stats.outputs.figures.rendering import KINDS, render
-from preflamp_stats.outputs.figures.style import PALE, extremes, looks_of
+from preflamp_stats.outputs.figures.style import PALE, extremes, looks_of, plotting
 from preflamp_stats.results import Analysis, ResultTable
 from preflamp_stats.settings import Settings
 
@@ -165,13 +165,13 @@ def test_same_analysis_same_bytes(analysis: Analysis) -> None:
 def test_pictures_show_the_same_pixels_at_the_resolution_of_print(analysis: Analysis) -> None:
     figure = figure_of(analysis, "weight_curve")
     before = figure.dpi
-    content = render(figure, ["png", "palette"])
+    picture = Image.open(io.BytesIO(render(figure, ["png"])["png"]))
     assert figure.dpi == before
-    print_, page = (Image.open(io.BytesIO(content[kind])) for kind in ("png", "palette"))
-    assert print_.size == page.size
-    np.testing.assert_allclose(print_.size, 300 * figure.get_size_inches(), atol=1)
-    np.testing.assert_allclose(print_.info["dpi"], 300, atol=0.01)
-    full, few = (np.asarray(each.convert("RGB"), dtype=float) for each in (print_, page))
+    np.testing.assert_allclose(picture.size, 300 * figure.get_size_inches(), atol=1)
+    np.testing.assert_allclose(picture.info["dpi"], 300, atol=0.01)
+    with plotting():
+        drawn = rendering._pixels(figure)
+    full, few = (np.asarray(each.convert("RGB"), dtype=float) for each in (drawn, picture))
     assert len(np.unique(full.reshape(-1, 3), axis=0)) > 128
     assert len(np.unique(few.reshape(-1, 3), axis=0)) <= 128
     assert np.abs(full - few).mean() < 3
@@ -184,19 +184,32 @@ def test_text_stays_text_in_pdf(analysis: Analysis) -> None:
     assert b"/Type3" not in content
 
 
-def test_a_font_without_its_layout_tables_gives_the_same_glyphs(
-    analysis: Analysis, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("title", ["", "Ж Ω", "fine afﬁne ½ é"])
+def test_a_font_cut_from_common_characters_gives_the_same_glyphs(
+    analysis: Analysis, monkeypatch: pytest.MonkeyPatch, title: str
 ) -> None:
     figure = figure_of(analysis, "rm_accuracy")
+    figure.axes[0].set_title(title)
     load = fontTools.subset.load_font
     small = render(figure, ["pdf"])["pdf"]
     assert fontTools.subset.load_font is load
-    monkeypatch.setattr(rendering, "_without_layout_tables", contextlib.nullcontext)
+    monkeypatch.setattr(rendering, "_few_glyphs", contextlib.nullcontext)
     whole = render(figure, ["pdf"])["pdf"]
     assert len(small) < len(whole)
     kept, all_of_them = _outlines(small), _outlines(whole)
     assert len(kept) > 20
     assert kept.items() <= all_of_them.items()
+    for spelt in (small, whole):
+        assert _texts(spelt) == _texts(small)
+
+
+def _texts(pdf: bytes) -> list[bytes]:
+    """What a PDF writes, glyph by glyph."""
+    found = []
+    for packed in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
+        with contextlib.suppress(zlib.error):
+            found += re.findall(rb"BT.*?ET", zlib.decompress(packed), re.DOTALL)
+    return found
 
 
 def _outlines(pdf: bytes) -> dict[tuple[str, str], bytes]:

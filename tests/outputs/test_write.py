@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,10 +59,41 @@ def test_writes_what_it_says(small: Analysis, tmp_path: Path) -> None:
 
 def test_csv_and_record_are_written_always(small: Analysis) -> None:
     files = render_files(replace(small, settings=Settings(formats=("csv",))))
-    assert {path for path in files if not path.startswith("figures")} == {
-        "analysis.json",
-        "tables/rm_accuracy.csv",
-    }
+    assert set(files) == {"analysis.json", "tables/rm_accuracy.csv"}
+
+
+@pytest.mark.parametrize(
+    ("formats", "figures", "kinds"),
+    [
+        (("tex",), "auto", ["pdf"]),
+        (("html",), "auto", ["png"]),
+        (("csv",), "pdf", ["pdf"]),
+        (("md", "tex"), "auto", ["pdf", "png"]),
+        (("tex", "html"), "pdf", ["pdf"]),
+        (("tex", "html"), "none", []),
+    ],
+)
+def test_figures_are_drawn_for_what_takes_them_in(small, formats, figures, kinds) -> None:
+    files = render_files(replace(small, settings=Settings(formats=formats, figures=figures)))
+    assert [path for path in files if "figures" in path] == [
+        f"figures/rm_accuracy.{kind}" for kind in kinds
+    ]
+    if "html" in formats:
+        assert (b"<img" in files["report.html"]) == ("png" in kinds)
+
+
+def test_csv_alone_imports_no_drawing() -> None:
+    script = """
+import sys, preflamp_stats as pls
+from preflamp_stats.outputs.write import render_files
+study = pls.simulate(n_methods=3, n_users=12, n_examples=3, seed=1)
+render_files(pls.analyze(study, pls.Settings(resamples=50, formats=("csv",))))
+print(*{"matplotlib", "fontTools", "statsmodels", "scipy.stats"} & set(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
 
 
 def test_the_bar_moves_through_every_stage(small: Analysis) -> None:
@@ -104,7 +137,6 @@ def test_stale_files_go_and_foreign_ones_stay(small: Analysis, tmp_path: Path) -
     write_analysis(replace(small, settings=Settings(formats=("md",))), tmp_path)
     assert set(contents(tmp_path)) == {
         "analysis.json",
-        "figures/rm_accuracy.pdf",
         "figures/rm_accuracy.png",
         "notes.txt",
         "tables/mine.csv",
