@@ -16,6 +16,7 @@ from preflamp_stats.inference.metric_design import MetricDesign as MetricDesign
 from preflamp_stats.inference.noise import noise_ceiling as noise_ceiling
 from preflamp_stats.inference.permutation import permutation_test as permutation_test
 from preflamp_stats.inference.pooled import pooled_tau as pooled_tau
+from preflamp_stats.inference.posterior import tau_posterior as tau_posterior
 from preflamp_stats.inference.power import minimum_detectable_effect as minimum_detectable_effect
 from preflamp_stats.inference.power import power as power
 from preflamp_stats.inference.regret import selection_regret as selection_regret
