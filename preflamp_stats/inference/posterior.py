@@ -81,6 +81,7 @@ def tau_posterior(
         raise InputError(Problem(why, "see tau_test", variable=f"{upstream}, {downstream}"))
     joined = xr.concat(parts, "model", join="outer") if "model" in parts[0].coords else parts[0]
     joined = joined.expand_dims(chain=[0]).assign_coords(draw=range(joined.sizes["draw"]))
+    joined = joined.transpose("chain", "draw", "model", "method", missing_dims="ignore")
     return xr.DataTree.from_dict(
         {"/posterior": joined.assign_attrs(upstream=upstream, downstream=downstream, seed=seed)}
     )

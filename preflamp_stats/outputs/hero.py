@@ -89,11 +89,12 @@ def plane(analysis: Analysis) -> Plane | None:
     tau = table_frame(analysis.tables, "tau")
     for key, value in {"upstream": accuracies[0], "downstream": up_name, **place}.items():
         tau = tau[tau[key].astype(str) == value] if key in tau else tau
-    x, x_ticks = _axis(found[0], "", across, LEFT, RIGHT)
-    y, y_ticks = _axis(found[0], "_y", up, BOTTOM, TOP)
+    x_at, x_ticks = _axis(found[0], "", across, LEFT, RIGHT)
+    y_at, y_ticks = _axis(found[0], "_y", up, BOTTOM, TOP)
+    names = map(_cut, found[0]["method"].astype(str))
     marks = [
-        Mark(_cut(str(name)), *x[at, :1], *y[at, :1], tuple(x[at, 1:]), tuple(y[at, 1:]))
-        for at, name in enumerate(found[0]["method"])
+        Mark(name, here[0], there[0], (here[1], here[2]), (there[1], there[2]))
+        for name, here, there in zip(names, x_at, y_at, strict=True)
     ]
     told: Any = tau.to_dict("records")[0] if len(tau) else {}
     named = [value for value in place.values() if value != UNNAMED_DATASET]
@@ -103,7 +104,7 @@ def plane(analysis: Analysis) -> Plane | None:
 
 def _axis(
     rows: pd.DataFrame, side: str, metric: Metric, first: float, last: float
-) -> tuple[np.ndarray[Any, Any], dict[str, float]]:
+) -> tuple[list[list[float]], dict[str, float]]:
     """Pixels of estimate, low and high, shape (method, 3), and of round numbers."""
     values = rows[[f"{c}{side}" for c in ("estimate", "low", "high")]].to_numpy(np.float64)
     values = np.where(np.isnan(values), values[:, :1], values) * metric.scale.factor
@@ -118,7 +119,7 @@ def _axis(
     def pixels(value: Any) -> Any:
         return np.round(first + (value - low) / (high - low) * (last - first), 1)
 
-    return pixels(values), {f"{tick:.10g}": float(pixels(tick)) for tick in ticks}
+    return pixels(values).tolist(), {f"{tick:.10g}": float(pixels(tick)) for tick in ticks}
 
 
 def _cut(name: str) -> str:

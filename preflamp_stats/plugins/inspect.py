@@ -13,7 +13,7 @@ from preflamp_stats.plugins.interval import mean_with_interval
 __all__ = ["by_user"]
 
 
-@metric
+@metric  # type: ignore[untyped-decorator]  # as inspect_ai may be absent
 def by_user(
     user: str = "user", level: float = 0.95, n_resamples: int = 10_000, seed: int = 0
 ) -> Callable[[list[SampleScore]], dict[str, float]]:

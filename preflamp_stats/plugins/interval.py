@@ -51,16 +51,18 @@ def mean_with_interval(
     scores = np.asarray(values, dtype=np.float64)
     if not np.isfinite(scores).any():
         return {"mean": np.nan, "low": np.nan, "high": np.nan, "users": 0.0}
-    # A stored share takes the road of ROUGE, whose limits mind users not seen.
-    share = np.nanmin(scores) >= 0 and np.nanmax(scores) <= 1
-    name = "rouge1" if share else "score"
+    there = scores[np.isfinite(scores)]
     ds = xr.Dataset(
-        {
-            name: (("model", "method", "example"), scores[None, None]),
-            "user": ("example", [f"{type(user).__name__} {user}" for user in users]),
-        },
-        coords={"model": [""], "method": [""], "example": np.arange(len(scores))},
+        {"user": ("example", [f"{type(user).__name__} {user}" for user in users])},
+        coords={"model": [""], "method": [""], "candidate": ["chosen", "rejected"]},
     )
+    # The roads of values of one kind, whose limits mind users not seen: of credits, then of shares.
+    if np.isin(there, (0.0, 0.5, 1.0)).all():
+        name, pair = "rm_accuracy", np.stack([scores, 1 - scores], axis=-1)
+        ds["reward"] = (("method", "example", "candidate"), pair[None])
+    else:
+        name = "rouge1" if ((there >= 0) & (there <= 1)).all() else "score"
+        ds[name] = (("model", "method", "example"), scores[None, None])
     found = bootstrap(ds, name, level=level, n_resamples=n_resamples, seed=seed).squeeze()
     told = {"mean": "estimate", "low": "low", "high": "high", "users": "n_users"}
     return {ours: float(found[theirs]) for ours, theirs in told.items()}
