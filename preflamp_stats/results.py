@@ -13,6 +13,8 @@ from preflamp_stats.columns import KEY_COLUMNS
 from preflamp_stats.metric import Metric
 from preflamp_stats.settings import Settings
 
+_NEXT = "Next: .write(folder) for the report, .tables[name].frame for numbers, pls.plot_tau(this)."
+
 
 @dataclass(frozen=True)
 class ResultTable:
@@ -128,14 +130,13 @@ class Analysis:
 
     def __repr__(self) -> str:
         answers = [f"  {each.title} {each.answer}" for each in self.questions if each.answer]
-        return "\n".join(
-            [f"<Analysis of {len(self.tables)} tables: {', '.join(self.tables)}>", *answers]
-        )
+        head = f"<Analysis of {len(self.tables)} tables: {', '.join(self.tables)}>"
+        return "\n".join([head, *answers, f"  {_NEXT}"])
 
     def _repr_html_(self) -> str:
         told = [(html.escape(q.title), html.escape(q.answer)) for q in self.questions if q.answer]
         rows = "".join(f"<dt>{title}</dt><dd>{answer}</dd>" for title, answer in told)
-        return f"<dl>{rows}</dl><p>Tables: {html.escape(', '.join(self.tables))}</p>"
+        return f"<dl>{rows}</dl><p>Tables: {html.escape(', '.join(self.tables))}. {_NEXT}</p>"
 
     def to_frame(self) -> pd.DataFrame:
         """Rows of all tables that hold an estimate, one below the other; ``table`` names theirs.
@@ -182,6 +183,14 @@ class Analysis:
                     if not pd.isna(row.get(column)):
                         found[path + end] = float(row[column])
         return found
+
+    @property
+    def signature(self) -> str:
+        """Version, data and every choice in a line; ``analyze --signature`` runs it again."""
+        data = ",".join(str(entry["sha256"])[:12] for entry in self.inputs)
+        made = {"preflamp-stats": self.versions.get("preflamp-stats", ""), "data": data}
+        parts = [f"{name}:{value}" for name, value in made.items() if value]
+        return "|".join([*parts, self.settings.signature])
 
     @property
     def summary(self) -> list[str]:

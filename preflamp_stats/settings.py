@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import Any
+from urllib.parse import quote, unquote
 
 from preflamp_stats.choices import (
     Agreement,
     Figures,
     Format,
     Interval,
+    Option,
     Resample,
     Variant,
+    declared_options,
     number_option,
 )
 from preflamp_stats.errors import InputError, Problem
@@ -21,6 +25,9 @@ from preflamp_stats.metrics.options import MetricOptions
 
 __all__ = ["Settings"]
 
+OUTPUTS = ("formats", "figures")
+"""Options that say what is written and move no number."""
+_ALWAYS = ("resamples", "seed")
 _SHARE = "take a share between 0 and 1, such as 0.95"
 
 
@@ -127,7 +134,66 @@ class Settings(MetricOptions):
             ]
             raise InputError(problems) from None
 
+    @property
+    def signature(self) -> str:
+        """Seed, resamples and every other choice that is not the default, in a line.
+
+        Examples
+        --------
+        >>> Settings(ties="drop", upstream=("judge score", "len")).signature
+        'ties:drop|resamples:10000|seed:0|upstream:judge%20score,len'
+        """
+        told = []
+        for option in _declared():
+            name, value = option.name, getattr(self, option.name)
+            if name not in OUTPUTS and (name in _ALWAYS or value != option.default):
+                values = value if option.several else (value,)
+                told.append(f"{name}:{','.join(quote(str(each), safe='') for each in values)}")
+        return "|".join(told)
+
+    @classmethod
+    def from_signature(cls, text: str, **outputs: Any) -> Settings:
+        """Settings that a signature names; ``outputs`` say what is written.
+
+        Parameters
+        ----------
+        text : str
+            Of :attr:`signature`, or of an analysis; what else stands in it is passed over.
+        **outputs
+            Options that a signature leaves out, such as ``formats``.
+
+        Raises
+        ------
+        InputError
+            For what is no signature, or is out of range.
+
+        Examples
+        --------
+        >>> Settings.from_signature("ties:drop|resamples:200|seed:0").ties
+        'drop'
+        """
+        told = dict(part.partition(":")[::2] for part in text.strip().split("|"))
+        known = {option.name: option for option in _declared()}
+        foreign = sorted(told.keys() - known.keys() - {"preflamp-stats", "data"})
+        if foreign or not told.keys() >= {*_ALWAYS}:
+            what = f"is no signature: {', '.join(foreign) or 'no seed'}"
+            mend = "copy the whole line from report.html or analysis.json"
+            raise InputError(Problem(what, mend, variable="signature"))
+        found: dict[str, Any] = dict(outputs)
+        for name in told.keys() & known.keys():
+            given: list[Any] = [unquote(each) for each in told[name].split(",") if each]
+            kind = known[name].kind
+            # What cannot be read is refused below, in the option's own words.
+            with suppress(ValueError):
+                given = [each == "True" if kind is bool else kind(each) for each in given]
+            found[name] = tuple(given) if known[name].several else given[0] if given else ""
+        return cls(**found)
+
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; an infinite weight becomes the text ``"inf"``."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         return values | ({"weight": "inf"} if math.isinf(self.weight) else {})
+
+
+def _declared() -> tuple[Option, ...]:
+    return declared_options(Settings)

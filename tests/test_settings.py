@@ -170,3 +170,34 @@ def _with_own_metrics():
     ds = pls.simulate(n_methods=3, n_icl=0, n_users=6, n_examples=2, seed=1).to_dataset()
     edits = (1 - ds["rouge1"]).assign_attrs(role="generation_metric")
     return ds.assign(edits=edits, cost=edits.assign_attrs(direction="lower"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"seed": 7, "level": 0.9, "ties": "drop", "anytime": True, "include_seeds": False},
+        {"weight": math.inf, "interval": "percentile", "margin": 1e-3},
+        {"upstream": ("judge: a|b,c", "länge %"), "lower_is_better": ("länge %",)},
+    ],
+)
+def test_a_signature_gives_the_settings_back(options):
+    settings = Settings(**options)
+    assert Settings.from_signature(settings.signature) == settings
+    assert Settings.from_signature(settings.signature, formats=("csv",)).formats == ("csv",)
+    assert settings.signature.count("|") >= len(options)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is no signature"),
+        ("resamples:10", "is no signature: no seed"),
+        ("resamples:10|seed:0|colour:red", "is no signature: colour"),
+        ("resamples:ten|seed:0", "resamples: is 'ten'; take a whole number"),
+        ("resamples:10|seed:0|ties:third", "ties: is 'third'; choose one of"),
+    ],
+)
+def test_what_is_no_signature_is_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        Settings.from_signature(text)

@@ -10,7 +10,7 @@ import click
 
 from preflamp_stats.cli.options import add_options, column_options, directory_option
 from preflamp_stats.errors import InputError, Problem
-from preflamp_stats.settings import Settings
+from preflamp_stats.settings import OUTPUTS, Settings
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @directory_option("preflamp-analysis")
 @click.option("--by-subset", is_flag=True, help="Take each subset of examples for a dataset.")
+@click.option("--signature", default="", help="Take all options from the signature of a report.")
 @click.option("--json", "as_json", is_flag=True, help="Print analysis.json instead of the answers.")
 @column_options
 @add_options(Settings)
@@ -30,6 +31,7 @@ def analyze_command(
     results: tuple[Path, ...],
     out: Path,
     by_subset: bool,
+    signature: str,
     as_json: bool,
     mapping: dict[str, str],
     ignore: tuple[str, ...],
@@ -41,8 +43,15 @@ def analyze_command(
     convert reads them; each benchmark dataset in them is analysed.
     """
     columns: dict[str, Any] = {"mapping": mapping, "ignore": ignore}
-    columns |= {"by_subset": by_subset, "as_json": as_json}
-    run_analysis(results, out, Settings(**settings), **columns)
+    columns |= {"by_subset": by_subset, "as_json": as_json, "signature": signature}
+    if signature:
+        outputs = {name: settings[name] for name in OUTPUTS if name in settings}
+        ctx, given = click.get_current_context(), click.core.ParameterSource.COMMANDLINE
+        if any(ctx.get_parameter_source(name) is given for name in settings.keys() - outputs):
+            raise InputError("--signature names all options: give none beside it")
+        run_analysis(results, out, Settings.from_signature(signature, **outputs), **columns)
+    else:
+        run_analysis(results, out, Settings(**settings), **columns)
 
 
 def run_analysis(
@@ -52,6 +61,7 @@ def run_analysis(
     *,
     by_subset: bool = False,
     as_json: bool = False,
+    signature: str = "",
     **columns: Any,
 ) -> None:
     """Analyse files, write the directory, print the answers; ``columns`` as open_any."""
@@ -77,6 +87,9 @@ def run_analysis(
         progress = stack.enter_context(stage_progress())
         found = split(_joined(trees)) if by_subset else _joined(trees)
         analysis = analyze(found, settings, inputs=paths, progress=progress)
+        if signature and signature.strip() != analysis.signature:
+            what = f"is of other data or another version: this is {analysis.signature}"
+            raise InputError(Problem(what, "take those that it names", variable="--signature"))
         written = write_analysis(analysis, out, progress=progress)
     if as_json:
         click.echo((out / "analysis.json").read_text(encoding="utf-8"), nl=False)

@@ -8,18 +8,22 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from preflamp_stats.outputs.formatting import sentence
+from preflamp_stats.io.schema import UNNAMED_DATASET
+from preflamp_stats.metric import COEFFICIENT
+from preflamp_stats.outputs import hero
+from preflamp_stats.outputs.formatting import interval, sample_sizes, sentence
 from preflamp_stats.outputs.layout import lay_out
-from preflamp_stats.results import Analysis
+from preflamp_stats.results import Analysis, distinct
 
 if TYPE_CHECKING:
     from preflamp_stats.outputs.figures import Rendered
 
-_MOST_ROWS_OPEN = 60
-"""A longer table starts folded, so that the report can be read from top to bottom."""
+_MOST_CELLS_OPEN = 20
+"""A larger table, or one that a figure shows, starts folded: the report can be read through."""
 
 _PIXELS_PER_INCH = 130
 """Figures are larger on a screen than in print."""
@@ -53,13 +57,18 @@ def to_html(analysis: Analysis, figures: Mapping[str, Rendered] | None = None) -
     )  # fmt: skip
     environment.filters |= {"data_uri": _data_uri, "lay_out": lay_out, "minus": _minus}
     environment.filters |= {"prose": _prose, "sentence": sentence}
+    environment.tests["has_seeds"] = lambda frame: "n_seeds" in frame
     script = environment.get_template("report.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return environment.get_template("report.html.j2").render(
         analysis=analysis,
         figures=figures,
         drawings=drawings,
-        most_rows_open=_MOST_ROWS_OPEN,
+        most_cells_open=_MOST_CELLS_OPEN,
+        plane=hero.plane(analysis),
+        hero=hero,
+        counts=_counts(analysis),
+        in_brackets=lambda row: interval(row["low"], row["high"], COEFFICIENT),
         pixels_per_inch=_PIXELS_PER_INCH,
         script=Markup(script),  # our own file, no text of the analysis in it
         script_hash=f"sha256-{digest}",
@@ -78,3 +87,18 @@ def _minus(text: str) -> str:
 def _prose(text: str) -> str:
     """True minus signs before the numbers of a sentence; hyphens stay."""
     return re.sub(r"(?<![\w-])-(?=\d)", "−", text)
+
+
+def _counts(analysis: Analysis) -> str:
+    """Name the datasets and count what the study has."""
+    frames = [table.frame for table in analysis.tables.values()]
+    columns = ("dataset", "model", "method")
+    names = {k: list(dict.fromkeys(v for f in frames for v in distinct(f, k))) for k in columns}
+    told = [f"{len(v)} {k}{'s' * (len(v) > 1)}" for k, v in names.items() if v]
+    by_method = [f for f in frames if {"dataset", "method", "n_users", "n_examples"} <= set(f)]
+    largest = [f.groupby("dataset")[["n_users", "n_examples"]].max() for f in by_method]
+    told += [sample_sizes(pd.concat(largest).groupby(level=0).max())] if largest else []
+    of = names["dataset"]
+    if of == [UNNAMED_DATASET]:
+        of = [str(entry["path"]) for entry in analysis.inputs]
+    return ": ".join(filter(None, [" · ".join(of[:4]), ", ".join(told)]))

@@ -281,6 +281,7 @@ def to_json(analysis: Analysis, files: Sequence[str] = ()) -> str:
         RECORD_KEY: 1,
         **{each.name: getattr(analysis, each.name) for each in fields(analysis)},
         "settings": analysis.settings.as_dict(),
+        "signature": analysis.signature,
         "summary": analysis.summary,
         "files": sorted(files),
         "table_order": list(analysis.tables),

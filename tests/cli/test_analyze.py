@@ -198,3 +198,18 @@ def test_an_unknown_command_is_answered_with_the_nearest() -> None:
     result = run("analyse", "x.nc")
     assert result.exit_code == 2
     assert "did you mean analyze?" in result.output
+
+
+def test_a_signature_runs_the_same_analysis_again(results: Path, tmp_path: Path) -> None:
+    options = ("--resamples", "50", "--seed", "3", "--ties", "drop", "--format", "csv")
+    assert run("analyze", results, "--out", tmp_path / "a", *options).exit_code == 0
+    signature = json.loads((tmp_path / "a/analysis.json").read_text())["signature"]
+    again = ("analyze", results, "--out", tmp_path / "b", "--signature", signature)
+    assert run(*again, "--format", "csv").exit_code == 0
+    for file in (tmp_path / "a/tables").glob("*.csv"):
+        assert file.read_bytes() == (tmp_path / "b/tables" / file.name).read_bytes()
+    refused(run("analyze", results, "--out", tmp_path / "c", *again[4:], "--seed", "3"),
+            tmp_path / "c", "--signature names all options")  # fmt: skip
+    other = signature.replace("data:", "data:0")
+    refused(run("analyze", results, "--out", tmp_path / "c", "--signature", other),
+            tmp_path / "c", "is of other data or another version")  # fmt: skip

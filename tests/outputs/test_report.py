@@ -133,3 +133,23 @@ def test_same_analysis_same_page(page: str, small: Analysis) -> None:
 def test_an_analysis_with_nothing_in_it_has_a_page(analysis: Analysis) -> None:
     empty = replace(analysis, tables={}, questions=(), notes=(), inputs=(), versions={})
     assert "<h1>" in to_html(empty)
+
+
+def test_the_command_that_runs_it_again_stands_first(page: str, small: Analysis) -> None:
+    short = html.unescape(page.split("</header>")[0])
+    assert f'analyze data/results.nc --signature "{small.signature}"' in short
+    assert "abababababab" in small.signature
+
+
+def test_a_methods_paragraph_says_what_was_chosen(small: Analysis) -> None:
+    asked = replace(small.settings, ties="drop", resamples=123, variant="c", seed=5)
+    told = " ".join(html.unescape(to_html(replace(small, settings=asked))).split())
+    paragraph = told.split("A methods paragraph for a paper")[1].split("</p>")[0]
+    for words in ("equal scores are left out", "123 bootstrap resamples", "tau-c", "seed 5"):
+        assert words in paragraph
+    assert "decoupled" not in paragraph  # of a table that is not there
+
+
+def test_the_study_is_counted(small: Analysis, single: Analysis) -> None:
+    assert ": 2 datasets, 3 models, 4 methods, 24 users, " in to_html(small, {})
+    assert ">1 dataset, 1 model, 7 methods, 24 users, 96 examples<" in to_html(single, {})

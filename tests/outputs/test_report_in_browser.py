@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import preflamp_stats as pls
 from preflamp_stats.outputs.report import to_html
 from preflamp_stats.results import Analysis, ResultTable
 
@@ -60,7 +61,12 @@ def asked(analysis: Analysis, tables: dict[str, ResultTable]) -> Analysis:
 
 
 def opened(
-    browser: object, analysis: Analysis, directory: Path, *, wanted: list[str] | None = None
+    browser: object,
+    analysis: Analysis,
+    directory: Path,
+    *,
+    wanted: list[str] | None = None,
+    unfold: bool = False,
 ) -> object:
     """Open the report of an analysis in a new page; note what it asks for, fail on its errors."""
     path = directory / "report.html"
@@ -70,6 +76,8 @@ def opened(
     page.on("pageerror", fail)
     page.set_viewport_size({"width": 1200, "height": 800})
     page.goto(path.as_uri())
+    if unfold:
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     return page
 
 
@@ -87,7 +95,7 @@ def column(page: object, table: str, place: int) -> list[str]:
 
 
 def test_labels_of_a_file_do_nothing(browser: object, small: Analysis, tmp_path: Path) -> None:
-    page = opened(browser, small, tmp_path)
+    page = opened(browser, small, tmp_path, unfold=True)
     assert page.title() == "Report of preflamp-stats"
     assert "<script>document.title='taken'</script>" in page.inner_text("#rm_accuracy")
     assert len(page.query_selector_all("script")) == 1
@@ -121,7 +129,7 @@ def test_headings_sort_the_rows_of_each_group_by_value(
         for number, value in enumerate(values)
     ]
     table = ResultTable("generation", pd.DataFrame(rows), "Quality", "In its own units.")
-    page = opened(browser, asked(analysis, {"generation": table}), tmp_path)
+    page = opened(browser, asked(analysis, {"generation": table}), tmp_path, unfold=True)
     before = column(page, "generation", 0)
     heading = page.locator("#generation thead th").nth(1)
     heading.locator("button").click()
@@ -138,7 +146,7 @@ def test_headings_sort_the_rows_of_each_group_by_value(
 def test_groups_keep_their_headings_and_rows(
     browser: object, small: Analysis, tmp_path: Path
 ) -> None:
-    page = opened(browser, small, tmp_path)
+    page = opened(browser, small, tmp_path, unfold=True)
     groups = "#tau tbody"
     count = "bodies => bodies.map(b => [b.rows[0].className, b.rows.length])"
     before = page.eval_on_selector_all(groups, count)
@@ -150,7 +158,7 @@ def test_groups_keep_their_headings_and_rows(
 def test_without_scripts_the_tables_are_there(
     browser: object, small: Analysis, tmp_path: Path
 ) -> None:
-    page = opened(browser, small, tmp_path)
+    page = opened(browser, small, tmp_path, unfold=True)
     session = browser.new_cdp_session(page)
     session.send("Emulation.setScriptExecutionDisabled", {"value": True})
     page.reload()
@@ -161,7 +169,7 @@ def test_without_scripts_the_tables_are_there(
 def test_the_keyboard_reaches_results_and_headings(
     browser: object, small: Analysis, tmp_path: Path
 ) -> None:
-    page = opened(browser, small, tmp_path)
+    page = opened(browser, small, tmp_path, unfold=True)
     page.keyboard.press("Tab")
     focused = "document.activeElement.textContent.trim()"
     assert page.evaluate(focused) == "Skip to the results"
@@ -170,7 +178,7 @@ def test_the_keyboard_reaches_results_and_headings(
     assert skip["y"] >= 0
     assert page.evaluate("document.activeElement.id") == "main"
     seen = set()
-    for _ in range(20):
+    for _ in range(40):
         page.keyboard.press("Tab")
         seen.add(page.evaluate("document.activeElement.tagName + ' ' + " + focused))
     assert "BUTTON Tau" in seen
@@ -181,7 +189,7 @@ def test_the_keyboard_reaches_results_and_headings(
 def test_every_landmark_table_and_picture_has_a_name(
     browser: object, small: Analysis, tmp_path: Path
 ) -> None:
-    page = opened(browser, small, tmp_path)
+    page = opened(browser, small, tmp_path, unfold=True)
     tree = browser.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
     named = [
         (node["role"]["value"], node.get("name", {}).get("value", ""))
@@ -198,7 +206,7 @@ def test_every_landmark_table_and_picture_has_a_name(
 def test_fits_the_width_of_a_screen(
     browser: object, small: Analysis, tmp_path: Path, width: int
 ) -> None:
-    page = opened(browser, small, tmp_path)
+    page = opened(browser, small, tmp_path, unfold=True)
     page.set_viewport_size({"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
@@ -211,7 +219,7 @@ def test_text_stands_out_from_the_page(
     page.emulate_media(color_scheme=scheme)
     page_colour = luminance(page.evaluate("getComputedStyle(document.documentElement).background"))
     assert (page_colour > 0.5) == (scheme == "light")
-    for selector in ("h1", "p.about", ".interval", ".verdict a", "caption"):
+    for selector in ("h1", ".limits", ".interval", ".verdict a", "caption"):
         colour = page.eval_on_selector(selector, "element => getComputedStyle(element).color")
         low, high = sorted([luminance(colour), page_colour])
         assert (high + 0.05) / (low + 0.05) >= 4.5, selector
@@ -234,3 +242,54 @@ def test_prints_what_is_folded(browser: object, analysis: Analysis, tmp_path: Pa
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("tbody").first.is_visible()
     assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Report of what a small study gives: nine methods, two hundred users, every table."""
+    path = tmp_path_factory.mktemp("usual") / "report.html"
+    analysis = pls.analyze(pls.simulate(seed=0), pls.Settings(resamples=100))
+    path.write_text(to_html(analysis), encoding="utf-8")
+    return path
+
+
+def test_a_small_study_is_told_in_a_thousand_words(browser: object, usual: Path) -> None:
+    """As seen before anything is unfolded."""
+    page = browser.new_page()
+    page.goto(usual.as_uri())
+    assert 500 < len(page.inner_text("body").split()) <= 1000
+
+
+def test_the_first_screen_has_answer_picture_and_what_they_do_not_say(
+    browser: object, usual: Path
+) -> None:
+    page = browser.new_page()
+    page.set_viewport_size({"width": 1200, "height": 900})
+    page.goto(usual.as_uri())
+    for selector in ("h1", ".study", ".verdict dd", ".limits", ".hero svg", ".hero figcaption"):
+        box = page.locator(selector).first.bounding_box()
+        assert box["y"] + box["height"] <= 900, selector
+    names = [each.bounding_box() for each in page.locator(".hero .name").all()]
+    assert len(names) == 9
+    for place, one in enumerate(names):
+        for other in names[:place]:
+            sides = (("x", "width"), ("y", "height"))
+            meet = [min(one[a] + one[s], other[a] + other[s]) - max(one[a], other[a])
+                    for a, s in sides]  # fmt: skip
+            assert min(meet) < 4  # pixels of empty space around letters
+
+
+@pytest.mark.parametrize("unfold", [False, True])
+def test_axe_finds_no_violation(browser: object, usual: Path, unfold: bool) -> None:
+    axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is absent")
+    script = Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+    page = browser.new_page()
+    page.goto(usual.as_uri())
+    if unfold:
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    page.evaluate(script)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = page.evaluate("axe.run()")
+        assert len(found["passes"]) > 20
+        assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []

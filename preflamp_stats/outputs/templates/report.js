@@ -16,6 +16,7 @@ for (const table of document.querySelectorAll("table")) {
     return sign * a.text.localeCompare(b.text, "en", { numeric: true });
   };
   [...head.cells].forEach((heading, place) => {
+    if (heading.tagName !== "TH") return; // an empty corner
     const button = document.createElement("button");
     button.type = "button";
     button.append(...heading.childNodes);

@@ -1,0 +1,1 @@
+"""Our intervals inside the tools that people run: metrics and aggregations that these call."""
