@@ -156,6 +156,10 @@ def means_covariance(
     if contrasts:
         by_metric = influence.reshape(n_users, 2, -1)
         influence = (by_metric - by_metric.mean(axis=2, keepdims=True)).reshape(n_users, columns)
+    # The unit of a metric must not decide how far the other's covariances are shrunk.
+    size = np.sqrt(np.square(influence).reshape(n_users, 2, -1).sum(axis=(0, 2)))
+    unit = np.repeat(np.where(size > 0, size, 1.0), columns // 2)
+    influence = influence / unit
     small_sample = (n_users - 1) / n_users
     covariance = small_sample * (influence.T @ influence)
     shrinkage = 0.0
@@ -169,7 +173,11 @@ def means_covariance(
         covariance = (1 - shrinkage) * covariance + shrinkage * target
     effective_users = n.sum(axis=0) ** 2 / (n**2).sum(axis=0)
     return MeansCovariance(
-        estimates, covariance, float(max(1.0, effective_users.min() - 1)), shrinkage, contrasts
+        estimates,
+        covariance * np.outer(unit, unit),
+        float(max(1.0, effective_users.min() - 1)),
+        shrinkage,
+        contrasts,
     )
 
 

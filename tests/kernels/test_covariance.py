@@ -90,6 +90,16 @@ def test_few_users_get_full_rank_and_related_methods_keep_their_covariance():
     assert means_covariance(related, np.ones_like(related)).shrinkage < 0.01
 
 
+@pytest.mark.parametrize("contrasts", [True, False])
+def test_the_unit_of_a_metric_changes_nothing(contrasts):
+    sums, counts = random_sums(4, n_users=8, n_methods=10)
+    unit = np.repeat([1.0, 1e9], 10)
+    plain, found = (means_covariance(s, counts, contrasts=contrasts) for s in (sums, sums * unit))
+    assert found.shrinkage == pytest.approx(plain.shrinkage)
+    covariance = found.covariance / np.outer(unit, unit)
+    np.testing.assert_allclose(covariance, plain.covariance, rtol=1e-6, atol=1e-12)
+
+
 def test_missing_combinations_count_for_nothing():
     sums, counts = random_sums(6, n_users=10, n_methods=3)
     counts[0, 1] = 0
