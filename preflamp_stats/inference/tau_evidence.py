@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from preflamp_stats.choices import Variant
 from preflamp_stats.inference.alignment import AlignedModel
@@ -25,7 +26,7 @@ __all__ = ["TauEvidence", "model_evidence"]
 Array = NDArray[np.float64]
 
 _LEAST_DENSITY, _FEW_METHODS = 0.15, 6
-_NEAR_PERFECT, _SURE = 0.85, 2.0
+_FAR_FROM_PERFECT, _OF_ONE_USER = 0.15, 5.0
 
 
 @dataclass(frozen=True)
@@ -156,14 +157,31 @@ class TauEvidence:
         )
 
     def with_perfect(self, low: float, high: float) -> tuple[float, float]:
-        """Limits moved out to ±1 where they are near and no two methods surely speak against it.
+        """Limits moved out to ±1 where they are near and no two methods contradict it.
 
         A population whose metrics agree along a wavy line is no normal one.
+
+        Notes
+        -----
+        If the true tau is 1, no two methods truly differ in opposite directions. For two methods to
+        be found to, both of their differences must lie beyond a two-sided t quantile, one of them
+        on the side where it truly is not (an intersection-union test, Berger 1982), so its size is
+        that of a single test. Over the M(M − 1)/2 pairs the sizes add up to 1 − ``level`` at most:
+        so often, whatever the methods and however their errors go together, is a true ±1 ruled out.
+        The fewer users the covariance comes from, the less the model knows how near it is.
+
+        References
+        ----------
+        Berger (1982), Multiparameter hypothesis testing and acceptance sampling, Technometrics
+        24:295-300.
         """
         opposite, equal = surest_disagreements(self.estimates, self.covariance)
-        if high >= _NEAR_PERFECT and opposite < _SURE:
+        n = int(self.compared.sum())
+        sure = stdtrit(self.effective_users - 1, 1 - (1 - self.level) / (n * (n - 1)))
+        near = 1 - _FAR_FROM_PERFECT * (1 + _OF_ONE_USER / self.effective_users)
+        if high >= near and opposite < sure:
             high = 1.0
-        if low <= -_NEAR_PERFECT and equal < _SURE:
+        if low <= -near and equal < sure:
             low = -1.0
         return low, high
 

@@ -107,6 +107,10 @@ def means_covariance(
     noise, so ``shrink`` moves them towards those of methods whose errors are independent, keeping
     each method's own 2 × 2 block; how far is Ledoit and Wolf's optimum, estimated from the users.
 
+    It is the jackknife's, by leaving out users: a user with a large share of the values pulls the
+    estimate to their own values, so that what is left of them tells too little of their noise. Of
+    users of equal size it is the textbook's.
+
     Parameters
     ----------
     sums, counts : array_like, shape (user, 2 × method)
@@ -138,30 +142,42 @@ def means_covariance(
     References
     ----------
     Ledoit and Wolf (2004), Journal of Multivariate Analysis 88:365-411; Schäfer and Strimmer
-    (2005), Statistical Applications in Genetics and Molecular Biology 4:32, for other targets.
+    (2005), Statistical Applications in Genetics and Molecular Biology 4:32, for other targets;
+    Bell and McCaffrey (2002), Survey Methodology 28:169-181, for the jackknife of clusters.
     """
     estimates, influence = ratio_influence(sums, counts)
+    n = np.asarray(counts, dtype=np.float64)
+    rest = 1 - n / n.sum(axis=0)
+    # Leaving out the only user of a column leaves nothing to compare; their influence is 0.
+    influence = np.divide(influence, rest, out=np.zeros_like(influence), where=rest > 0)
     n_users, columns = influence.shape
     if columns % 2:
         raise ValueError(f"{columns} columns cannot hold two metrics over the same methods")
     if contrasts:
         by_metric = influence.reshape(n_users, 2, -1)
         influence = (by_metric - by_metric.mean(axis=2, keepdims=True)).reshape(n_users, columns)
-    small_sample = n_users / (n_users - 1)
+    # The unit of a metric must not decide how far the other's covariances are shrunk.
+    size = np.sqrt(np.square(influence).reshape(n_users, 2, -1).sum(axis=(0, 2)))
+    unit = np.repeat(np.where(size > 0, size, 1.0), columns // 2)
+    influence = influence / unit
+    small_sample = (n_users - 1) / n_users
     covariance = small_sample * (influence.T @ influence)
     shrinkage = 0.0
     if shrink and columns > 4:
         target = _independent_methods(covariance, contrasts=contrasts)
         squares = influence**2
         spread = squares.T @ squares - (influence.T @ influence) ** 2 / n_users
-        error = small_sample**3 * np.sum(spread)
+        error = small_sample * np.sum(spread)
         distance = np.sum((covariance - target) ** 2)
         shrinkage = float(min(1.0, error / distance)) if distance > 0 else 1.0
         covariance = (1 - shrinkage) * covariance + shrinkage * target
-    n = np.asarray(counts, dtype=np.float64)
     effective_users = n.sum(axis=0) ** 2 / (n**2).sum(axis=0)
     return MeansCovariance(
-        estimates, covariance, float(max(1.0, effective_users.min() - 1)), shrinkage, contrasts
+        estimates,
+        covariance * np.outer(unit, unit),
+        float(max(1.0, effective_users.min() - 1)),
+        shrinkage,
+        contrasts,
     )
 
 

@@ -62,19 +62,30 @@ def test_one_stratum_knows_of_new_methods_only() -> None:
 
 
 def test_prediction_scales_with_the_unit_and_turns_with_the_sign(four) -> None:
-    quality = {
-        name: ds.assign(
-            good=ds["rouge1"].assign_attrs(role="generation_metric"),
-            bad=(-100 * ds["rouge1"]).assign_attrs(role="generation_metric"),
+    one, hundred, turned = (
+        pls.surrogacy(
+            {
+                name: ds.assign(
+                    quality=(factor * ds["rouge1"]).assign_attrs(role="generation_metric")
+                )
+                for name, ds in four.items()
+            },
+            "rm_accuracy",
+            "quality",
+            **FEW,
         )
-        for name, ds in four.items()
-    }
-    good, bad = (pls.surrogacy(quality, "rm_accuracy", name, **FEW) for name in ("good", "bad"))
-    for name in ("r2_individual", "step"):
-        assert good[name].item() == pytest.approx(bad[name].item(), rel=1e-6)
-    assert good["r2_trial"].item() == pytest.approx(bad["r2_trial"].item(), abs=0.05)
-    width = [float((each["high"] - each["low"]).sel(new="dataset")) for each in (good, bad)]
-    assert width[1] == pytest.approx(100 * width[0], rel=0.15)
+        for factor in (1, 100, -100)
+    )
+    for found in (hundred, turned):
+        for name in ("r2_individual", "step"):
+            assert found[name].item() == pytest.approx(one[name].item(), rel=1e-6)
+    assert hundred["r2_trial"].item() == pytest.approx(one["r2_trial"].item(), rel=1e-6)
+    assert turned["r2_trial"].item() == pytest.approx(one["r2_trial"].item(), abs=0.05)
+    width = [
+        float((each["high"] - each["low"]).sel(new="dataset")) for each in (one, hundred, turned)
+    ]
+    assert width[1] == pytest.approx(100 * width[0], rel=1e-6)
+    assert width[2] == pytest.approx(100 * width[0], rel=0.15)
 
 
 def test_a_strong_surrogate_has_a_threshold_and_none_has_none() -> None:

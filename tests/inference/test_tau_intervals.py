@@ -106,10 +106,10 @@ def test_thin_tails_of_tau_are_left_out_of_the_default_interval(noisy):
 @pytest.mark.parametrize(
     ("gap", "limits", "expected"),
     [
-        (1.9, (0.3, 0.9), (0.3, 1.0)),  # no pair disagrees beyond two standard errors
-        (2.1, (0.3, 0.9), (0.3, 0.9)),
-        (1.9, (0.3, 0.84), (0.3, 0.84)),  # far from perfect
-        (2.1, (-0.9, 0.3), (-0.9, 0.3)),  # pairs that agree surely speak against -1
+        (2.7, (0.3, 0.84), (0.3, 1.0)),  # t at 1 - .05 / 12, 39 degrees of freedom, is 2.78
+        (2.8, (0.3, 0.84), (0.3, 0.84)),
+        (2.7, (0.3, 0.83), (0.3, 0.83)),  # far from perfect
+        (2.8, (-0.9, 0.3), (-0.9, 0.3)),  # pairs that agree surely speak against -1
     ],
 )
 @pytest.mark.parametrize("sign", [1, -1])
@@ -125,6 +125,20 @@ def test_limits_near_perfect_agreement_reach_it_unless_two_methods_surely_disagr
     evidence = _evidence(x, y, level=0.95, error=error)
     found = evidence.with_perfect(*sorted(sign * np.array(limits)))
     assert sorted(sign * np.array(found)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n_methods", [4, 12])
+def test_perfect_agreement_is_ruled_out_no_more_often_than_the_level_says(n_methods):
+    """Methods far apart in one metric and all but equal in the other, errors opposed: the worst."""
+    rng, ruled_out = default_rng(8), []
+    truth = np.concatenate([1e3 * np.arange(n_methods), 1e-6 * np.arange(n_methods)])
+    for _ in range(400):
+        noise = rng.normal(size=(8, n_methods))
+        sums = truth + np.hstack([-noise, noise])
+        error = SamplingError(sums, np.ones_like(sums), np.zeros((n_methods, 2, 2)))
+        evidence = _evidence(*np.split(sums.mean(axis=0), 2), level=0.95, error=error)
+        ruled_out.append(evidence.with_perfect(0.0, 0.99)[1] < 1)
+    assert 0 < np.mean(ruled_out) < 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)
 
 
 def test_one_stratum_pooled_has_the_interval_of_tau(noisy):

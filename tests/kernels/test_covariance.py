@@ -38,6 +38,24 @@ def test_equal_users_give_the_textbook_covariance_of_means():
     assert found.shrinkage == 0
 
 
+@given(seeds)
+def test_covariance_is_that_of_estimates_without_each_user(seed):
+    sums, counts = random_sums(seed, n_users=5, n_methods=2)
+    counts = counts * np.array([1, 1, 2, 9, 40])[:, None]
+    sums, own = sums * counts, np.arange(5)
+    without = np.stack([np.delete(sums, u, 0).sum(0) / np.delete(counts, u, 0).sum(0) for u in own])
+    moved = without - sums.sum(axis=0) / counts.sum(axis=0)
+    found = means_covariance(sums, counts, contrasts=False, shrink=False)
+    np.testing.assert_allclose(found.covariance, 4 / 5 * moved.T @ moved, rtol=1e-9)
+
+
+def test_the_only_user_of_a_method_says_nothing_of_its_noise():
+    sums, counts = random_sums(9, n_users=4, n_methods=2)
+    counts[1:, 0] = 0
+    found = means_covariance(sums, counts, contrasts=False, shrink=False)
+    assert found.covariance[0, 0] == 0
+
+
 def test_what_a_user_does_to_all_methods_alike_drops_out_of_contrasts():
     sums, counts = random_sums(2)
     shared = np.random.default_rng(3).normal(size=(len(sums), 1)) * counts
@@ -70,6 +88,16 @@ def test_few_users_get_full_rank_and_related_methods_keep_their_covariance():
     family = rng.normal(size=(5000, 2))[:, [0, 0, 1, 1, 0, 0, 1, 1]]
     related = family + 0.3 * rng.normal(size=family.shape)
     assert means_covariance(related, np.ones_like(related)).shrinkage < 0.01
+
+
+@pytest.mark.parametrize("contrasts", [True, False])
+def test_the_unit_of_a_metric_changes_nothing(contrasts):
+    sums, counts = random_sums(4, n_users=8, n_methods=10)
+    unit = np.repeat([1.0, 1e9], 10)
+    plain, found = (means_covariance(s, counts, contrasts=contrasts) for s in (sums, sums * unit))
+    assert found.shrinkage == pytest.approx(plain.shrinkage)
+    covariance = found.covariance / np.outer(unit, unit)
+    np.testing.assert_allclose(covariance, plain.covariance, rtol=1e-6, atol=1e-12)
 
 
 def test_missing_combinations_count_for_nothing():
