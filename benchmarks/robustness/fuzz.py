@@ -85,7 +85,9 @@ def warm_up(*, backend: bool = HAS_BACKEND) -> None:
     modules = ["pyarrow.compute", "pyarrow.parquet", "rich.console", "rich.table"]
     for name in ("preflamp_stats", "preflamp_backend" if backend else "preflamp_backend.data"):
         path = importlib.import_module(name).__path__
-        modules += [each.name for each in pkgutil.walk_packages(path, f"{name}.")]
+        found = (each.name for each in pkgutil.walk_packages(path, f"{name}."))
+        # What other tools load may need these tools.
+        modules += [each for each in found if ".plugins" not in each]
     if backend:
         modules += [f"transformers.models.{name}.modeling_{name}" for name in ("gpt2", "qwen3")]
     for each in modules:
