@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from preflamp_stats.outputs import hero
+from preflamp_stats.outputs.report import to_html
 from preflamp_stats.results import Analysis
 
 
@@ -64,3 +65,14 @@ def test_without_either_half_there_is_no_picture(single: Analysis) -> None:
     for gone in ("rm_accuracy", "generation"):
         tables = {n: t for n, t in single.tables.items() if n not in (gone, "policy_accuracy")}
         assert hero.plane(replace(single, tables=tables)) is None
+
+
+def test_the_caption_says_of_whom_each_interval_of_tau_speaks(single: Analysis) -> None:
+    row = single.tables["tau"].frame.iloc[0]
+    caption = (
+        to_html(single, {}).split("Kendall's tau of the two rankings is ")[1].split(".</fig")[0]
+    )
+    low = f"{row['population_low']:.2f}".replace("-", "−")
+    assert " for these methods, " in caption
+    assert f"[{low}, " in caption.split(" for these methods, ")[1]
+    assert " for methods like these" in caption
