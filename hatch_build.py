@@ -1,7 +1,7 @@
 """What the package index shows: the README with links that hold there, and the project's addresses.
 
-Hatchling runs this when it builds. The home is set in one place, ``pyproject.toml``; while it is not,
-links into the repository become their text, so that the index's page has none that lead nowhere.
+Hatchling runs this when it builds. The home is set in one place, ``pyproject.toml``; while it is
+not, links into the repository become their text, so that the index has none that lead nowhere.
 """
 
 from __future__ import annotations

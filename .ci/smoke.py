@@ -1,6 +1,6 @@
 """Install the built wheel into an environment of its own, outside the repository, and use it.
 
-``python .ci/smoke.py DIST [PIP OPTION…]``; the options go to ``pip install`` (``-c constraints.txt``).
+``python .ci/smoke.py DIST [OPTION…]``; the options go to ``pip install``.
 """
 
 from __future__ import annotations
