@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import preflamp_stats as pls
+from preflamp_stats.io.blocks import unreadable
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -132,3 +133,11 @@ def test_an_error_names_only_extras_that_there_are() -> None:
                 named |= set("".join(found).split(","))
     assert named >= {"parquet", "inspect", "dask", "gguf", "bits", "adapters", "backend"}
     assert named <= set(PROJECT["project"]["optional-dependencies"])
+
+
+@pytest.mark.parametrize("said", ["'dask' is not available", "dask is none of []"])
+def test_chunks_without_dask_are_no_damaged_file(said: str) -> None:
+    """Both are what versions of xarray say of a chunk manager that is not installed."""
+    message = str(unreadable(ImportError(f"chunk manager {said}"), "r.nc"))
+    assert "pip install 'preflamp-stats[dask]'" in message
+    assert "damaged" not in message
