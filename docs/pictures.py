@@ -23,7 +23,7 @@ def main(analysis: Path) -> None:
     report, figure = HERE / "report.png", HERE / "figure.png"
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1040, "height": 830}, color_scheme="light")
+        page = browser.new_page(viewport={"width": 1040, "height": 860}, color_scheme="light")
         page.goto((analysis / "report.html").resolve().as_uri())
         page.screenshot(path=report)
         browser.close()
