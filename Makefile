@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+CONSTRAINTS ?= -c constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: demo test test-all lint types analyses study calibration paper docs check fuzz faults differential audit clean
+.PHONY: demo test test-all lint types analyses study calibration paper docs check fuzz faults differential audit wheel oldest pictures clean
 
 demo: $(VENV)/.core
 	$(BIN)/preflamp-stats demo
@@ -83,6 +84,28 @@ audit: $(VENV)/bin/python
 	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9,<3'
 	$(PYTHON) .ci/audit.py $(VENV)/audit/bin/pip-audit
 
+# Sdist, and from it the wheel, which must work in an environment of its own outside the repository.
+wheel: $(VENV)/bin/python
+	test -x $(VENV)/build/bin/python || $(PYTHON) -m venv $(VENV)/build
+	$(VENV)/build/bin/python -m pip install --quiet --disable-pip-version-check 'build>=1.2,<2' 'twine>=6,<8'
+	rm -rf dist
+	$(VENV)/build/bin/python -m build --outdir dist . > /dev/null
+	$(VENV)/build/bin/python -m twine check --strict dist/*
+	$(BIN)/python .ci/smoke.py dist $(CONSTRAINTS)
+
+# The oldest versions that pyproject.toml allows: then make test CONSTRAINTS='-c out/oldest.txt', where nothing is installed yet.
+oldest: $(VENV)/bin/python
+	mkdir -p out
+	test -x $(VENV)/build/bin/python || $(PYTHON) -m venv $(VENV)/build
+	$(VENV)/build/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5,<1'
+	$(VENV)/build/bin/uv pip compile --quiet --python $(BIN)/python --resolution lowest-direct --extra dev --extra backend \
+		--no-annotate --output-file out/oldest.txt pyproject.toml
+
+# Those of the README, from the demo; needs Chromium.
+pictures: $(VENV)/.dev
+	$(BIN)/preflamp-stats demo
+	$(BIN)/python docs/pictures.py preflamp-demo/analysis
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"preflamp-stats needs Python 3.11 or newer, this is {v[0]}.{v[1]}: try make PYTHON=python3.12") if v < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
@@ -100,4 +123,4 @@ $(VENV)/.backend: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@ $(VENV)/.core
 
 clean:
-	rm -rf $(VENV) docs/_build .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) dist docs/_build .pytest_cache .hypothesis .mypy_cache .ruff_cache

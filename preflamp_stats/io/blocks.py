@@ -192,6 +192,8 @@ def unreadable(error: Exception, file: str = "", group: str = "", variable: str 
         what, mend = f"does not fit the memory ({reason})", "read it where there is more"
     elif isinstance(error, UnicodeError):
         what, mend = f"holds text that is not UTF-8 ({reason})", "write the text anew as UTF-8"
+    elif "chunk manager" in reason:
+        what, mend = "chunks need dask", "pip install 'preflamp-stats[dask]', or leave them out"
     else:
         what, mend = f"cannot be read ({reason})", "it is damaged: copy it again or write it anew"
     return InputError(Problem(what, mend, file, group, variable))

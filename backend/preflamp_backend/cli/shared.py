@@ -34,6 +34,7 @@ def needed(extra: str = "backend") -> Iterator[None]:
         yield
     except ImportError as error:
         mend = f"pip install 'preflamp-stats[{extra}]', in a checkout pip install -e '.[{extra}]'"
+        mend += "; all commands but run, train and train-lm work without"
         raise fault(f"the backend is not installed ({error})", mend) from error
 
 

@@ -319,7 +319,8 @@ def _library(*names: str, extra: str, path: str | Path, verb: str = "read") -> I
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         what = f"is {verb} by {' and '.join(missing)}, which cannot be found"
-        raise fault(what, f"pip install 'preflamp-stats[{extra}]'", path)
+        instead = "leave bits out" if extra == "bits" else "give a plain folder of safetensors"
+        raise fault(what, f"pip install 'preflamp-stats[{extra}]', or {instead}", path)
     yield
 
 

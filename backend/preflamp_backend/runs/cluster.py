@@ -54,7 +54,7 @@ def run_on_cluster(
     try:
         from distributed import as_completed
     except ImportError as error:
-        mend = "pip install 'preflamp-stats[dask]'"
+        mend = "pip install 'preflamp-stats[dask]', or leave it out to run in this process"
         raise fault("needs dask", mend, variable="--workers") from error
     left = {shard.key: shard for shard in pending}
     with _client(cluster) as client:
