@@ -134,7 +134,11 @@ def calibration_of(study: ResampledStudy, n_bins: int = 10) -> xr.Dataset:
     reach = stretch * percentile_interval(errors, 2 * asked.level - 1)[1]
     reach = reach.where(reach > 0)
     alike = ece.notnull() & reach.isnull() & n.notnull()
-    told = pairwise_methods(reward, "log_odds")
+    try:
+        told = pairwise_methods(reward, "log_odds")
+    except ValueError as error:
+        mend = "write the methods whose rewards are log-odds as a JSON list"
+        raise InputError(Problem("attribute log_odds is no list", mend, "", "reward")) from error
     methods = found["method"].astype(str)
     return found.assign(
         estimate=ece,
