@@ -8,6 +8,7 @@ from preflamp_stats.errors import Problem as Problem
 from preflamp_stats.errors import SchemaError as SchemaError
 from preflamp_stats.inference.best_of_k import best_of_k as best_of_k
 from preflamp_stats.inference.bootstrap import bootstrap as bootstrap
+from preflamp_stats.inference.calibration import reward_calibration as reward_calibration
 from preflamp_stats.inference.contrasts import compare_methods as compare_methods
 from preflamp_stats.inference.decoupling import decoupling_test as decoupling_test
 from preflamp_stats.inference.example_level import example_association as example_association

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from preflamp_stats.choices import Values
 
-__all__ = ["COEFFICIENT", "OWN_UNITS", "PAIRS", "POINTS", "TAU", "Metric", "Scale", "number"]
+__all__ = ["COEFFICIENT", "ECE", "OWN_UNITS", "PAIRS", "POINTS", "TAU", "Metric", "Scale", "number"]
 
 Direction = Literal["higher", "lower", "unknown"]
 """Which values of a metric are better; "unknown" where nobody has said."""
@@ -52,9 +52,10 @@ class Metric:
     ----------
     name : str
         Name in tables and on the command line.
-    kind : {"discrimination", "generation", "method", "curve", "agreement", "pairs"}
+    kind : {"discrimination", "generation", "method", "curve", "agreement", "pairs", "calibration"}
         A share of pairs, a quality of a generated text, a number known only per method, shares
-        of pairs along an axis, or how alike two metrics rank the methods, by tau or by pairs.
+        of pairs along an axis, how alike two metrics rank the methods, by tau or by pairs, or how
+        far confidence is from accuracy.
     needs : tuple of str
         Variables of the file that it is computed from.
     values : {"credit", "share", "free"}
@@ -148,6 +149,9 @@ TAU = Metric("Kendall's tau", "agreement", (), "free", "Kendall's tau", COEFFICI
 
 PAIRS = replace(TAU, name="agreement on pairs", kind="pairs", words="agreement on pairs")
 """Share of the pairs of methods on which two rankings agree."""
+
+ECE = Metric("ece", "calibration", (), "share", "expected calibration error", POINTS, "lower")
+"""How far a reward is from as often right as it is sure."""
 
 
 def number(value: float, scale: Scale) -> str:

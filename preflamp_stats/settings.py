@@ -60,6 +60,9 @@ class Settings(MetricOptions):
     agreement : {"tau", "soft-pairwise", "pairwise-tie"}
         A measure of agreement of rankings beside tau, in a table of its own: "soft-pairwise" minds
         how sure each metric is of each pair of methods, "pairwise-tie" counts ties of both.
+    calibration : bool
+        A table of the calibration of rewards, read as log-odds: calibration error, Brier score,
+        margins.
     interval : {"model", "guaranteed", "percentile"}, optional
         Interval of tau; by default the calibrated one.
     margin : float
@@ -104,6 +107,7 @@ class Settings(MetricOptions):
     anytime: bool = False
     variant: Variant = "b"
     agreement: Agreement = "tau"
+    calibration: bool = False
     interval: Interval | None = None
     margin: float = number_option(
         0.01, lambda m: 0 < m < math.inf, "take a positive number in the metric's units"

@@ -71,6 +71,7 @@ def made(request: pytest.FixtureRequest) -> tuple[xr.Dataset, pls.Settings, Anal
         downstream=("policy_accuracy", "rouge1", "edits"),
         lower_is_better=("edits",),
         higher_is_better=("leaderboard",),
+        calibration=True,
         **CONFIGURATIONS[request.param],
     )
     ds = _dataset("seeds" in request.param)
@@ -107,6 +108,8 @@ def _public(
         gain = {"gain": "estimate", "gain_low": "low", "gain_high": "high"}
         found = found.sel(k=found["largest"]).drop_vars(["estimate", "low", "high"])
         return found.drop_vars("k").rename(gain)
+    if name == "reward_calibration":
+        return pls.reward_calibration(ds, **how)
     if name == "pooled_tau":
         return pls.pooled_tau({"results": ds}, *pair, **how, **of_tau)
     if name == "surrogacy":

@@ -38,7 +38,7 @@ _DTYPES = {"str": ("OUST", "text"), "float": ("fiub", "floats"), "int": ("iuf", 
 _ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "direction": ("higher", "lower"),
     "higher_is_better": ("1", "0", "true", "false", "1.0", "0.0"),
-} | dict.fromkeys(("long_name", "pairwise", "role", "scoring", "units", "weight"), ())
+} | dict.fromkeys(("log_odds", "long_name", "pairwise", "role", "scoring", "units", "weight"), ())
 """Attributes that are read, and what they may say; nothing where that is open."""
 _ROLES = {"generation_metric": "method, example", "method_metric": "method"}
 _ANALYSED = ("score", "trace", "generation_metric")
@@ -193,8 +193,8 @@ def structure_faults(ds: xr.Dataset) -> Iterator[Fault]:
             yield from _label_faults(ds.indexes[dim], dim)
     if "method_family" in ds.variables:
         yield from _family_faults(ds)
-    if "pairwise" in ds.get("reward", xr.DataArray()).attrs:
-        yield from _pairwise_faults(ds)
+    for attribute in {"pairwise", "log_odds"} & set(ds.get("reward", xr.DataArray()).attrs):
+        yield from _named_faults(ds, attribute)
     metrics, per_method = generation_metrics(ds), method_metrics(ds)
     for own in ds.data_vars.values():
         dims = _ROLES.get(str(own.attrs.get("role")))
@@ -284,15 +284,18 @@ def _family_faults(ds: xr.Dataset) -> Iterator[Fault]:
             yield "method_family", f"has {family!r}", mend
 
 
-def _pairwise_faults(ds: xr.Dataset) -> Iterator[Fault]:
+def _named_faults(ds: xr.Dataset, attribute: str) -> Iterator[Fault]:
     known = {str(label) for label in ds["method"].values} if "method" in ds.coords else set()
     try:
-        strangers = set(pairwise_methods(ds["reward"])) - known
+        strangers = set(pairwise_methods(ds["reward"], attribute)) - known
     except (TypeError, ValueError):
-        strangers = {str(ds["reward"].attrs["pairwise"])}
+        strangers = {str(ds["reward"].attrs[attribute])}
     if strangers:
-        what = f"has an attribute pairwise that names no method: {listed(sorted(strangers))[:80]}"
-        yield "reward", what, "write the methods that judge pairs only as a JSON list"
+        what = (
+            f"has an attribute {attribute} that names no method: {listed(sorted(strangers))[:80]}"
+        )
+        which = {"pairwise": "that judge pairs only", "log_odds": "whose rewards are log-odds"}
+        yield "reward", what, f"write the methods {which[attribute]} as a JSON list"
 
 
 def structure_warnings(ds: xr.Dataset) -> Iterator[Fault]:

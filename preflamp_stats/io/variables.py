@@ -184,8 +184,10 @@ def _is_measured(name: str, variable: xr.DataArray) -> bool:
     return variable.dtype.kind == "f"
 
 
-def pairwise_methods(reward: xr.DataArray) -> list[str]:
+def pairwise_methods(reward: xr.DataArray, attribute: str = "pairwise") -> list[str]:
     """Methods that judge pairs only: their rewards have a meaning as a difference, not alone.
+
+    Or those that another attribute names, such as ``log_odds``.
 
     Examples
     --------
@@ -195,9 +197,9 @@ def pairwise_methods(reward: xr.DataArray) -> list[str]:
     Raises
     ------
     ValueError
-        If the attribute ``pairwise`` is no JSON list of names.
+        If the attribute is no JSON list of names.
     """
-    names = json.loads(reward.attrs.get("pairwise", "[]"))
+    names = json.loads(reward.attrs.get(attribute, "[]"))
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"{names!r} is no list of names")
     return names

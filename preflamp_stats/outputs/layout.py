@@ -449,6 +449,8 @@ def _estimate_title(table: ResultTable, pairs: bool) -> str:
     metrics = {metric.name: metric for metric in table.row_metrics()}
     if any(metric.kind == "agreement" for metric in metrics.values()):
         return "Tau"
+    if any(metric.kind == "calibration" for metric in metrics.values()):
+        return "ECE"
     if not pairs:
         return "Estimate"
     only = one_line(next(iter(metrics.values())).heading) if len(metrics) == 1 else ""

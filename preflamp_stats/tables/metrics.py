@@ -11,7 +11,7 @@ from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.method_metrics import MethodMetric
 from preflamp_stats.inference.resampled import ResampledStudy
 from preflamp_stats.io.variables import sampled_metrics
-from preflamp_stats.metric import PAIRS, TAU, Metric
+from preflamp_stats.metric import ECE, PAIRS, TAU, Metric
 from preflamp_stats.metrics.values import sampled_metric_info
 
 __all__ = ["shared_metrics"]
@@ -38,7 +38,7 @@ def shared_metrics(evidence: Sequence[ResampledStudy]) -> dict[str, Metric]:
     InputError
         If two datasets give a metric different units or opposite directions.
     """
-    found = {each.name: each for each in (TAU, PAIRS)}
+    found = {each.name: each for each in (TAU, PAIRS, ECE)}
     for study in evidence:  # qualities of samples that all methods share are of no method
         of_samples = (n for n in sampled_metrics(study.ds) if n not in study.metrics)
         found |= {n: sampled_metric_info(study.ds, n, study.settings) for n in of_samples}

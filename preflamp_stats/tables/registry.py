@@ -17,6 +17,7 @@ from preflamp_stats.tables import words
 from preflamp_stats.tables.accuracy import BEST_OF_ACCURACY, POLICY_ACCURACY, RM_ACCURACY
 from preflamp_stats.tables.agreement import AGREEMENT
 from preflamp_stats.tables.best_of_k import BEST_OF_K, OVER_OPTIMISATION
+from preflamp_stats.tables.calibration import REWARD_CALIBRATION
 from preflamp_stats.tables.contrasts import CONTRASTS
 from preflamp_stats.tables.coverage import COVERAGE
 from preflamp_stats.tables.curves import LENGTH_DIFFERENCE, PREFIX_ACCURACY, WEIGHT_CURVE
@@ -43,6 +44,7 @@ TABLES: tuple[Table, ...] = (
     POLICY_ACCURACY,
     RM_ACCURACY,
     BEST_OF_ACCURACY,
+    REWARD_CALIBRATION,
     WEIGHT_CURVE,
     PREFIX_ACCURACY,
     LENGTH_DIFFERENCE,
