@@ -60,9 +60,9 @@ def reward_calibration(
     -------
     Dataset, dims ([model], method)
         ``estimate, low, high``: the expected calibration error (ECE), the mean over bins of
-        \\|accuracy − confidence\\|, weighted by their pairs. Noise alone makes it positive:
+        the distance between accuracy and confidence, weighted by their pairs. Noise alone makes it positive:
         ``by_chance`` is what these users would show of a calibrated reward on average. Its interval
-        is the estimate ± the ``level`` quantile of Σ\\|error of a bin\\| over resamples: it holds
+        is the estimate ± the ``level`` quantile of the bins' summed absolute errors over resamples: it holds
         however small the true error of these bins is, and is too wide where it is large. It is for
         the trained models at hand, over whose training seeds the ECE is averaged.
 
