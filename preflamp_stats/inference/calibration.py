@@ -59,12 +59,13 @@ def reward_calibration(
     Returns
     -------
     Dataset, dims ([model], method)
-        ``estimate, low, high``: the expected calibration error (ECE), the mean over bins of
-        the distance between accuracy and confidence, weighted by their pairs. Noise alone makes it positive:
-        ``by_chance`` is what these users would show of a calibrated reward on average. Its interval
-        is the estimate ± the ``level`` quantile of the bins' summed absolute errors over resamples: it holds
-        however small the true error of these bins is, and is too wide where it is large. It is for
-        the trained models at hand, over whose training seeds the ECE is averaged.
+        ``estimate, low, high``: the expected calibration error (ECE), the mean over bins of the
+        distance between accuracy and confidence, weighted by their pairs. Noise alone makes it
+        positive: ``by_chance`` is what these users would show of a calibrated reward on average.
+        Its interval is the estimate ± the ``level`` quantile of the bins' summed absolute errors
+        over resamples: it holds however small the true error of these bins is, and is too wide
+        where it is large. It is for the trained models at hand, over whose training seeds the ECE
+        is averaged.
 
         ``brier, brier_low, brier_high``: mean of (1 − σ(margin))², ¼ for a reward that knows
         nothing and says so. ``mean_margin`` with ``mean_margin_low, mean_margin_high``. Both with
