@@ -30,8 +30,8 @@ REWARD_CALIBRATION = Table(
     caption="Expected calibration error (ten bins of equal mass) of the probability that Bradley "
     "and Terry's model gives the preferred response, its Brier score, and the mean margin "
     "r(chosen) − r(rejected) ({mean}). The interval of the error holds even where the true one is "
-    "0; it is for the trained models at hand. By chance is what a calibrated reward would show with "
-    "these {unit}s. {intervals}",
+    "0; it is for the trained models at hand. By chance is what a calibrated reward would show "
+    "with these {unit}s. {intervals}",
     reading="Only rewards that are log-odds claim to be probabilities; where the file does not say "
     "so, the scale is not known. A Brier score of 0.25 is that of a reward that knows nothing.",
     estimate_of=ECE.name,
