@@ -51,7 +51,7 @@ def reward_calibration(
         One benchmark dataset of a results file, with ``reward``. Its attribute ``log_odds``, a JSON
         list of methods, says whose rewards are log-odds.
     n_bins : int
-        Bins of equal mass over the confidence σ(|r(chosen) − r(rejected)|).
+        Bins of equal mass over the confidence, σ of the size of the margin.
     resample : {"users", "examples"}
     n_resamples, seed, level, options, include_seeds
         As for :func:`bootstrap`; of the options, the average.
