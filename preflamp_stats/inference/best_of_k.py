@@ -113,16 +113,8 @@ def best_of_k(
     >>> found["estimate"].sizes["k"], found["peak"].item()
     (4, 4.0)
     """
-    study = study_of_call(
-        ds,
-        [],
-        options,
-        resample=resample,
-        n_resamples=n_resamples,
-        seed=seed,
-        level=level,
-        include_seeds=include_seeds,
-    )
+    asked = {"resample": resample, "n_resamples": n_resamples, "seed": seed, "level": level}
+    study = study_of_call(ds, [], options, include_seeds=include_seeds, **asked)
     return best_of_k_between(study, metric, ks)
 
 

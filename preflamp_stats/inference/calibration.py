@@ -6,12 +6,13 @@ from functools import partial
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from scipy.special import expit, ndtri, stdtrit
 
 from preflamp_stats.choices import Resample
 from preflamp_stats.errors import InputError, Problem
 from preflamp_stats.inference.bootstrap import estimate_with_interval
-from preflamp_stats.inference.floors import NO_VARIATION
+from preflamp_stats.inference.floors import NO_VARIATION, enough_users
 from preflamp_stats.inference.intervals import percentile_interval
 from preflamp_stats.inference.method_metrics import MethodMetric, as_method_metric, draw_metrics
 from preflamp_stats.inference.resampled import ResampledStudy, study_of_call
@@ -25,6 +26,8 @@ from preflamp_stats.metrics.options import MetricOptions
 from preflamp_stats.metrics.policy import require
 
 __all__ = ["calibration_of", "reward_calibration"]
+
+_ONE_SIDED = "nearly all pairs came out alike, too few {unit} show another: no interval can be made"
 
 
 def reward_calibration(
@@ -70,7 +73,8 @@ def reward_calibration(
         ``brier, brier_low, brier_high``: mean of (1 − σ(margin))², ¼ for a reward that knows
         nothing and says so. ``mean_margin`` with ``mean_margin_low, mean_margin_high``. Both with
         percentiles of the bootstrap. ``n_examples, n_users``; ``reward_scale``, "log-odds" or "not
-        known"; ``note`` says why the ECE has no interval.
+        known"; ``note`` says why there is no interval: units whose pairs all came out alike show
+        nothing of how often the reward is wrong, and so few as not to be evidence are none.
 
     Raises
     ------
@@ -95,16 +99,8 @@ def reward_calibration(
     >>> round(found["estimate"].item(), 4), round(found["brier"].item(), 4)
     (0.1345, 0.1612)
     """
-    study = study_of_call(
-        ds,
-        [],
-        options,
-        resample=resample,
-        n_resamples=n_resamples,
-        seed=seed,
-        level=level,
-        include_seeds=include_seeds,
-    )
+    asked = {"resample": resample, "n_resamples": n_resamples, "seed": seed, "level": level}
+    study = study_of_call(ds, [], options, include_seeds=include_seeds, **asked)
     return calibration_of(study, n_bins)
 
 
@@ -135,20 +131,44 @@ def calibration_of(study: ResampledStudy, n_bins: int = 10) -> xr.Dataset:
     reach = stretch * percentile_interval(errors, 2 * asked.level - 1)[1]
     reach = reach.where(reach > 0)
     alike = ece.notnull() & reach.isnull() & n.notnull()
+    few = ece.notnull() & n.notnull() & ~_both_sides(margin, study)
     try:
         told = pairwise_methods(reward, "log_odds")
     except ValueError as error:
         mend = "write the methods whose rewards are log-odds as a JSON list"
         raise InputError(Problem("attribute log_odds is no list", mend, "", "reward")) from error
     methods = found["method"].astype(str)
+    limits = [name for name in found if str(name).endswith(("_low", "_high"))]
+    found, reach = found.assign(found[limits].where(~few)), reach.where(~few)
+    one_sided = _ONE_SIDED.format(unit=study.units.kind)
     return found.assign(
         estimate=ece,
         low=(ece - reach).clip(0, 1),
         high=(ece + reach).clip(0, 1),
         by_chance=errors.mean("resample"),
         reward_scale=methods.copy(data=np.where(methods.isin(told), "log-odds", "not known")),
-        note=alike.copy(data=np.where(alike, NO_VARIATION, "")),
+        note=alike.copy(data=np.select([alike, few], [NO_VARIATION, one_sided], "")),
     ).assign_attrs(n_bins=int(n_bins), level=asked.level, resample=study.units.kind)
+
+
+def _both_sides(margin: xr.DataArray, study: ResampledStudy) -> xr.DataArray:
+    """Whether enough units have a right pair, and enough a wrong one, for resampling to see both.
+
+    A reward that was wrong once or never looks certain to every resample, whatever it claims.
+    """
+
+    def units(pairs: NDArray[np.bool_]) -> int:
+        return int(np.count_nonzero(np.bincount(study.units.codes[pairs], minlength=1)))
+
+    sides = (
+        xr.apply_ufunc(units, side, input_core_dims=[["example"]], vectorize=True)
+        for side in (margin > 0, margin < 0)
+    )
+    fewest = np.minimum(*sides)
+    each = fewest.min("seed") if "seed" in fewest.dims else fewest
+    level = study.settings.level
+    enough: xr.DataArray = xr.apply_ufunc(lambda n: enough_users(n, level), each, vectorize=True)
+    return enough
 
 
 def _drawn(study: ResampledStudy, edges: xr.DataArray) -> dict[str, MethodMetric]:

@@ -63,6 +63,23 @@ def test_the_interval_holds_a_true_error_of_zero():
     assert sum(held) >= 26
 
 
+def test_a_reward_that_was_hardly_ever_wrong_gets_no_interval():
+    margins = np.linspace(2, 4, 60)
+    margins[:5] *= -1  # one of each of five users
+    found = pls.reward_calibration(judged(margins), n_resamples=50)
+    assert found["estimate"].item() > 0
+    names = ["low", "high", "brier_low", "brier_high", "mean_margin_low", "mean_margin_high"]
+    assert found[names].to_dataarray().isnull().all()
+    assert "too few users" in found["note"].item()
+    margins[5] *= -1
+    sixth = pls.reward_calibration(judged(margins), n_resamples=50)
+    assert sixth[names].to_dataarray().notnull().all()
+    assert sixth["note"].item() == ""
+    for turned in (margins, -margins):
+        alike = pls.reward_calibration(judged(np.sign(turned[-1]) * abs(margins)), n_resamples=50)
+        assert alike[names].to_dataarray().isnull().all()
+
+
 def test_macro_average_training_seeds_and_order():
     margins = calibrated(60)
     ds = judged(margins, 7).isel(example=slice(0, 40))
